@@ -1,0 +1,60 @@
+# One Makefile; `make` alone lists what it can do.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.ready
+
+.PHONY: help setup run test lint format types proto lock bench fault interop clean
+
+help: ## list the targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## make .venv with the `otlpg` command in it
+
+$(STAMP): requirements/dev.txt pyproject.toml
+	@echo "[1/3] virtual environment in $(VENV)"
+	@$(PYTHON) -c 'import sys; sys.exit("otlpg needs Python 3.11 or newer") if sys.version_info < (3, 11) else None'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "[2/3] pinned packages (requirements/dev.txt)"
+	@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar on -q --require-hashes -r requirements/dev.txt
+	@echo "[3/3] otlpg itself"
+	@$(BIN)/python -m pip install --disable-pip-version-check -q --no-deps --no-build-isolation -e .
+	@touch $@
+
+run: $(STAMP) ## start otlpg with an embedded PostgreSQL on this machine
+	@exec $(BIN)/otlpg dev
+
+lint: $(STAMP) ## format, lint, layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+
+types: $(STAMP) ## pyright, strict
+	$(BIN)/pyright
+
+test: lint types ## every check and every test
+	$(BIN)/pytest -n 4 --dist loadfile -m "not long and not interop"
+
+format: $(STAMP) ## rewrite the code in the one format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+proto: $(STAMP) ## generate collector/wire from proto/
+	$(BIN)/python proto/generate.py
+
+lock: $(STAMP) ## pin the packages anew, with hashes and without any address
+	$(BIN)/python -m uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --all-extras --group dev -q pyproject.toml -o requirements/dev.txt
+	$(BIN)/python -m uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --extra fast -q pyproject.toml -o requirements/serve.txt
+
+bench: $(STAMP) ## measure throughput, latency and memory against raw COPY
+	$(BIN)/otlpg bench --local
+
+fault: $(STAMP) ## the long fault runs: SIGKILLs and restarts under load
+	$(BIN)/pytest tests/fault -m long -s
+
+interop: $(STAMP) ## real otel-collector and telemetrygen against otlpg
+	$(BIN)/pytest tests/interop -m interop
+
+clean: ## remove what the targets above made, but no data
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis

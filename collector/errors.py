@@ -1,0 +1,170 @@
+"""Every exception of otlpg; each answers: will the same bytes work later?
+
+Names end in ``Error``, numbers are attributes, texts never carry SQL, a DSN or text of a sender.
+``receive/status.py`` maps the request errors to gRPC and HTTP, ``cli`` maps the command errors to
+exit codes. This file knows neither protocol.
+"""
+
+
+class OtlpgError(Exception):
+    """Root of the tree, so that a caller can tell our errors from bugs."""
+
+
+# -- requests that will never work: do not retry -------------------------------------------------
+
+
+class RejectedRequestError(OtlpgError):
+    """The same bytes will never be accepted."""
+
+
+class UndecodableError(RejectedRequestError):
+    """The body is not a protobuf message of this signal's export request."""
+
+    def __init__(self, signal: str) -> None:
+        super().__init__(f"the body is not a valid OTLP {signal} export request")
+        self.signal = signal
+
+
+class WrongSignalError(RejectedRequestError):
+    """More than one item, and none has a valid identity: another signal at the wrong door."""
+
+    def __init__(self, signal: str, items: int) -> None:
+        super().__init__(f"none of the {items} items is a valid item of {signal}")
+        self.signal = signal
+        self.items = items
+
+
+class TooLargeError(RejectedRequestError):
+    """The body is larger than the published limit, before or after decompression."""
+
+    def __init__(self, bytes_max: int) -> None:
+        super().__init__(f"the request is larger than {bytes_max} bytes")
+        self.bytes_max = bytes_max
+
+
+class TooManyItemsError(RejectedRequestError):
+    """The request holds more items than the published limit."""
+
+    def __init__(self, items_max: int) -> None:
+        super().__init__(f"the request holds more than {items_max} items")
+        self.items_max = items_max
+
+
+class MalformedCallError(RejectedRequestError):
+    """The call itself breaks the protocol: no message, or more than one."""
+
+
+class UnauthenticatedError(RejectedRequestError):
+    """The caller showed no valid key."""
+
+
+# -- requests that may work later: retry ---------------------------------------------------------
+
+
+class RefusedRequestError(OtlpgError):
+    """Nothing is wrong with the bytes; the sender should send them again."""
+
+
+class QueueFullError(RefusedRequestError):
+    """The queue has no room for this request; nothing was taken and nothing was dropped."""
+
+    def __init__(
+        self, *, offered_items: int, offered_bytes: int, free_items: int, free_bytes: int
+    ) -> None:
+        super().__init__(
+            f"no room for {offered_items} items and {offered_bytes} bytes: "
+            f"{free_items} items and {free_bytes} bytes are free"
+        )
+        self.offered_items = offered_items
+        self.offered_bytes = offered_bytes
+        self.free_items = free_items
+        self.free_bytes = free_bytes
+
+
+class NoSlotError(RefusedRequestError):
+    """All receive slots are taken; the body was not read."""
+
+    def __init__(self, slots: int) -> None:
+        super().__init__(f"all {slots} receive slots are taken")
+        self.slots = slots
+
+
+class ReadTimeoutError(RefusedRequestError):
+    """The body did not arrive in time."""
+
+    def __init__(self, read_s_max: float) -> None:
+        super().__init__(f"the body did not arrive within {read_s_max:g} s")
+        self.read_s_max = read_s_max
+
+
+class DrainingError(RefusedRequestError):
+    """The daemon is about to stop and takes nothing new."""
+
+    def __init__(self) -> None:
+        super().__init__("the server is draining")
+
+
+class HoldExpiredError(RefusedRequestError):
+    """PostgreSQL did not commit the request within the hold."""
+
+    def __init__(self, held_s: float) -> None:
+        super().__init__(f"not committed within {held_s:.1f} s")
+        self.held_s = held_s
+
+
+# -- the database, as the store sees it ----------------------------------------------------------
+
+
+class StoreError(OtlpgError):
+    """PostgreSQL did not do what was asked. ``sqlstate`` is empty when no server spoke."""
+
+    def __init__(self, message: str, *, sqlstate: str = "") -> None:
+        super().__init__(message)
+        self.sqlstate = sqlstate
+
+
+class RetryableStoreError(StoreError):
+    """The same rows will work later, on a new connection."""
+
+
+class CommitUnknownError(RetryableStoreError):
+    """COMMIT was sent and no answer came; the ledger decides on the next try."""
+
+
+class MissingLeafError(RetryableStoreError):
+    """A row found no partition; make it and run again."""
+
+
+class PoisonRowError(StoreError):
+    """A row that PostgreSQL will never take.
+
+    ``table`` and ``row`` (zero-based, in COPY order) name it, or are None when the server did not.
+    """
+
+    def __init__(self, message: str, *, sqlstate: str, table: str | None, row: int | None) -> None:
+        super().__init__(message, sqlstate=sqlstate)
+        self.table = table
+        self.row = row
+
+
+# -- commands ------------------------------------------------------------------------------------
+
+
+class CommandError(OtlpgError):
+    """A command cannot go on; the text tells the operator what to do next."""
+
+
+class SettingsError(CommandError):
+    """A setting is unknown or out of bounds; the text names it, its bound and its value."""
+
+
+class UnreachableError(CommandError):
+    """PostgreSQL, Redis or the daemon did not answer."""
+
+
+class SchemaError(CommandError):
+    """The schema is not the one this version needs; the text holds the command to run."""
+
+
+class NotFoundError(CommandError):
+    """What was asked for does not exist."""

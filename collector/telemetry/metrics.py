@@ -1,0 +1,155 @@
+"""Every metric of otlpg, declared once; worker processes count, one process serves the sum.
+
+A worker counts into plain dictionaries (one addition on the hot path) and hands a snapshot to its
+supervisor over a pipe; ``render`` adds up the snapshots of all workers and writes the Prometheus
+text format. Prometheus' own multiprocess mode was rejected: it needs a shared folder of mmap files
+that outlive killed workers.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from typing import Any, Literal
+
+Labels = tuple[str, ...]
+Snapshot = dict[str, list[list[Any]]]
+"""Metric name -> list of [label values, value]; JSON-able, so that it can cross a pipe."""
+
+SECONDS_BUCKETS = (
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
+)  # fmt: skip
+ROWS_BUCKETS = (1.0, 10.0, 100.0, 500.0, 1_000.0, 2_500.0, 5_000.0, 10_000.0, 20_000.0, 50_000.0)
+
+
+class Metric:
+    """What counters, gauges and histograms share: a name, a help text and label names."""
+
+    kind: Literal["counter", "gauge", "histogram"]
+
+    def __init__(self, name: str, documentation: str, label_names: Labels = ()) -> None:
+        self.name = name
+        self.documentation = documentation
+        self.label_names = label_names
+
+
+class Counter(Metric):
+    """A number that only grows; workers' values are added up."""
+
+    kind = "counter"
+
+    def __init__(self, name: str, documentation: str, label_names: Labels = ()) -> None:
+        super().__init__(name, documentation, label_names)
+        self.values: dict[Labels, float] = {}
+
+    def add(self, amount: float, *labels: str) -> None:
+        """Grow the series of ``labels`` (in the order of ``label_names``) by ``amount``."""
+        self.values[labels] = self.values.get(labels, 0) + amount
+
+
+class Gauge(Metric):
+    """A number that goes up and down; workers' values are added up."""
+
+    kind = "gauge"
+
+    def __init__(self, name: str, documentation: str, label_names: Labels = ()) -> None:
+        super().__init__(name, documentation, label_names)
+        self.values: dict[Labels, float] = {}
+
+    def set(self, value: float, *labels: str) -> None:
+        """Make ``value`` the present value of the series of ``labels``."""
+        self.values[labels] = value
+
+
+class Histogram(Metric):
+    """How often a number fell into each bucket; workers' buckets are added up."""
+
+    kind = "histogram"
+
+    def __init__(
+        self, name: str, documentation: str, label_names: Labels, bounds: tuple[float, ...]
+    ) -> None:
+        super().__init__(name, documentation, label_names)
+        self.bounds = bounds
+        self.values: dict[Labels, list[float]] = {}  # one count per bucket, +Inf, then the sum
+
+    def observe(self, value: float, *labels: str) -> None:
+        """Count ``value`` into its bucket."""
+        cells = self.values.get(labels)
+        if cells is None:
+            cells = self.values[labels] = [0.0] * (len(self.bounds) + 2)
+        cells[bisect_left(self.bounds, value)] += 1
+        cells[-1] += value
+
+
+class Metrics:
+    """One process's counters. Built once by ``app`` and handed to every stage."""
+
+    def __init__(self) -> None:
+        self.items = Counter(
+            "otlpg_items_total",
+            "Items of decoded requests by their end; 'received' is the sum of the other five.",
+            ("signal", "end"),
+        )
+        self.requests = Counter(
+            "otlpg_requests_total", "Export requests by reply code.", ("signal", "protocol", "code")
+        )
+        self.refusals = Counter(
+            "otlpg_refusals_total",
+            "Requests sent back as retryable, by cause.",
+            ("signal", "cause"),
+        )
+        self.repaired = Counter(
+            "otlpg_repaired_total", "Items stored after a repair, by reason.", ("signal", "reason")
+        )
+        self.quarantined = Counter(
+            "otlpg_quarantined_total", "Items kept in dead_letters only.", ("signal", "reason")
+        )
+        self.ack_seconds = Histogram(
+            "otlpg_ack_seconds",
+            "From the whole body read to the reply of a committed request.",
+            ("signal",),
+            SECONDS_BUCKETS,
+        )
+        self.convert_seconds = Histogram(
+            "otlpg_convert_seconds", "Decoding and converting one request.", ("signal",),
+            SECONDS_BUCKETS,
+        )  # fmt: skip
+        self.queue_items = Gauge(
+            "otlpg_queue_items", "Items that wait or are in flight.", ("signal",)
+        )
+        self.queue_bytes = Gauge(
+            "otlpg_queue_bytes", "Bytes that wait or are in flight.", ("signal",)
+        )
+        self.queue_items_max = Gauge("otlpg_queue_items_max", "Bound of queue_items.", ("signal",))
+        self.queue_bytes_max = Gauge("otlpg_queue_bytes_max", "Bound of queue_bytes.", ("signal",))
+        self.flush_rows = Histogram(
+            "otlpg_flush_rows", "Rows written by one transaction.", ("signal",), ROWS_BUCKETS
+        )
+        self.flush_seconds = Histogram(
+            "otlpg_flush_seconds", "One transaction, BEGIN to COMMIT.", ("signal",), SECONDS_BUCKETS
+        )
+        self.commit_seconds = Histogram(
+            "otlpg_commit_seconds", "COMMIT alone.", ("signal",), SECONDS_BUCKETS
+        )
+        self.flush_retries = Counter(
+            "otlpg_flush_retries_total", "Failed transactions, by SQLSTATE.", ("signal", "sqlstate")
+        )
+        self.dimensions_written = Counter(
+            "otlpg_dimensions_written_total", "New rows in dimension tables.", ("table",)
+        )
+        self.pool_connections = Gauge(
+            "otlpg_pool_connections", "Connections to PostgreSQL.", ("state",)
+        )
+        self.reaped = Counter(
+            "otlpg_reaped_backends_total", "Own backends ended because they hung in a transaction."
+        )
+        self.leaves_made = Counter("otlpg_leaves_made_total", "Partitions made.", ("table",))
+        self.store_up = Gauge("otlpg_store_up", "Workers whose last transaction succeeded.")
+        self.worker_restarts = Counter(
+            "otlpg_worker_restarts_total", "Workers started again after they died."
+        )
+        self.workers = Gauge("otlpg_workers", "Workers that run.")
+
+    def all(self) -> list[Metric]:
+        """Return every metric in the order of declaration."""
+        return [metric for metric in vars(self).values() if isinstance(metric, Metric)]
