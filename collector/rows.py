@@ -7,14 +7,27 @@ Forms of the values, in every row:
 
 - ``*_time`` and ``time``: integer microseconds since 2000-01-01 UTC (PostgreSQL's epoch), written
   through a tuple codec; ``*_ns``: the 0-999 nanoseconds below. ``None`` in a ``*_ns`` column means
-  that the sender gave 0, that is "no time", for it.
+  that the sender gave 0, that is "no time", for it. Only the partition key of a row is clamped
+  (its ``*_ns`` is then 0 and ``raw`` holds the integer); every other time is kept as sent, since
+  any 64 bits of nanoseconds fit a timestamptz.
 - ids of traces and spans: 16 and 8 raw bytes. Ids of dimensions: signed 64-bit integers.
 - ``attributes`` and every other jsonb column: JSON *text*, in the forms of ``convert/values.py``;
   an attribute map without entries is ``"{}"``.
 - ``events``, ``links``, ``quantiles``, ``exemplars``, ``entity_refs``: an array of objects with the
   entry's own protobuf field names, fields at their default left out; times are integer
   nanoseconds, ids are hex of whatever length was sent, doubles are tagged like attributes'.
-- optional text is ``None`` when the sender's string was empty; dropped counts are ``None`` when 0.
+- optional text is ``None`` when the sender's string was empty (but ``body_text`` is ``""`` then);
+  dropped counts are ``None`` when 0.
+- ``events``, ``links``, ``exemplars``, ``quantiles``, ``entity_refs``: ``None`` when empty, else a
+  JSON array in the sent order of objects with OTLP's own field names (``time_unix_nano``,
+  ``trace_id``, ``attributes`` ...). A field with its default value is absent, except that a
+  quantile always has ``quantile`` and ``value``, and an exemplar has ``as_double`` or ``as_int``
+  exactly when the sender set it. Ids in them are hex, of whatever length was sent, times are the
+  sent integers, and doubles and attributes have the forms of ``convert/values.py``.
+- ``count``, ``zero_count``, ``scale``, ``zero_threshold`` and the sum of a summary are never ``None``
+  for a metric type that has them (unless ``raw`` holds the number); ``positive_offset`` and
+  ``negative_offset`` are ``None`` when the sender gave no such buckets at all; an empty list of
+  counts or bounds is ``None``.
 - ``raw``: JSON text, or ``None``. Holds what the columns cannot, under the item's own protobuf
   field names, as the sender gave it:
 
@@ -23,9 +36,11 @@ Forms of the values, in every row:
   - ids that are not valid, as hex: ``trace_id``, ``span_id``, ``parent_span_id``;
   - an attribute list with a duplicate key at any depth, in *list form*, under the field's name
     (``attributes``, ``metadata``, ``body``): ``[[key, value], ..]`` in the sent order, in which a
-    nested kvlist is ``{"$kvlist": [[key, value], ..]}``; a body is one value in list form;
+    nested kvlist is ``{"$kvlist": [[key, value], ..]}``; a body is one value in list form. Keys
+    in list form are as sent: a leading ``$`` is not doubled there;
   - ``events``, ``links``, ``exemplars``: when one entry holds a duplicate key, the *whole* array
-    once more, with each entry's attributes in list form.
+    once more, with each entry's attributes in list form;
+  - ``end_time_unix_nano`` of a span whenever ``duration_ns`` is ``None``, 0 included.
 """
 
 from __future__ import annotations
@@ -52,7 +67,7 @@ class SpanRow(NamedTuple):
 
     start_time: int
     start_ns: int | None
-    duration_ns: int | None  # None: end is 0 or before start; raw holds end_time_unix_nano
+    duration_ns: int | None  # None: start or end is 0, or end before start; raw holds the end
     trace_id: bytes
     span_id: bytes
     parent_span_id: bytes | None
