@@ -1,0 +1,341 @@
+"""A bounded FIFO of whole requests that senders wait for and flushers take in groups."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict, deque
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from collector.errors import DrainingError, HoldExpiredError, QueueFullError, RefusedRequestError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from collector.rows import ConvertedRequest
+
+
+class Outcome(StrEnum):
+    """How a transaction ended for one request; both mean that its items are committed."""
+
+    STORED = "stored"
+    DUPLICATE = "duplicate"
+
+
+class End(StrEnum):
+    """The five ends of an item, as ``otlpg_items_total`` names them."""
+
+    STORED = "stored"
+    DUPLICATE = "duplicate"
+    QUARANTINED = "quarantined"
+    REJECTED = "rejected"
+    REFUSED = "refused"
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """One request in the queue or in flight, with every sender that waits for it.
+
+    ``items`` and ``size_bytes`` are what the entry was charged when it was offered: the request
+    itself may change while it is in flight (an item that PostgreSQL refuses moves to its letters).
+    """
+
+    request: ConvertedRequest
+    future: asyncio.Future[Outcome]
+    items: int
+    size_bytes: int
+    taken: bool = False
+    settled: bool = False
+    giant: bool = False  # taken alone, because it is larger than a group commit
+    senders: int = 1
+    departed: int = 0  # senders that left as the last one, after it was taken
+
+
+class ByteBudget:
+    """Bytes that the queues of one process may hold together; the queues take and give back."""
+
+    def __init__(self, bytes_max: int) -> None:
+        self.bytes_max = bytes_max
+        self.used = 0
+
+    @property
+    def free(self) -> int:
+        """Bytes that are left; 0 when a request larger than the whole budget is held."""
+        return max(0, self.bytes_max - self.used)
+
+
+def _fits(amount: int, used: int, bound: int) -> bool:
+    """Whether ``amount`` may be added to ``used``.
+
+    An amount that is larger than the whole bound is let in while at most half of it is used, or a
+    valid request could be refused for ever (promise 4). So the bound is passed by at most one such
+    request, and nothing else is let in until it is settled.
+    """
+    if amount <= bound:
+        return used + amount <= bound
+    return used <= bound // 2
+
+
+def _count_nothing(end: End, items: int) -> None:
+    """Keep no books."""
+    del end, items
+
+
+class BoundedQueue:
+    """The queue of one signal: bounded, fair (FIFO), and never a reason for a flusher to stop.
+
+    Everything runs on one event loop; no method but ``take``, ``wait`` and ``empty`` awaits, so
+    each other one is atomic.
+    """
+
+    def __init__(
+        self,
+        items_max: int,
+        budget: ByteBudget,
+        *,
+        count: Callable[[End, int], None] = _count_nothing,
+    ) -> None:
+        """``count`` is told the end of every item that ever got in, exactly once per sender."""
+        self.items_max = items_max
+        self.items = 0
+        self.bytes = 0
+        self.closed = False
+        self._budget = budget
+        self._count = count
+        self._waiting: OrderedDict[Entry, None] = OrderedDict()
+        self._held: set[Entry] = set()  # waiting and in flight
+        self._by_digest: dict[bytes, Entry] = {}
+        self._takers: deque[asyncio.Future[None]] = deque()
+        self._emptied: list[asyncio.Future[None]] = []
+        self._giants_in_flight = 0
+
+    @property
+    def entries_waiting(self) -> int:
+        """Entries that no flusher has taken yet."""
+        return len(self._waiting)
+
+    # -- the receiver's side ---------------------------------------------------------------------
+
+    def find(self, digest: bytes) -> Entry | None:
+        """Join the entry that holds the same bytes, waiting or in flight; None when there is none.
+
+        The caller now is one of its senders and must ``wait`` (or ``leave``) exactly once.
+        """
+        entry = self._by_digest.get(digest)
+        if entry is not None:
+            entry.senders += 1
+        return entry
+
+    def offer(self, request: ConvertedRequest) -> Entry:
+        """Put a request at the end of the queue, or join the entry that holds the same bytes.
+
+        The caller now is one of its senders and must ``wait`` (or ``leave``) exactly once. A request
+        that is not in the ledger joins nothing: its equal bytes are not a retry.
+
+        Raises:
+            DrainingError: the queue was closed. Nothing was counted; that is the caller's task.
+            QueueFullError: no room. Nothing was taken, dropped or counted.
+        """
+        if request.in_ledger and (joined := self.find(request.digest)) is not None:
+            return joined
+        if self.closed:
+            raise DrainingError
+        budget = self._budget
+        if not (
+            _fits(request.items, self.items, self.items_max)
+            and _fits(request.size_bytes, budget.used, budget.bytes_max)
+        ):
+            raise QueueFullError(
+                offered_items=request.items,
+                offered_bytes=request.size_bytes,
+                free_items=max(0, self.items_max - self.items),
+                free_bytes=budget.free,
+            )
+        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        entry = Entry(request, future, items=request.items, size_bytes=request.size_bytes)
+        self._hold(entry)
+        self._wake_taker()
+        return entry
+
+    async def wait(self, entry: Entry, hold_s: float) -> Outcome:
+        """Return how the entry's transaction ended, once it is committed.
+
+        Cancelling the caller, or the end of the hold, makes only this sender leave.
+
+        Raises:
+            HoldExpiredError: not committed in time. Its items are counted already.
+            RefusedRequestError: the entry was given up, see ``fail``. Likewise counted.
+        """
+        try:
+            await asyncio.wait((entry.future,), timeout=hold_s)
+        except asyncio.CancelledError:
+            self.leave(entry)
+            raise
+        if not entry.future.done():
+            self.leave(entry)
+            raise HoldExpiredError(hold_s)
+        return entry.future.result()
+
+    def leave(self, entry: Entry) -> bool:
+        """Take one sender away; True when the entry left the queue with it.
+
+        Not taken and nobody else waits: the entry is removed, its items end as refused. Taken: its
+        outcome stands and will count for the last sender. Settled: counted already.
+        """
+        assert entry.senders > 0, "a sender can leave only once"
+        if entry.settled:
+            return False
+        entry.senders -= 1
+        if entry.senders == 0 and entry.taken:
+            entry.departed += 1
+            return False
+        self._count(End.REFUSED, entry.items)
+        if entry.senders > 0:
+            return False
+        self._release(entry)
+        entry.future.cancel()
+        return True
+
+    def close(self) -> None:
+        """Take no new offers; ``take`` returns an empty group once nothing waits. Safe twice."""
+        self.closed = True
+        self._wake_all()
+
+    async def empty(self) -> None:
+        """Return once nothing waits and nothing is in flight."""
+        while self._held:
+            emptied: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._emptied.append(emptied)
+            await emptied
+
+    # -- the flusher's side ----------------------------------------------------------------------
+
+    async def take(self, rows_max: int, bytes_max: int, giants_max: int) -> list[Entry]:
+        """Wait for something and take the oldest entries that fit one transaction together.
+
+        An entry beyond ``rows_max`` or ``bytes_max`` is a giant: it comes alone, and while
+        ``giants_max`` of them are in flight the entries behind it pass.
+
+        Shape: at least one entry, in the order of their offers; empty only after ``close``. Each
+        entry must be settled or failed by the caller; until then it counts as held.
+        """
+        while not (group := self._pick(rows_max, bytes_max, giants_max)):
+            if self.closed and not self._waiting:
+                return []
+            taker: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._takers.append(taker)
+            try:
+                await taker
+            except asyncio.CancelledError:
+                if taker.done() and not taker.cancelled():
+                    self._wake_taker()  # the wake-up was ours; somebody else must have it
+                else:
+                    self._takers.remove(taker)
+                raise
+        if self._waiting:
+            self._wake_taker()
+        elif self.closed:
+            self._wake_all()
+        return group
+
+    def settle(self, entry: Entry, outcome: Outcome) -> None:
+        """Tell every sender that the entry is committed, and count the end of its items. Safe twice.
+
+        The first sender's items are stored, quarantined or rejected as the request says; those of
+        every other sender of the same bytes are duplicates.
+        """
+        if entry.settled:
+            return
+        senders = entry.senders + entry.departed
+        request = entry.request
+        if outcome is Outcome.STORED:
+            self._count(End.STORED, entry.items - request.quarantined - request.rejected)
+            self._count(End.QUARANTINED, request.quarantined)
+            self._count(End.REJECTED, request.rejected)
+            senders -= 1
+        self._count(End.DUPLICATE, entry.items * senders)
+        self._release(entry)
+        if not entry.future.done():
+            entry.future.set_result(outcome)
+
+    def fail(self, entry: Entry, error: RefusedRequestError) -> None:
+        """Give an entry up, so that its senders try again: only when a drain ran out of time."""
+        if entry.settled:
+            return
+        self._count(End.REFUSED, entry.items * (entry.senders + entry.departed))
+        self._release(entry)
+        if not entry.future.done():
+            entry.future.set_exception(error)
+            entry.future.exception()  # seen: a sender may have left, and that is no news
+
+    def fail_all(self, error: RefusedRequestError) -> int:
+        """Give up whatever is held, waiting and in flight; return the number of entries."""
+        held = list(self._held)
+        for entry in held:
+            self.fail(entry, error)
+        return len(held)
+
+    # -- inside ----------------------------------------------------------------------------------
+
+    def _hold(self, entry: Entry) -> None:
+        self._waiting[entry] = None
+        self._held.add(entry)
+        if entry.request.in_ledger:
+            self._by_digest[entry.request.digest] = entry
+        self.items += entry.items
+        self.bytes += entry.size_bytes
+        self._budget.used += entry.size_bytes
+
+    def _release(self, entry: Entry) -> None:
+        entry.settled = True
+        self._held.remove(entry)
+        self._waiting.pop(entry, None)
+        if entry.request.in_ledger:
+            del self._by_digest[entry.request.digest]
+        self.items -= entry.items
+        self.bytes -= entry.size_bytes
+        self._budget.used -= entry.size_bytes
+        if entry.giant:
+            self._giants_in_flight -= 1
+            self._wake_taker()
+        if self.closed and not self._waiting:
+            self._wake_all()
+        if not self._held:
+            emptied, self._emptied = self._emptied, []
+            for future in emptied:
+                if not future.done():
+                    future.set_result(None)
+
+    def _pick(self, rows_max: int, bytes_max: int, giants_max: int) -> list[Entry]:
+        group: list[Entry] = []
+        rows = size_bytes = 0
+        for entry in self._waiting:
+            rows += entry.items
+            size_bytes += entry.size_bytes
+            if rows <= rows_max and size_bytes <= bytes_max:
+                group.append(entry)
+                continue
+            if group:
+                break
+            if self._giants_in_flight < giants_max:
+                entry.giant = True
+                self._giants_in_flight += 1
+                group.append(entry)
+                break
+            rows = size_bytes = 0  # a giant that has to wait lets the entries behind it pass
+        for entry in group:
+            entry.taken = True
+            del self._waiting[entry]
+        return group
+
+    def _wake_all(self) -> None:
+        while self._takers:
+            self._wake_taker()
+
+    def _wake_taker(self) -> None:
+        while self._takers:
+            taker = self._takers.popleft()
+            if not taker.done():
+                taker.set_result(None)
+                return
