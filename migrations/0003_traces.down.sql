@@ -1,0 +1,2 @@
+-- otlpg: drops-facts
+DROP TABLE traces;

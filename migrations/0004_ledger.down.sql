@@ -1,0 +1,3 @@
+-- otlpg: drops-facts
+DROP TABLE dead_letters;
+DROP TABLE ingest_ledger;

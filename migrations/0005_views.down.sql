@@ -1,0 +1,2 @@
+DROP VIEW trace_links;
+DROP VIEW trace_events;

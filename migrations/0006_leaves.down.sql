@@ -1,0 +1,2 @@
+DROP FUNCTION otlpg_make_leaf(text, timestamptz, integer);
+DROP FUNCTION otlpg_leaves();
