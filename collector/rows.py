@@ -13,9 +13,6 @@ Forms of the values, in every row:
 - ids of traces and spans: 16 and 8 raw bytes. Ids of dimensions: signed 64-bit integers.
 - ``attributes`` and every other jsonb column: JSON *text*, in the forms of ``convert/values.py``;
   an attribute map without entries is ``"{}"``.
-- ``events``, ``links``, ``quantiles``, ``exemplars``, ``entity_refs``: an array of objects with the
-  entry's own protobuf field names, fields at their default left out; times are integer
-  nanoseconds, ids are hex of whatever length was sent, doubles are tagged like attributes'.
 - optional text is ``None`` when the sender's string was empty (but ``body_text`` is ``""`` then);
   dropped counts are ``None`` when 0.
 - ``events``, ``links``, ``exemplars``, ``quantiles``, ``entity_refs``: ``None`` when empty, else a
