@@ -1,1 +1,16 @@
-"""receive."""
+"""Receive: a request comes in, and its sender hears OK only after COMMIT.
+
+Promises: a refusal arrives before the sender's deadline and says whether to try again; memory is
+bounded before the queue by ``slots``; nothing of ours but a fixed text ever reaches a sender.
+
+One export body (``export.py``) serves all signals and protocols; a protocol only supplies how to
+read one body and how to write one verdict.
+
+Decisions that bind:
+
+- The three gRPC methods are registered as ``stream_unary``: the same wire as unary, but the handler
+  runs before the body is read. A unary handler buffers whole bodies first: 16 gzip requests of
+  1 MiB on the wire cost 1.08 GiB; this way 97-157 MiB.
+- Never ``maximum_concurrent_rpcs``: it refuses with RESOURCE_EXHAUSTED, which senders do not retry.
+- No listener beyond loopback without ``insecure`` (promise 9).
+"""

@@ -1,0 +1,154 @@
+"""The one export body: read, convert, offer, wait for COMMIT; the same for signals and protocols."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import NamedTuple
+
+from collector.buffer.queue import BoundedQueue, End, Entry, Outcome
+from collector.convert.identity import request_digest
+from collector.convert.request import Converter
+from collector.errors import ReadTimeoutError, RefusedRequestError, WrongSignalError
+from collector.receive.limits import Slots, hold_s
+from collector.rows import ConvertedRequest, Signal
+from collector.settings import ReceiveSettings
+from collector.telemetry.clock import Clock
+from collector.telemetry.metrics import Metrics
+from collector.telemetry.probe import Probe
+
+Read = Callable[[], Awaitable[bytes]]
+"""Reads the one body of a call; a protocol's own way to do it."""
+
+
+class Ack(NamedTuple):
+    """OK: what is kept is committed. ``message`` is empty when every item is in its table."""
+
+    rejected: int = 0
+    message: str = ""
+
+
+_ALL_STORED = Ack()
+
+
+class Export:
+    """Takes one request from its first byte to the verdict; holds no state between requests."""
+
+    def __init__(
+        self,
+        *,
+        settings: ReceiveSettings,
+        converter: Converter,
+        queues: Mapping[Signal, BoundedQueue],
+        clock: Clock,
+        metrics: Metrics,
+        probe: Probe,
+    ) -> None:
+        self._settings = settings
+        self._slots = Slots(settings.slots)
+        self._converter = converter
+        self._queues = queues
+        self._clock = clock
+        self._metrics = metrics
+        self._probe = probe
+
+    async def export(
+        self, signal: Signal, read: Read, *, left_s: float | None, credential_id: bytes = b""
+    ) -> Ack:
+        """Return once everything that can be kept is committed; every other way out raises.
+
+        Cancelled: this sender leaves. What no flusher has taken yet is removed, what is in flight
+        is stored, and a retry is recognised.
+
+        Units: ``left_s`` is what the sender still waits, None when it named no deadline.
+
+        Raises:
+            RejectedRequestError: the same bytes will never be taken.
+            RefusedRequestError: nothing is wrong with them; try again.
+        """
+        settings = self._settings
+        give_up_at_s = self._clock.monotonic_s() + hold_s(left_s, settings)
+        async with self._slots.take(min(settings.slot_wait_s_max, self._until(give_up_at_s))):
+            await self._probe.reach("receive.slot_taken")
+            payload = await self._read(read, self._until(give_up_at_s))
+            started_s = self._clock.monotonic_s()
+            entry = await self._admit(signal, payload, credential_id) if payload else None
+            del payload  # the entry has what is needed; a held call must not keep a second copy
+        if entry is None:
+            return _ALL_STORED
+        await self._probe.reach("receive.offered")
+        outcome = await self._queues[signal].wait(entry, self._until(give_up_at_s))
+        self._metrics.ack_seconds.observe(self._clock.monotonic_s() - started_s, signal)
+        return to_ack(entry.request, outcome)
+
+    def _until(self, moment_s: float) -> float:
+        return max(0.0, moment_s - self._clock.monotonic_s())
+
+    async def _read(self, read: Read, wait_s: float) -> bytes:
+        wait_s = min(wait_s, self._settings.read_s_max)
+        try:
+            async with asyncio.timeout(wait_s):
+                return await read()
+        except TimeoutError:
+            raise ReadTimeoutError(wait_s) from None
+
+    async def _admit(self, signal: Signal, payload: bytes, credential_id: bytes) -> Entry | None:
+        """Join the entry with the same bytes, or convert them and offer; None: nothing to store."""
+        queue = self._queues[signal]
+        digest = request_digest(credential_id, signal, payload)
+        entry = queue.find(digest)
+        if entry is not None:
+            self._metrics.items.add(entry.items, signal, "received")
+            return entry
+        request = await self._convert(signal, payload, digest)
+        if not request.items and not request.dead_letters:
+            return None
+        self._metrics.items.add(request.items, signal, "received")
+        try:
+            return queue.offer(request)
+        except RefusedRequestError:
+            self._metrics.items.add(request.items, signal, End.REFUSED)
+            raise
+
+    async def _convert(self, signal: Signal, payload: bytes, digest: bytes) -> ConvertedRequest:
+        """Run the converter slice by slice; other calls have their turn between two slices."""
+        steps = self._converter.steps(signal, payload, digest=digest, now_ns=self._clock.unix_ns())
+        spent_s = 0.0
+        while True:
+            began_s = self._clock.monotonic_s()
+            try:
+                next(steps)
+            except StopIteration as end:
+                spent_s += self._clock.monotonic_s() - began_s
+                self._metrics.convert_seconds.observe(spent_s, signal)
+                request: ConvertedRequest = end.value
+                return request
+            spent_s += self._clock.monotonic_s() - began_s
+            await asyncio.sleep(0)
+
+
+def to_ack(request: ConvertedRequest, outcome: Outcome) -> Ack:
+    """Return what the sender of a committed request hears.
+
+    A duplicate is committed as well, and its first sender was told about its items.
+
+    Raises:
+        WrongSignalError: the bytes are kept once, but this was the wrong door for them.
+    """
+    if request.wrong_signal:
+        raise WrongSignalError(request.signal, request.items)
+    if outcome is Outcome.DUPLICATE or not (request.quarantined or request.rejected):
+        return _ALL_STORED
+    parts: list[str] = []
+    if request.quarantined:
+        reasons = _reasons(request, "quarantined")
+        parts.append(f"{request.quarantined} items are kept in dead_letters only ({reasons})")
+    if request.rejected:
+        reasons = _reasons(request, "rejected")
+        parts.append(f"{request.rejected} items cannot be stored ({reasons})")
+    return Ack(request.rejected, "; ".join(parts) + "; do not send them again")
+
+
+def _reasons(request: ConvertedRequest, outcome: str) -> str:
+    """Return our own short codes, sorted; never a text of the sender."""
+    return ", ".join(sorted({row.reason for row in request.dead_letters if row.outcome == outcome}))

@@ -1,0 +1,195 @@
+"""OTLP over gRPC: raw bytes in, ``b""`` out when every item is stored."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import Any, Final, cast
+
+import grpc
+import structlog
+from opentelemetry.proto.collector.logs.v1 import logs_service_pb2
+from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
+from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
+
+from collector.errors import MalformedCallError, SettingsError
+from collector.receive.export import Ack, Export
+from collector.receive.health_service import HealthService
+from collector.receive.listeners import authority
+from collector.receive.status import is_expected, to_trailers, to_verdict
+from collector.rows import Signal
+from collector.settings import ReceiveSettings
+from collector.telemetry.metrics import Metrics
+
+SERVICES: Final = {
+    "opentelemetry.proto.collector.trace.v1.TraceService": Signal.TRACES,
+    "opentelemetry.proto.collector.metrics.v1.MetricsService": Signal.METRICS,
+    "opentelemetry.proto.collector.logs.v1.LogsService": Signal.LOGS,
+}
+_METHODS: Final = {f"/{service}/Export": signal for service, signal in SERVICES.items()}
+
+STREAMS_PER_CONNECTION_MAX: Final = 256
+"""Calls of one connection at once; more wait in the sender, who sees no error."""
+KEEPALIVE_S: Final = 60
+"""A silent connection is asked this often whether it still lives."""
+KEEPALIVE_WAIT_S: Final = 20
+SENDER_PING_S_MIN: Final = 10
+"""Senders may ping us this often, with or without calls; gRPC's own 5 minutes punishes most."""
+
+_Context = grpc.aio.ServicerContext[bytes, bytes]
+
+
+class OtlpService(grpc.GenericRpcHandler):
+    """Hands the body of each Export call to the export body and its verdict to the sender."""
+
+    def __init__(self, export: Export, metrics: Metrics) -> None:
+        self._export = export
+        self._metrics = metrics
+        self._log = structlog.stdlib.get_logger("otlpg.receive")
+        # ``stream_unary`` has the wire of ``unary_unary``, but runs before the body is read.
+        self._handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
+            method: grpc.stream_unary_rpc_method_handler(cast("Any", partial(self._call, signal)))
+            for method, signal in _METHODS.items()
+        }
+
+    def service(
+        self, handler_call_details: grpc.HandlerCallDetails
+    ) -> grpc.RpcMethodHandler[bytes, bytes] | None:
+        """Return the handler of an Export method; None makes it UNIMPLEMENTED."""
+        return self._handlers.get(str(handler_call_details.method))
+
+    async def _call(self, signal: Signal, _requests: object, context: _Context) -> bytes:
+        try:
+            ack = await self._export.export(
+                signal, partial(_read_one, context), left_s=context.time_remaining()
+            )
+        except asyncio.CancelledError:
+            self._metrics.requests.add(1, signal, "grpc", "CANCELLED")
+            raise
+        except Exception as error:  # noqa: BLE001 -- the edge: an exception's text must not leave
+            return await self._refuse(signal, error, context)
+        self._metrics.requests.add(1, signal, "grpc", "OK")
+        return to_reply(signal, ack)
+
+    async def _refuse(self, signal: Signal, error: Exception, context: _Context) -> bytes:
+        if not is_expected(error):
+            self._log.error("request failed by our own fault", signal=signal, exc_info=error)
+        verdict = to_verdict(error)
+        code = verdict.code
+        try:
+            # Trailers-Only: no initial metadata was sent, and abort sends both at once.
+            await context.abort(code, verdict.text, to_trailers(verdict, context.time_remaining()))
+        except grpc.aio.InternalError:
+            # Core has ended the call itself: the body was larger than request_bytes_max, and what
+            # we saw was a call without a message.
+            code = grpc.StatusCode.RESOURCE_EXHAUSTED
+            return b""
+        finally:
+            self._metrics.requests.add(1, signal, "grpc", code.name)
+            if verdict.retryable:
+                self._metrics.refusals.add(1, signal, verdict.cause)
+
+
+async def _read_one(context: _Context) -> bytes:
+    """Return the one message of a call.
+
+    Raises:
+        MalformedCallError: there is none, or a second one.
+    """
+    message = await context.read()
+    if message is grpc.aio.EOF:
+        raise MalformedCallError("the call holds no message")
+    if await context.read() is not grpc.aio.EOF:
+        raise MalformedCallError("the call holds more than one message")
+    return message
+
+
+def to_reply(signal: Signal, ack: Ack) -> bytes:
+    """Return the serialized response; no byte at all when every item is stored.
+
+    Spec: opentelemetry-proto collector/*/v1, Export*PartialSuccess: rejected 0 with a message is a
+    warning, and the sender must not send again.
+    """
+    if not ack.rejected and not ack.message:
+        return b""
+    match signal:
+        case Signal.TRACES:
+            traces = trace_service_pb2.ExportTraceServiceResponse()
+            traces.partial_success.rejected_spans = ack.rejected
+            traces.partial_success.error_message = ack.message
+            return traces.SerializeToString()
+        case Signal.METRICS:
+            metrics = metrics_service_pb2.ExportMetricsServiceResponse()
+            metrics.partial_success.rejected_data_points = ack.rejected
+            metrics.partial_success.error_message = ack.message
+            return metrics.SerializeToString()
+        case Signal.LOGS:
+            logs = logs_service_pb2.ExportLogsServiceResponse()
+            logs.partial_success.rejected_log_records = ack.rejected
+            logs.partial_success.error_message = ack.message
+            return logs.SerializeToString()
+
+
+def to_options(settings: ReceiveSettings) -> list[tuple[str, int]]:
+    """Return gRPC core's channel arguments for the limits of ``settings``.
+
+    Core spreads the connection age by 10 % by itself. Its grace is longer than any call may last,
+    so that an aged connection never costs a call.
+    """
+    grace_s = settings.slot_wait_s_max + settings.read_s_max + settings.hold_s_max + 5
+    return [
+        ("grpc.max_receive_message_length", settings.request_bytes_max),
+        ("grpc.max_metadata_size", settings.header_bytes_max),
+        ("grpc.absolute_max_metadata_size", settings.header_bytes_max),
+        ("grpc.max_concurrent_streams", STREAMS_PER_CONNECTION_MAX),
+        ("grpc.max_connection_age_ms", int(settings.connection_age_s_max * 1000)),
+        ("grpc.max_connection_age_grace_ms", int(grace_s * 1000)),
+        ("grpc.keepalive_time_ms", KEEPALIVE_S * 1000),
+        ("grpc.keepalive_timeout_ms", KEEPALIVE_WAIT_S * 1000),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.min_ping_interval_without_data_ms", SENDER_PING_S_MIN * 1000),
+        ("grpc.http2.min_recv_ping_interval_without_data_ms", SENDER_PING_S_MIN * 1000),
+        ("grpc.so_reuseport", 1),
+    ]
+
+
+class GrpcServer:
+    """The OTLP/gRPC listener of one worker; its port is shared with the other workers."""
+
+    def __init__(self, settings: ReceiveSettings, export: Export, metrics: Metrics) -> None:
+        self._settings = settings
+        self._export = export
+        self._metrics = metrics
+        self._server: grpc.aio.Server | None = None
+        self._health: HealthService | None = None
+        self.port = 0
+
+    async def start(self) -> None:
+        """Listen; afterwards ``port`` is the real one.
+
+        Raises:
+            SettingsError: the address cannot be listened on.
+        """
+        settings = self._settings
+        self._health = HealthService(SERVICES)
+        server = grpc.aio.server(options=to_options(settings))
+        server.add_generic_rpc_handlers((OtlpService(self._export, self._metrics), self._health))
+        try:
+            self.port = server.add_insecure_port(authority(settings.grpc_host, settings.grpc_port))
+        except RuntimeError as error:
+            raise SettingsError(
+                f"receive.grpc_host, receive.grpc_port: cannot listen on "
+                f"{authority(settings.grpc_host, settings.grpc_port)}"
+            ) from error
+        await server.start()
+        self._server = server
+
+    async def drain(self, grace_s: float) -> None:
+        """Say NOT_SERVING and GOAWAY, answer the calls that are here; cancel them after ``grace_s``.
+
+        Safe twice, a second call with a shorter grace hurries the first, and before start.
+        """
+        if self._health is not None:
+            self._health.drain()
+        if self._server is not None:
+            await self._server.stop(grace_s)
