@@ -46,6 +46,7 @@ proto: $(STAMP) ## generate collector/wire from proto/
 lock: $(STAMP) ## pin the packages anew, with hashes and without any address
 	$(BIN)/python -m uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --all-extras --group dev -q pyproject.toml -o requirements/dev.txt
 	$(BIN)/python -m uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --extra fast -q pyproject.toml -o requirements/serve.txt
+	$(BIN)/python -m uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --group build -q -o requirements/build.txt
 
 bench: $(STAMP) ## measure throughput, latency and memory against raw COPY
 	$(BIN)/otlpg bench --local
@@ -54,6 +55,7 @@ fault: $(STAMP) ## the long fault runs: SIGKILLs and restarts under load
 	$(BIN)/pytest tests/fault -m long -s
 
 interop: $(STAMP) ## real otel-collector and telemetrygen against otlpg
+	$(BIN)/python -m tests.interop.binaries
 	$(BIN)/pytest tests/interop -m interop
 
 clean: ## remove what the targets above made, but no data
