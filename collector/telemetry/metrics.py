@@ -25,11 +25,16 @@ class Metric:
     """What counters, gauges and histograms share: a name, a help text and label names."""
 
     kind: Literal["counter", "gauge", "histogram"]
+    values: Any
 
     def __init__(self, name: str, documentation: str, label_names: Labels = ()) -> None:
         self.name = name
         self.documentation = documentation
         self.label_names = label_names
+
+    def cells(self) -> list[list[Any]]:
+        """Return every series as ``[label values, value]``, ready for JSON."""
+        return [[list(labels), value] for labels, value in self.values.items()]
 
 
 class Counter(Metric):
@@ -153,3 +158,7 @@ class Metrics:
     def all(self) -> list[Metric]:
         """Return every metric in the order of declaration."""
         return [metric for metric in vars(self).values() if isinstance(metric, Metric)]
+
+    def snapshot(self) -> Snapshot:
+        """Return the present values of every metric that has any."""
+        return {metric.name: cells for metric in self.all() if (cells := metric.cells())}

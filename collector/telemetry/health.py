@@ -1,0 +1,79 @@
+"""The small HTTP server beside the listeners: ``/metrics``, ``/health/live``, ``/health/ready``."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Awaitable, Callable, Generator
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from collector.telemetry.metrics import Snapshot
+from collector.telemetry.render import CONTENT_TYPE, render
+
+Readiness = Callable[[], dict[str, bool]]
+"""Named conditions; ready means that all of them hold."""
+
+
+def build_app(scrape: Callable[[], Awaitable[Snapshot]], readiness: Readiness) -> Starlette:
+    """Return the application.
+
+    ``live`` answers as long as the process runs its loop: PostgreSQL being away is no reason to be
+    killed, since a restart would not bring it back. ``ready`` names what is missing.
+    """
+
+    async def metrics(_request: Request) -> Response:
+        return Response(render(await scrape()), headers={"content-type": CONTENT_TYPE})
+
+    async def live(_request: Request) -> Response:
+        return JSONResponse({"live": True})
+
+    async def ready(_request: Request) -> Response:
+        conditions = readiness()
+        ok = all(conditions.values())
+        return JSONResponse({"ready": ok, **conditions}, status_code=200 if ok else 503)
+
+    app = Starlette(
+        routes=[
+            Route("/metrics", metrics),
+            Route("/health/live", live),
+            Route("/health/ready", ready),
+        ]
+    )
+    app.router.redirect_slashes = False
+    return app
+
+
+class TelemetryServer(uvicorn.Server):
+    """Serves the application on a socket that is bound already; leaves signals to its owner."""
+
+    def __init__(self, app: Starlette) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                log_config=None,
+                access_log=False,
+                lifespan="off",
+                ws="none",
+                server_header=False,
+                timeout_graceful_shutdown=1,
+                limit_concurrency=64,
+            )
+        )
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """Leave SIGTERM and SIGINT alone: the supervisor drains first."""
+        yield
+
+    async def run_on(self, listener: socket.socket) -> None:
+        """Serve until ``stop``."""
+        await self.serve(sockets=[listener])
+
+    def stop(self) -> None:
+        """Stop soon. Safe twice and before start."""
+        self.should_exit = True

@@ -1,0 +1,136 @@
+"""Logs on standard error: JSON lines, or a readable form on a terminal.
+
+Promises: one event is one line, whatever a sender put into it (control characters are escaped, long
+texts are cut); no secret is ever written; a flood of the same trouble is one line per interval.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections.abc import Mapping, MutableMapping
+from typing import Any, Final, TextIO, cast
+
+import orjson
+import structlog
+
+from collector.settings import TelemetrySettings
+from collector.telemetry.clock import Clock
+
+TEXT_CHARS_MAX: Final = 2_000
+"""One value in a line; a traceback may be ten times as long."""
+EVERY_S: Final = 10.0
+"""The same trouble is logged at most this often."""
+
+_SECRET_KEY: Final = re.compile(
+    r"password|passwd|secret|token|authorization|api_?key|dsn", re.IGNORECASE
+)
+_SECRET_IN_URL: Final = re.compile(r"(\w://[^\s/:@]*):[^\s@]*@")
+_SECRET_IN_DSN: Final = re.compile(r"(password\s*=\s*)('[^']*'|\S+)", re.IGNORECASE)
+
+_Event = MutableMapping[str, Any]
+
+
+def configure(settings: TelemetrySettings, *, stream: TextIO | None = None) -> None:
+    """Send structlog and standard logging to ``stream`` (standard error) in the chosen format.
+
+    May be called again; the last call holds.
+    """
+    output: TextIO = sys.stderr if stream is None else stream
+    console = settings.log_format == "console" or (
+        settings.log_format == "auto" and output.isatty()
+    )
+    shared: list[Any] = [
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        clean,
+    ]
+    handler = logging.StreamHandler(output)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.ExtraAdder(), *shared],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.dev.ConsoleRenderer(colors=output.isatty()) if console else _to_json,
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(settings.log_level.upper())
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+
+
+def _to_json(_logger: object, _method: str, event: _Event) -> str:
+    return orjson.dumps(event, default=repr).decode()
+
+
+def clean(_logger: object, _method: str, event: _Event) -> _Event:
+    """Return ``event`` with secrets masked, control characters escaped and long texts cut."""
+    for key, value in event.items():
+        if _SECRET_KEY.search(key):
+            event[key] = "***"
+        elif key == "exception":
+            event[key] = _clean_text(str(value), TEXT_CHARS_MAX * 10, keep="\n\t")
+        else:
+            event[key] = _clean_value(value)
+    return event
+
+
+def _clean_value(value: object) -> object:
+    if isinstance(value, str):
+        return _clean_text(value, TEXT_CHARS_MAX)
+    if isinstance(value, int | float | None):
+        return value
+    if isinstance(value, Mapping | list | tuple | set | frozenset | bytes):
+        return _clean_text(repr(cast("object", value)), TEXT_CHARS_MAX)
+    return _clean_text(str(value), TEXT_CHARS_MAX)
+
+
+def _clean_text(text: str, chars_max: int, keep: str = "") -> str:
+    if len(text) > chars_max:
+        text = f"{text[:chars_max]}... ({len(text)} characters)"
+    if "://" in text or "password" in text.lower():
+        text = _SECRET_IN_DSN.sub(r"\1***", _SECRET_IN_URL.sub(r"\1:***@", text))
+    if text.isprintable():
+        return text
+    return "".join(
+        sign if sign.isprintable() or sign in keep else sign.encode("unicode_escape").decode()
+        for sign in text
+    )
+
+
+class Trouble:
+    """A warning per kind of trouble and interval, with an example and how many it stands for.
+
+    Kinds are our own fixed words, so their number is bounded.
+    """
+
+    def __init__(self, name: str, clock: Clock, every_s: float = EVERY_S) -> None:
+        self._log = structlog.stdlib.get_logger(name)
+        self._clock = clock
+        self._every_s = every_s
+        self._last_s: dict[str, float] = {}
+        self._unsaid: dict[str, int] = {}
+
+    def warn(self, kind: str, **example: object) -> None:
+        """Log ``kind`` with this example, or only count it while the last line is young."""
+        now_s = self._clock.monotonic_s()
+        last_s = self._last_s.get(kind)
+        if last_s is not None and now_s - last_s < self._every_s:
+            self._unsaid[kind] = self._unsaid.get(kind, 0) + 1
+            return
+        self._last_s[kind] = now_s
+        self._log.warning(kind, **example, more_like_this=self._unsaid.pop(kind, 0))
