@@ -127,7 +127,15 @@ class RetryableStoreError(StoreError):
     """The same rows will work later, on a new connection."""
 
 
-class CommitUnknownError(RetryableStoreError):
+class StoreUnavailableError(RetryableStoreError):
+    """The server or the way to it is at fault: every request would fail now."""
+
+
+class UnlistedStoreError(RetryableStoreError):
+    """A failure that nobody foresaw; retried like the others, but somebody should look at it."""
+
+
+class CommitUnknownError(StoreUnavailableError):
     """COMMIT was sent and no answer came; the ledger decides on the next try."""
 
 
