@@ -1,7 +1,13 @@
-"""Every setting, and how flags, environment, file and defaults become one ``Settings``."""
+"""Every setting, and how flags, environment, file and defaults become one ``Settings``.
+
+``models`` holds the settings themselves, ``names`` what each is called where, ``layers`` where
+values come from, ``load`` puts them together. A wrong setting stops the start; nothing is corrected
+or ignored in silence.
+"""
 
 from __future__ import annotations
 
+from collector.settings.load import Loaded, load, load_with_origins
 from collector.settings.models import (
     ConvertSettings,
     DatabaseSettings,
@@ -13,15 +19,21 @@ from collector.settings.models import (
     Stage,
     TelemetrySettings,
 )
+from collector.settings.worker import from_worker_json, to_worker_json
 
 __all__ = [
     "ConvertSettings",
     "DatabaseSettings",
     "IngestSettings",
+    "Loaded",
     "PartitionSettings",
     "ReceiveSettings",
     "RedisSettings",
     "Settings",
     "Stage",
     "TelemetrySettings",
+    "from_worker_json",
+    "load",
+    "load_with_origins",
+    "to_worker_json",
 ]

@@ -6,16 +6,54 @@ value out of bounds stops the start and names the setting, its bound and the val
 
 from __future__ import annotations
 
+import ipaddress
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    SecretStr,
+    SerializationInfo,
+    field_validator,
+    model_validator,
+)
+
+from collector.settings.dsn import Address
+from collector.settings.units import Bytes, Days, Hours, LeafHours, Seconds, WholeHours
+
+REVEAL_SECRETS = "reveal_secrets"
+"""Key of the serialisation context that writes secrets in clear; see ``worker.to_worker_json``."""
+
+
+def _masked_unless_revealed(secret: SecretStr, info: SerializationInfo[Any]) -> str:
+    """Return the mask, or the secret itself for a caller that asked for it by context."""
+    reveal = bool(info.context) and info.context.get(REVEAL_SECRETS) is True
+    return secret.get_secret_value() if reveal else str(secret)
+
+
+Secret = Annotated[SecretStr, PlainSerializer(_masked_unless_revealed, when_used="json")]
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a listener at ``host`` can be reached from this machine alone.
+
+    A name other than ``localhost`` is not looked up: what it means may change.
+    """
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
 
 
 class Stage(BaseModel):
     """What all stage models share: unknown keys are errors, and nothing changes after start."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class ReceiveSettings(Stage):
@@ -26,7 +64,7 @@ class ReceiveSettings(Stage):
     insecure: bool = Field(
         default=False, description="Allow an anonymous listener beyond loopback (promise 9)."
     )
-    request_bytes_max: int = Field(
+    request_bytes_max: Bytes = Field(
         default=64 * 2**20,
         ge=1024,
         le=512 * 2**20,
@@ -38,26 +76,26 @@ class ReceiveSettings(Stage):
         le=4096,
         description="Bodies read and converted at once per worker; bounds memory before the queue.",
     )
-    slot_wait_s_max: float = Field(
+    slot_wait_s_max: Seconds = Field(
         default=2.0, gt=0, le=60, description="Wait for a slot before the request is refused."
     )
-    read_s_max: float = Field(
+    read_s_max: Seconds = Field(
         default=10.0, gt=0, le=300, description="Time for one body to arrive."
     )
-    hold_s_default: float = Field(
+    hold_s_default: Seconds = Field(
         default=4.5,
         gt=0,
         le=30,
         description="Hold when the sender names no deadline; SDKs wait 10 s.",
     )
-    hold_s_max: float = Field(default=30.0, gt=0, le=300, description="Longest hold.")
+    hold_s_max: Seconds = Field(default=30.0, gt=0, le=300, description="Longest hold.")
     hold_share: float = Field(
         default=0.85, gt=0, lt=1, description="Part of the sender's deadline that we may use."
     )
-    connection_age_s_max: float = Field(
+    connection_age_s_max: Seconds = Field(
         default=300.0, gt=0, description="Connections move to another worker after about this time."
     )
-    header_bytes_max: int = Field(
+    header_bytes_max: Bytes = Field(
         default=16 * 1024, ge=1024, description="Request headers of one call."
     )
 
@@ -74,7 +112,7 @@ class ConvertSettings(Stage):
         ge=1,
         description="Attributes, events or links of one item; beyond: quarantined.",
     )
-    memo_bytes_max: int = Field(
+    memo_bytes_max: Bytes = Field(
         default=16 * 2**20,
         ge=2**16,
         description="Memory for remembered attributes, resources and scopes.",
@@ -84,7 +122,7 @@ class ConvertSettings(Stage):
 class IngestSettings(Stage):
     """Queues and flushers; budgets are per daemon and divided among its workers."""
 
-    queue_bytes_max: int = Field(
+    queue_bytes_max: Bytes = Field(
         default=192 * 2**20,
         ge=2**20,
         description="Converted bytes that wait or are in flight, all signals together.",
@@ -94,16 +132,16 @@ class IngestSettings(Stage):
     )
     flushers: int = Field(default=2, ge=1, le=16, description="Concurrent transactions per signal.")
     flush_rows_max: int = Field(default=20_000, ge=1, description="Rows in one group commit.")
-    flush_bytes_max: int = Field(
+    flush_bytes_max: Bytes = Field(
         default=16 * 2**20, ge=1024, description="Bytes in one group commit."
     )
     ledger: bool = Field(
         default=True, description="Store a repeated request once; off only to measure."
     )
-    ledger_window_h: float = Field(
+    ledger_window_h: Hours = Field(
         default=24.0, gt=0, description="A retry within this is recognised."
     )
-    drain_s_max: float = Field(
+    drain_s_max: Seconds = Field(
         default=20.0, gt=0, description="Time to commit what waits at a stop."
     )
 
@@ -111,7 +149,7 @@ class IngestSettings(Stage):
 class DatabaseSettings(Stage):
     """PostgreSQL. ``dsn`` wins over the single fields."""
 
-    dsn: SecretStr | None = Field(
+    dsn: Secret | None = Field(
         default=None, description="postgresql://user:password@host:port/name"
     )
     host: str | None = Field(default=None, description="Host or socket folder.")
@@ -120,43 +158,52 @@ class DatabaseSettings(Stage):
     )
     name: str | None = Field(default=None, description="Database.")
     user: str | None = Field(default=None, description="Role to log in as.")
-    password: SecretStr | None = Field(default=None, description="Its password.")
+    password: Secret | None = Field(default=None, description="Its password.")
     ssl_mode: (
         Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] | None
     ) = Field(default=None, description="As in libpq.")
     app_name: str = Field(default="otlpg", description="application_name; the reaper looks for it.")
     connections_min: int = Field(default=2, ge=1, description="Connections kept open, per daemon.")
     connections_max: int = Field(default=20, ge=1, description="Connections at most, per daemon.")
-    connect_s_max: float = Field(default=5.0, gt=0, description="Time for one connection attempt.")
-    lock_s_max: float = Field(default=1.0, gt=0, description="lock_timeout of a flush.")
-    statement_s_max: float = Field(default=10.0, gt=0, description="statement_timeout of a flush.")
-    idle_in_transaction_s_max: float = Field(
+    connect_s_max: Seconds = Field(
+        default=5.0, gt=0, description="Time for one connection attempt."
+    )
+    lock_s_max: Seconds = Field(default=1.0, gt=0, description="lock_timeout of a flush.")
+    statement_s_max: Seconds = Field(
+        default=10.0, gt=0, description="statement_timeout of a flush."
+    )
+    idle_in_transaction_s_max: Seconds = Field(
         default=3.0, gt=0, description="Below the hold, so that a frozen peer cannot outlast it."
     )
-    reap_after_s: float = Field(
+    reap_after_s: Seconds = Field(
         default=15.0,
         gt=0,
         description="Own backends that hang in a transaction this long are ended.",
     )
 
+    @field_validator("dsn")
+    @classmethod
+    def _dsn_is_of_postgresql(cls, dsn: SecretStr | None) -> SecretStr | None:
+        if dsn is not None:
+            Address.from_dsn(dsn.get_secret_value())
+        return dsn
+
 
 class PartitionSettings(Stage):
     """Leaf lengths and how far they reach."""
 
-    spans_leaf_h: Literal[1, 6, 24] = Field(
-        default=24, description="Hours in a leaf of trace_spans."
-    )
-    points_leaf_h: Literal[1, 6, 24] = Field(
+    spans_leaf_h: LeafHours = Field(default=24, description="Hours in a leaf of trace_spans.")
+    points_leaf_h: LeafHours = Field(
         default=6, description="Hours in a leaf of metric_data_points."
     )
-    logs_leaf_h: Literal[1, 6, 24] = Field(default=24, description="Hours in a leaf of logs.")
-    retention_days: int = Field(
+    logs_leaf_h: LeafHours = Field(default=24, description="Hours in a leaf of logs.")
+    retention_days: Days = Field(
         default=30,
         ge=1,
         le=3650,
         description="Items older than this are stored under the receive time.",
     )
-    ahead_h: int = Field(
+    ahead_h: WholeHours = Field(
         default=48, ge=25, description="Leaves are made this far ahead of the clock."
     )
 
@@ -177,9 +224,18 @@ class TelemetrySettings(Stage):
 class RedisSettings(Stage):
     """Redis carries live tails; without a URL they stay inside the process."""
 
-    url: SecretStr | None = Field(default=None, description="redis://host:port/number")
+    url: Secret | None = Field(default=None, description="redis://host:port/number")
     pool_size: int = Field(default=10, ge=1, description="Connections at most.")
-    timeout_s: float = Field(default=0.5, gt=0, description="Longest wait for Redis.")
+    timeout_s: Seconds = Field(default=0.5, gt=0, description="Longest wait for Redis.")
+
+    @field_validator("url")
+    @classmethod
+    def _url_is_of_redis(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None and not url.get_secret_value().startswith(
+            ("redis://", "rediss://", "unix://")
+        ):
+            raise ValueError("must begin with redis://, rediss:// or unix://")
+        return url
 
 
 class Settings(Stage):
@@ -196,3 +252,55 @@ class Settings(Stage):
     partitions: PartitionSettings = PartitionSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
     redis: RedisSettings = RedisSettings()
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Self:
+        """Refuse settings that are each in bounds and still cannot work together.
+
+        Raises:
+            ValueError: names the settings, their values and the value that is needed.
+        """
+        self._check_order()
+        needed = self.connections_needed()
+        if self.database.connections_max < needed:
+            raise ValueError(
+                f"database.connections_max (DB_MAX_CONNECTIONS) is {self.database.connections_max}, but at least "
+                f"{needed} are needed: for each of workers={self.workers}, 3 signals x "
+                f"ingest.flushers={self.ingest.flushers}, 1 to make partitions, 1 to reap"
+            )
+        for name, host in (
+            ("receive.grpc_host", self.receive.grpc_host),
+            ("telemetry.host", self.telemetry.host),
+        ):
+            if not (self.receive.insecure or is_loopback(host)):
+                raise ValueError(
+                    f"{name} is {host!r}, beyond loopback, where anybody could send or read; "
+                    "say --insecure (receive.insecure=true) to allow that"
+                )
+        return self
+
+    def _check_order(self) -> None:
+        """Refuse a pair of settings of which the first must not be the larger."""
+        database, receive, ingest = self.database, self.receive, self.ingest
+        for low_name, low, high_name, high in (
+            ("database.connections_min", database.connections_min,
+             "database.connections_max", database.connections_max),
+            ("receive.hold_s_default", receive.hold_s_default,
+             "receive.hold_s_max", receive.hold_s_max),
+            ("database.lock_s_max", database.lock_s_max,
+             "database.statement_s_max", database.statement_s_max),
+            ("database.idle_in_transaction_s_max", database.idle_in_transaction_s_max,
+             "receive.hold_s_default", receive.hold_s_default),
+            ("database.idle_in_transaction_s_max", database.idle_in_transaction_s_max,
+             "database.reap_after_s", database.reap_after_s),
+            ("ingest.flush_rows_max", ingest.flush_rows_max,
+             "ingest.queue_items_max", ingest.queue_items_max),
+            ("ingest.flush_bytes_max", ingest.flush_bytes_max,
+             "ingest.queue_bytes_max", ingest.queue_bytes_max),
+        ):  # fmt: skip
+            if low > high:
+                raise ValueError(f"{low_name} is {low:g}, above {high_name}, which is {high:g}")
+
+    def connections_needed(self) -> int:
+        """Return how many connections the flushers and housekeeping of all workers may hold."""
+        return self.workers * (3 * self.ingest.flushers + 2)
