@@ -191,7 +191,7 @@ def _summary_point(row: PointRow, raw: Raw, attributes: list[KeyValue]) -> Summa
         sum=0.0 if row.sum is None else row.sum,
         quantile_values=[
             SummaryDataPoint.ValueAtQuantile(
-                quantile=double(entry["quantile"]), value=double(entry["value"])
+                quantile=double(entry.get("quantile", 0.0)), value=double(entry.get("value", 0.0))
             )
             for entry in load(row.quantiles or "[]")
         ],
