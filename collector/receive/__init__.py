@@ -12,5 +12,5 @@ Decisions that bind:
   runs before the body is read. A unary handler buffers whole bodies first: 16 gzip requests of
   1 MiB on the wire cost 1.08 GiB; this way 97-157 MiB.
 - Never ``maximum_concurrent_rpcs``: it refuses with RESOURCE_EXHAUSTED, which senders do not retry.
-- No listener beyond loopback without ``insecure`` (promise 9).
+- No listener beyond loopback without ``insecure`` (promise 9): ``Settings`` itself refuses to exist.
 """

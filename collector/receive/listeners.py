@@ -1,32 +1,10 @@
-"""Which addresses otlpg may listen on, and holding their ports for all workers."""
+"""The addresses otlpg listens on, and holding their ports for all workers."""
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 
 from collector.errors import SettingsError
-
-
-def check_anonymous(host: str, *, allowed: bool, setting: str, switch: str) -> None:
-    """Refuse an anonymous listener beyond loopback unless the operator allowed it (promise 9).
-
-    A name counts as loopback only if it is ``localhost``: what another name means can change.
-
-    Raises:
-        SettingsError: ``host`` is reachable from elsewhere and ``allowed`` is False.
-    """
-    if allowed or host == "localhost":
-        return
-    try:
-        loopback = ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        loopback = False
-    if not loopback:
-        raise SettingsError(
-            f"{setting}: {host!r} is reachable from other machines and nobody has to log in there; "
-            f"listen on 127.0.0.1, or say {switch}=true if that is what you want"
-        )
 
 
 def authority(host: str, port: int) -> str:
@@ -36,22 +14,23 @@ def authority(host: str, port: int) -> str:
 
 
 class Reservation:
-    """Holds a TCP port for this user's processes while workers come and go.
+    """Holds a TCP port while workers come and go.
 
     The bind is exclusive, so a port that anybody listens on already is an error here and not a
-    surprise later (with SO_REUSEPORT alone, two daemons would share the port silently). Then the
-    port is opened to sockets of the same user that ask for SO_REUSEPORT: the workers' listeners. A
-    bound socket that does not listen gets no connections.
+    surprise later (with SO_REUSEPORT alone, two daemons would share the port silently). A shared
+    port is then opened to sockets of the same user that ask for SO_REUSEPORT: the workers'
+    listeners. A bound socket that does not listen gets no connections.
     """
 
-    def __init__(self, host: str, port: int, *, setting: str) -> None:
+    def __init__(self, host: str, port: int, *, setting: str, shared: bool) -> None:
         """Bind every address of ``host``; ``port`` 0 picks one port for all of them.
 
         Raises:
             SettingsError: the host has no address here, or the port is taken.
         """
         self.port = port
-        self._sockets: list[socket.socket] = []
+        self._shared = shared
+        self.sockets: list[socket.socket] = []
         name = authority(host, port)
         try:
             for family, *_, address in socket.getaddrinfo(
@@ -65,17 +44,18 @@ class Reservation:
 
     def _bind(self, family: int, address: tuple[object, ...]) -> None:
         held = socket.socket(family, socket.SOCK_STREAM)
-        self._sockets.append(held)
+        self.sockets.append(held)
         held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections in TIME_WAIT
-        if family == socket.AF_INET6:
-            held.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        if family == socket.AF_INET6:  # gRPC listens on "::" for both families
+            only = address[0] != "::"
+            held.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, only)
         held.bind((address[0], self.port, *address[2:]))
         self.port = held.getsockname()[1]
         held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
-        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, self._shared)
 
     def release(self) -> None:
         """Give the port back. Safe twice."""
-        for held in self._sockets:
+        for held in self.sockets:
             held.close()
-        self._sockets.clear()
+        self.sockets.clear()

@@ -49,7 +49,7 @@ def build_app(scrape: Callable[[], Awaitable[Snapshot]], readiness: Readiness) -
 
 
 class TelemetryServer(uvicorn.Server):
-    """Serves the application on a socket that is bound already; leaves signals to its owner."""
+    """Serves the application; leaves signals to its owner."""
 
     def __init__(self, app: Starlette) -> None:
         super().__init__(
@@ -70,9 +70,9 @@ class TelemetryServer(uvicorn.Server):
         """Leave SIGTERM and SIGINT alone: the supervisor drains first."""
         yield
 
-    async def run_on(self, listener: socket.socket) -> None:
-        """Serve until ``stop``."""
-        await self.serve(sockets=[listener])
+    async def run_on(self, listeners: list[socket.socket]) -> None:
+        """Serve on sockets that are bound already, until ``stop``."""
+        await self.serve(sockets=listeners)
 
     def stop(self) -> None:
         """Stop soon. Safe twice and before start."""

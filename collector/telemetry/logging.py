@@ -32,16 +32,19 @@ _SECRET_IN_DSN: Final = re.compile(r"(password\s*=\s*)('[^']*'|\S+)", re.IGNOREC
 _Event = MutableMapping[str, Any]
 
 
-def configure(settings: TelemetrySettings, *, stream: TextIO | None = None) -> None:
+def configure(
+    settings: TelemetrySettings, *, stream: TextIO | None = None, **fields: object
+) -> None:
     """Send structlog and standard logging to ``stream`` (standard error) in the chosen format.
 
-    May be called again; the last call holds.
+    ``fields`` stand in every line. May be called again; the last call holds.
     """
     output: TextIO = sys.stderr if stream is None else stream
     console = settings.log_format == "console" or (
         settings.log_format == "auto" and output.isatty()
     )
     shared: list[Any] = [
+        _Constants(fields),
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -71,6 +74,18 @@ def configure(settings: TelemetrySettings, *, stream: TextIO | None = None) -> N
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,
     )
+
+
+class _Constants:
+    """Adds the same fields to every event."""
+
+    def __init__(self, fields: Mapping[str, object]) -> None:
+        self._fields = fields
+
+    def __call__(self, _logger: object, _method: str, event: _Event) -> _Event:
+        for key, value in self._fields.items():
+            event.setdefault(key, value)
+        return event
 
 
 def _to_json(_logger: object, _method: str, event: _Event) -> str:
