@@ -57,7 +57,7 @@ def test_every_field_of_the_protocol_is_filled(signal: Signal) -> None:
 def test_hostile_wire_is_not_valid_or_holds_nul(signal: Signal) -> None:
     """No hostile request could be stored as it is; what is expected of it could."""
 
-    @sampling
+    @settings(sampling, max_examples=60)
     @given(hostile_requests(signal))
     def sample(hostile: HostileRequest) -> None:
         assert hostile.wire != hostile.repaired.SerializeToString()
