@@ -1,0 +1,66 @@
+"""Slots before the body, and how long a call may be held."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from collector.errors import NoSlotError
+from collector.receive.limits import Slots, hold_s
+from collector.settings import ReceiveSettings
+
+
+async def test_a_call_without_a_slot_is_refused_and_a_freed_slot_is_given_on() -> None:
+    """Two slots carry two calls; the third is refused in time, the fourth gets what was freed."""
+    slots = Slots(2)
+
+    async with slots.take(1.0):
+        async with slots.take(1.0):
+            with pytest.raises(NoSlotError, match="all 2 receive slots"):
+                async with slots.take(0.001):
+                    pytest.fail("a third slot out of two")
+        async with slots.take(0.001):
+            pass
+
+
+async def test_a_waiting_call_gets_the_slot_as_soon_as_it_is_free() -> None:
+    """Waiting ends with the holder's work, not with the limit."""
+    slots = Slots(1)
+    entered = asyncio.Event()
+
+    async def second() -> None:
+        async with slots.take(60.0):
+            entered.set()
+
+    async with slots.take(1.0):
+        waiting = asyncio.create_task(second())
+        await asyncio.sleep(0)
+        assert not entered.is_set()
+    await waiting
+
+    assert entered.is_set()
+
+
+async def test_a_cancelled_waiter_costs_no_slot() -> None:
+    """A sender that leaves while it waits takes nothing with it."""
+    slots = Slots(1)
+
+    async with slots.take(1.0):
+        waiting = asyncio.create_task(slots.take(60.0).__aenter__())
+        await asyncio.sleep(0)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+
+    async with slots.take(0.001):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("left_s", "held_s"),
+    [(None, 4.5), (10.0, 8.5), (1.0, 0.85), (0.0, 0.0), (-1.0, 0.0), (315_360_000.0, 30.0)],
+)
+def test_the_hold_ends_before_the_deadline(left_s: float | None, held_s: float) -> None:
+    """0.85 of the deadline, 4.5 s without one, 30 s at most."""
+    assert hold_s(left_s, ReceiveSettings()) == pytest.approx(held_s)

@@ -1,0 +1,94 @@
+"""What a sender hears for each error, and that it can act on it."""
+
+from __future__ import annotations
+
+import inspect
+
+import grpc
+import pytest
+from google.rpc import error_details_pb2, status_pb2
+
+from collector import errors
+from collector.receive.status import is_expected, retry_delay_s, to_trailers, to_verdict
+
+REFUSED: list[errors.OtlpgError] = [
+    errors.QueueFullError(offered_items=1, offered_bytes=2, free_items=0, free_bytes=0),
+    errors.NoSlotError(16),
+    errors.ReadTimeoutError(10.0),
+    errors.DrainingError(),
+    errors.HoldExpiredError(8.5),
+]
+REJECTED: list[tuple[errors.OtlpgError, grpc.StatusCode]] = [
+    (errors.UndecodableError("traces"), grpc.StatusCode.INVALID_ARGUMENT),
+    (errors.WrongSignalError("logs", 3), grpc.StatusCode.INVALID_ARGUMENT),
+    (errors.MalformedCallError("the call holds no message"), grpc.StatusCode.INVALID_ARGUMENT),
+    (errors.TooLargeError(64), grpc.StatusCode.RESOURCE_EXHAUSTED),
+    (errors.TooManyItemsError(200_000), grpc.StatusCode.RESOURCE_EXHAUSTED),
+    (errors.UnauthenticatedError("no valid key"), grpc.StatusCode.UNAUTHENTICATED),
+]
+
+
+@pytest.mark.parametrize("error", REFUSED, ids=lambda error: type(error).__name__)
+def test_a_refusal_is_unavailable_with_retry_info_in_both_trailers(
+    error: errors.OtlpgError,
+) -> None:
+    """Every SDK finds the same delay, wherever it looks."""
+    verdict = to_verdict(error)
+    trailers = dict(to_trailers(verdict, left_s=2.0))
+
+    info = error_details_pb2.RetryInfo.FromString(trailers["google.rpc.retryinfo-bin"])
+    status = status_pb2.Status.FromString(trailers["grpc-status-details-bin"])
+    packed = error_details_pb2.RetryInfo()
+    assert status.details[0].Unpack(packed)
+    assert verdict.code is grpc.StatusCode.UNAVAILABLE
+    assert info.retry_delay.ToMilliseconds() == 1000
+    assert packed == info
+    assert status.code == grpc.StatusCode.UNAVAILABLE.value[0]
+    assert status.message == str(error)
+
+
+@pytest.mark.parametrize(("error", "code"), REJECTED, ids=lambda part: type(part).__name__)
+def test_a_rejection_carries_its_code_and_no_retry_info(
+    error: errors.OtlpgError, code: grpc.StatusCode
+) -> None:
+    """RetryInfo beside RESOURCE_EXHAUSTED would mean "again": a body too large would come for ever."""
+    verdict = to_verdict(error)
+
+    assert verdict.code is code
+    assert to_trailers(verdict, left_s=10.0) == ()
+
+
+def test_every_request_error_stands_in_the_table() -> None:
+    """A new error of the tree cannot be forgotten."""
+    told = {type(error) for error in REFUSED} | {type(error) for error, _ in REJECTED}
+    leaves = {
+        kind
+        for _, kind in inspect.getmembers(errors, inspect.isclass)
+        if issubclass(kind, (errors.RejectedRequestError, errors.RefusedRequestError))
+    } - {errors.RejectedRequestError, errors.RefusedRequestError}
+
+    assert told == leaves
+    assert all(is_expected(error) for error in REFUSED)
+    assert all(is_expected(error) for error, _ in REJECTED)
+
+
+def test_a_bug_of_ours_is_retryable_and_tells_nothing() -> None:
+    """The sender's data may be good, and an exception's text may hold a DSN."""
+    bug = KeyError("postgresql://otlpg:hunter2@db/otlpg")
+
+    verdict = to_verdict(bug)
+
+    assert not is_expected(bug)
+    assert verdict.code is grpc.StatusCode.UNAVAILABLE
+    assert verdict.retryable
+    assert "hunter2" not in str(to_trailers(verdict, None)) + verdict.text
+
+
+@pytest.mark.parametrize(
+    ("left_s", "delay_s"), [(None, 1.6), (10.0, 1.6), (1.0, 0.5), (0.0, 0.0), (-3.0, 0.0)]
+)
+def test_the_delay_leaves_the_sender_time_for_one_more_try(
+    left_s: float | None, delay_s: float
+) -> None:
+    """Half of what is left, 1.6 s at most, never negative."""
+    assert retry_delay_s(left_s) == delay_s

@@ -1,0 +1,163 @@
+"""One event is one line, short and printable, and never holds a secret."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import structlog
+from pydantic import SecretStr
+
+from collector.settings import TelemetrySettings
+from collector.telemetry.logging import TEXT_CHARS_MAX, Trouble, configure
+
+
+@pytest.fixture(autouse=True)
+def _restore_logging() -> Iterator[None]:
+    """Give the next test the logging that this one found."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+
+
+def lines(stream: io.StringIO) -> list[dict[str, Any]]:
+    """Return the JSON lines that were logged."""
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+def configured(**settings: Any) -> io.StringIO:
+    """Return a stream that takes what is logged from now on, as JSON."""
+    stream = io.StringIO()
+    configure(TelemetrySettings(log_format="json", **settings), stream=stream, worker=3)
+    return stream
+
+
+def test_an_event_is_one_json_line_with_level_logger_time_and_worker() -> None:
+    """What a log pipeline needs stands in every line."""
+    stream = configured()
+
+    structlog.stdlib.get_logger("otlpg.test").info("listening", port=4317)
+
+    (line,) = lines(stream)
+    assert line["event"] == "listening"
+    assert (line["level"], line["logger"]) == ("info", "otlpg.test")
+    assert (line["port"], line["worker"]) == (4317, 3)
+    assert line["timestamp"].endswith("Z")
+
+
+@pytest.mark.parametrize("sign", ["\x1b[31m", "\r\n", "\x00", "\x7f", "\x85", "\u202e", "\u2028"])
+def test_a_sender_cannot_steer_the_terminal_or_forge_a_line(sign: str) -> None:
+    """Control, line and direction signs come out escaped, so a line is a line for every reader."""
+    stream = configured()
+
+    structlog.stdlib.get_logger("t").warning("quarantined", name=f"a{sign}b")
+
+    (text,) = stream.getvalue().removesuffix("\n").split("\n")
+    assert json.loads(text)["name"].isprintable()
+    assert sign[0] not in json.loads(text)["name"]
+
+
+def test_a_long_text_is_cut_and_says_so() -> None:
+    """A line of a megabyte helps nobody and fills the disk."""
+    stream = configured()
+
+    structlog.stdlib.get_logger("t").warning("x", name="n" * 1_000_000, names=["n" * 9_000])
+
+    assert len(stream.getvalue()) < 3 * TEXT_CHARS_MAX
+    assert lines(stream)[0]["name"].endswith("(1000000 characters)")
+
+
+def test_no_secret_is_written() -> None:
+    """By its key, inside a URL, inside a libpq string, in an exception, or as SecretStr."""
+    stream = configured()
+    log = structlog.stdlib.get_logger("t")
+
+    log.info("a", password="hunter2", api_key="hunter2", dsn="postgresql://u:hunter2@h/d")
+    log.info(
+        "b", where="postgresql://otlpg:hunter2@db:5432/otlpg", other="host=db password=hunter2"
+    )
+    log.info("c", secret_value=SecretStr("hunter2"), nested={"url": "redis://:hunter2@r/0"})
+    log.error("d", exc_info=ValueError("cannot open postgresql://otlpg:hunter2@db/otlpg"))
+
+    assert "hunter2" not in stream.getvalue()
+    assert (
+        "ValueError: cannot open postgresql://otlpg:***@db/otlpg" in lines(stream)[3]["exception"]
+    )
+
+
+def test_other_libraries_log_through_the_same_pipe() -> None:
+    """asyncpg, grpc and asyncio use standard logging; their lines must be JSON as well."""
+    stream = configured()
+
+    logging.getLogger("asyncio").warning("slow callback %s", "\x1b[0m")
+
+    (line,) = lines(stream)
+    assert line["logger"] == "asyncio"
+    assert line["event"] == "slow callback \\x1b[0m"
+
+
+def test_the_level_holds_for_both_kinds_of_loggers() -> None:
+    """A warning level silences info."""
+    stream = configured(log_level="warning")
+
+    structlog.stdlib.get_logger("t").info("no")
+    logging.getLogger("t").info("no")
+    structlog.stdlib.get_logger("t").warning("yes")
+
+    assert [line["event"] for line in lines(stream)] == ["yes"]
+
+
+def test_a_terminal_gets_the_readable_form() -> None:
+    """``auto`` asks the stream."""
+
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    stream = Terminal()
+    configure(TelemetrySettings(), stream=stream)
+
+    structlog.stdlib.get_logger("t").info("listening", port=4317)
+
+    assert not stream.getvalue().startswith("{")
+    assert "listening" in stream.getvalue()
+
+
+class HandClock:
+    """A clock that stands still until it is set."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def unix_ns(self) -> int:
+        """Return the set time."""
+        return int(self.now_s * 1e9)
+
+    def monotonic_s(self) -> float:
+        """Return the set time."""
+        return self.now_s
+
+
+def test_a_flood_of_one_trouble_is_one_line_per_interval() -> None:
+    """Another kind is not silenced by it, and the next line says how many were left out."""
+    stream = configured()
+    clock = HandClock()
+    trouble = Trouble("otlpg.test", clock, every_s=10.0)
+
+    for _ in range(1000):
+        trouble.warn("items quarantined", reason="nul")
+    trouble.warn("items rejected")
+    clock.now_s = 10.0
+    trouble.warn("items quarantined", reason="nul")
+
+    first, other, second = lines(stream)
+    assert first["event"] == second["event"] == "items quarantined"
+    assert other["event"] == "items rejected"
+    assert (first["more_like_this"], second["more_like_this"]) == (0, 999)
