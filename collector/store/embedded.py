@@ -34,7 +34,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, TypedDict
 from urllib.parse import quote
 
 from collector.errors import UnreachableError
@@ -289,8 +289,7 @@ class EmbeddedPostgres:
                 seen = log.tell()
                 self._process = subprocess.Popen(  # noqa: S603 -- our own program, no shell
                     [self._programs() / "postgres", "-D", self._folder / "pgdata", *self._options()],
-                    **_as_user(user), stdin=subprocess.DEVNULL,
-                    text=False, stdout=log, stderr=log,
+                    **_as_user(user), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                     start_new_session=True, umask=0o077,
                 )  # fmt: skip
             if self._wait_until_ready(deadline):
@@ -394,13 +393,26 @@ def _server_user() -> int | None:
     raise UnreachableError("PostgreSQL refuses to run as root, and there is no user `nobody`")
 
 
-def _as_user(user: int | None) -> dict[str, Any]:
-    """Return arguments of ``subprocess`` that change the user, without our ``PG*`` variables."""
+class _RunAs(TypedDict):
+    """Arguments of ``subprocess``: who a program runs as, and where."""
+
+    env: dict[str, str]
+    cwd: str
+    user: int | None
+    group: int | None
+    extra_groups: list[int] | None
+
+
+def _as_user(user: int | None) -> _RunAs:
+    """Return what runs a program as ``user`` (None: as ourselves), without our ``PG*`` variables."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PG")}
-    arguments: dict[str, Any] = {"env": environment, "cwd": "/"}
-    if user is not None:
-        arguments |= {"user": user, "group": pwd.getpwuid(user).pw_gid, "extra_groups": []}
-    return arguments
+    return _RunAs(
+        env=environment,
+        cwd="/",
+        user=user,
+        group=None if user is None else pwd.getpwuid(user).pw_gid,
+        extra_groups=None if user is None else [],
+    )
 
 
 def _make_folder(folder: Path, mode: int, user: int | None = None) -> None:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
-from collector.errors import RetryableStoreError, SettingsError
+from collector.errors import RetryableStoreError, SettingsError, StoreUnavailableError
 from collector.settings.dsn import Address
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ async def connect(settings: DatabaseSettings, **overrides: Any) -> Connection:
     is text, ``date`` a ``datetime.date``.
 
     Raises:
-        RetryableStoreError: no server answered, or it did not let us in; ``sqlstate`` tells.
+        StoreUnavailableError: no server answered, or it did not let us in; ``sqlstate`` tells.
         SettingsError: the DSN cannot be read.
     """
     arguments: dict[str, Any] = {
@@ -81,7 +81,7 @@ async def connect(settings: DatabaseSettings, **overrides: Any) -> Connection:
             resolve_dsn(settings), connection_class=OtlpgConnection, **arguments
         )
     except (asyncpg.PostgresError, OSError, TimeoutError) as error:
-        raise RetryableStoreError(
+        raise StoreUnavailableError(
             f"cannot connect to PostgreSQL at {describe(settings)}: {_cause(error)}",
             sqlstate=getattr(error, "sqlstate", None) or "",
         ) from error
@@ -138,7 +138,7 @@ class Database:
         """Open ``connections_min`` connections, so that the first flush finds one.
 
         Raises:
-            RetryableStoreError: PostgreSQL did not let us in; ``start`` may be called again.
+            StoreUnavailableError: PostgreSQL did not let us in; ``start`` may be called again.
         """
         self._stopped = False
         wanted = min(self.settings.connections_min, self.settings.connections_max)

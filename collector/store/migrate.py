@@ -1,0 +1,336 @@
+"""The schema's versions: plain SQL files, applied in order, once, by one process at a time.
+
+``migrations/NNNN_name.up.sql`` and ``.down.sql`` are the schema; ``migrations/roles/`` is a second
+track that stays off until it is asked for (``roles=True``) and is kept up to date from then on.
+What was applied is written in the table ``otlpg_migrations``, with a checksum: a file that changes
+after it was applied is an error, because two databases of one version would differ.
+
+Each file runs in a transaction of its own, together with its record. Words in leading comments:
+
+- ``-- otlpg: no-transaction``: for what refuses a transaction, such as ``CREATE INDEX
+  CONCURRENTLY``. Such a file holds one statement, and must bear being run again.
+- ``-- otlpg: drops-facts`` in a down file: stored telemetry is lost, so ``down`` wants ``yes``.
+
+Connect directly, not through pgbouncer: the advisory lock belongs to the session, because files
+without a transaction need it too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import asyncpg
+
+from collector.errors import SchemaError, StoreError
+
+if TYPE_CHECKING:
+    from collector.store.pool import Connection
+
+Track = Literal["main", "roles"]
+
+LOCK_CLASS = 1_869_900_912
+"""First key of all our advisory locks ("otlp" in ASCII); also written in 0006_leaves.up.sql."""
+MIGRATIONS_KEY = 0
+"""Second key: migrations take it alone, makers of leaves share it."""
+
+LOCK_S_MAX = 10
+"""DDL that waits longer for its lock gives up: everybody else queues behind it."""
+
+_TABLE = """\
+CREATE TABLE IF NOT EXISTS otlpg_migrations (
+    track       text        NOT NULL,
+    version     integer     NOT NULL,
+    name        text        NOT NULL,
+    checksum    text        NOT NULL,
+    applied_at  timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (track, version)
+);
+COMMENT ON TABLE otlpg_migrations IS 'Which migrations were applied: the version of the schema.';
+COMMENT ON COLUMN otlpg_migrations.track IS 'main, or roles where that optional track was asked for.';
+COMMENT ON COLUMN otlpg_migrations.version IS 'Number of the migration within its track.';
+COMMENT ON COLUMN otlpg_migrations.name IS 'Its name, as in the file NNNN_name.up.sql.';
+COMMENT ON COLUMN otlpg_migrations.checksum IS 'SHA-256 of that file as it was applied.';
+COMMENT ON COLUMN otlpg_migrations.applied_at IS 'When it was applied.';
+"""
+
+
+class Migration(NamedTuple):
+    """One pair of files."""
+
+    track: Track
+    version: int
+    name: str
+    up: str
+    down: str
+
+    @property
+    def label(self) -> str:
+        """How people call it: ``0001_facts``, ``roles/0001_roles``."""
+        return f"{'' if self.track == 'main' else self.track + '/'}{self.version:04d}_{self.name}"
+
+    @property
+    def checksum(self) -> str:
+        """SHA-256 of the up file, in hex."""
+        return hashlib.sha256(self.up.encode()).hexdigest()
+
+
+class Status(NamedTuple):
+    """One migration and what the database knows of it."""
+
+    migration: Migration
+    applied_at: str | None
+    """UTC time as text, or None while it is pending."""
+    changed: bool
+    """Whether the file is not what was applied."""
+
+
+class _Applied(NamedTuple):
+    name: str
+    checksum: str
+    at: str
+
+
+_Records = dict[tuple[str, int], _Applied]
+
+
+def known_migrations() -> list[Migration]:
+    """Return all migrations that this otlpg brings, in the order of applying: main, then roles."""
+    folder = _folder()
+    return _read(folder, "main") + _read(folder / "roles", "roles")
+
+
+def required_version() -> int:
+    """Return the version of the main track that this otlpg needs."""
+    return max(m.version for m in known_migrations() if m.track == "main")
+
+
+async def status(connection: Connection) -> list[Status]:
+    """Return every known migration with what the database says about it; changes nothing."""
+    records = await _records(connection)
+    found: list[Status] = []
+    for migration in known_migrations():
+        record = records.get((migration.track, migration.version))
+        changed = record is not None and record.checksum != migration.checksum
+        found.append(Status(migration, record.at if record else None, changed))
+    return found
+
+
+async def up(connection: Connection, *, roles: bool = False) -> list[Migration]:
+    """Apply what is pending, in order, and return it. Safe to run twice and from several places.
+
+    Raises:
+        SchemaError: a file changed after it was applied, or the database is ahead of us.
+        StoreError: PostgreSQL refused a file; those before it stay applied.
+    """
+    async with _alone(connection):
+        await _run(connection, _TABLE, "otlpg_migrations")
+        pending = _pending(await _records(connection), roles=roles)
+        for migration in pending:
+            await _apply(connection, migration, "up")
+    return pending
+
+
+async def down(connection: Connection, *, steps: int = 1, yes: bool = False) -> list[Migration]:
+    """Take back the last ``steps`` migrations of the main track, and return what was taken back.
+
+    The roles track goes first, whole: its grants would silently be gone with the tables.
+
+    Raises:
+        SchemaError: a file changed after it was applied, the database is ahead of us, or stored
+            telemetry would be dropped and ``yes`` is not given. Nothing is changed then.
+        StoreError: PostgreSQL refused a file; those taken back before it stay so.
+    """
+    async with _alone(connection):
+        doomed = _doomed(await _records(connection), steps)
+        losing = [m.label for m in doomed if "drops-facts" in _words(m.down)]
+        if losing and not yes:
+            raise SchemaError(
+                f"{', '.join(losing)} would drop stored telemetry; if that is meant, "
+                f"run `otlpg migrate down --steps {steps} --yes`"
+            )
+        for migration in doomed:
+            await _apply(connection, migration, "down")
+    return doomed
+
+
+async def sql(
+    connection: Connection | None = None,
+    *,
+    direction: Literal["up", "down"] = "up",
+    steps: int = 1,
+    roles: bool = False,
+) -> str:
+    """Return the script that ``up`` or ``down`` would run, for ``psql``; changes nothing.
+
+    Without a connection it is the script for an empty database.
+    """
+    records: _Records = {} if connection is None else await _records(connection)
+    if direction == "down":
+        return "\n".join(_script(m, "down") for m in _doomed(records, steps))
+    return "\n".join([_TABLE, *(_script(m, "up") for m in _pending(records, roles=roles))])
+
+
+async def check_schema(connection: Connection) -> None:
+    """Return when the database has exactly the schema that this otlpg needs.
+
+    Raises:
+        SchemaError: it has none, or an older or newer one; the text holds the command to run.
+    """
+    try:
+        records = await _records(connection)
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise SchemaError(
+            "this role may not read otlpg_migrations; grant it otlpg_ingest or otlpg_read "
+            "(`otlpg migrate up --roles` makes both)"
+        ) from error
+    needed = required_version()
+    versions = {version for track, version in records if track == "main"}
+    if not versions:
+        raise SchemaError("the database has no otlpg schema yet; run `otlpg migrate up`")
+    _refuse_newer(records)
+    missing = set(range(1, needed + 1)) - versions
+    if missing:
+        raise SchemaError(
+            f"the schema is at version {max(versions)}, this otlpg needs {needed}; "
+            "run `otlpg migrate up`"
+        )
+
+
+def _folder() -> Path:
+    """Return where the SQL files are: in an installed wheel, or at the root of a checkout."""
+    package = Path(__file__).resolve().parents[1]
+    inside = package / "migrations"
+    return inside if inside.is_dir() else package.parent / "migrations"
+
+
+def _read(folder: Path, track: Track) -> list[Migration]:
+    """Return the migrations of a folder in order; their numbers must be 1, 2, 3 and so on."""
+    found: list[Migration] = []
+    for file in sorted(folder.glob("*.up.sql")):
+        match = re.fullmatch(r"(\d{4})_(\w+)\.up\.sql", file.name)
+        assert match is not None, f"{file.name} is not called NNNN_name.up.sql"
+        down = file.with_name(file.name.replace(".up.sql", ".down.sql")).read_text("utf-8")
+        found.append(Migration(track, int(match[1]), match[2], file.read_text("utf-8"), down))
+    assert [m.version for m in found] == list(range(1, len(found) + 1)), f"a gap in {folder}"
+    return found
+
+
+def _words(text: str) -> set[str]:
+    """Return the words after ``-- otlpg:`` in the comments that a file begins with."""
+    words: set[str] = set()
+    for line in text.splitlines():
+        if not line.startswith("--"):
+            break
+        marker = re.match(r"-- otlpg: (.+)", line)
+        words.update(marker[1].split() if marker else ())
+    return words
+
+
+async def _records(connection: Connection) -> _Records:
+    """Return what the database says was applied, by track and version."""
+    if not await connection.fetchval("SELECT to_regclass('otlpg_migrations') IS NOT NULL"):
+        return {}
+    rows = await connection.fetch(
+        "SELECT track, version, name, checksum,"
+        """ to_char(applied_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS at"""
+        " FROM otlpg_migrations"
+    )
+    return {
+        (row["track"], row["version"]): _Applied(row["name"], row["checksum"], row["at"])
+        for row in rows
+    }
+
+
+def _pending(records: _Records, *, roles: bool) -> list[Migration]:
+    _refuse_changed(records)
+    tracks = {"main", *(track for track, _ in records), *(["roles"] if roles else [])}
+    return [
+        m for m in known_migrations() if m.track in tracks and (m.track, m.version) not in records
+    ]
+
+
+def _doomed(records: _Records, steps: int) -> list[Migration]:
+    _refuse_changed(records)
+    applied = [m for m in reversed(known_migrations()) if (m.track, m.version) in records]
+    roles = [m for m in applied if m.track == "roles"]
+    return roles + [m for m in applied if m.track == "main"][:steps]
+
+
+def _refuse_changed(records: _Records) -> None:
+    _refuse_newer(records)
+    for migration in known_migrations():
+        record = records.get((migration.track, migration.version))
+        if record is not None and record.checksum != migration.checksum:
+            raise SchemaError(
+                f"migration {migration.label} is not the file that was applied on {record.at}; "
+                "put the file back as it was, and make a new migration for the change"
+            )
+
+
+def _refuse_newer(records: _Records) -> None:
+    known = {(m.track, m.version) for m in known_migrations()}
+    newer = sorted(f"{version:04d}_{records[track, version].name}"
+                   for track, version in records.keys() - known)  # fmt: skip
+    if newer:
+        raise SchemaError(
+            f"the schema is newer than this otlpg: it has {', '.join(newer)}; run the newer otlpg, "
+            "or take them back with it: `otlpg migrate down`"
+        )
+
+
+@asynccontextmanager
+async def _alone(connection: Connection) -> AsyncGenerator[None]:
+    """Hold the advisory lock of migrations for a block; wait for whoever has it."""
+    await connection.execute(f"SELECT pg_advisory_lock({LOCK_CLASS}, {MIGRATIONS_KEY})")
+    try:
+        yield
+    finally:
+        if not connection.is_closed():
+            await connection.execute(f"SELECT pg_advisory_unlock({LOCK_CLASS}, {MIGRATIONS_KEY})")
+
+
+async def _apply(
+    connection: Connection, migration: Migration, direction: Literal["up", "down"]
+) -> None:
+    """Run one file and write or remove its record, in one transaction where the file allows it."""
+    for part in _parts(migration, direction):
+        await _run(connection, part, f"{migration.label}.{direction}.sql")
+
+
+def _parts(migration: Migration, direction: Literal["up", "down"]) -> Iterable[str]:
+    """Return the texts to send, each as one message: one, or two without a transaction.
+
+    A message of several statements would be a transaction by itself; BEGIN and COMMIT say so.
+    """
+    body = migration.up if direction == "up" else migration.down
+    track, version, name, *_ = migration
+    record = (  # of our own words only
+        "INSERT INTO otlpg_migrations (track, version, name, checksum)"  # noqa: S608
+        f" VALUES ('{track}', {version}, '{name}', '{migration.checksum}');\n"
+        if direction == "up"
+        else f"DELETE FROM otlpg_migrations WHERE track = '{track}' AND version = {version};\n"  # noqa: S608
+    )
+    if "no-transaction" in _words(body):
+        return (body, record)
+    return (f"BEGIN;\nSET LOCAL lock_timeout = '{LOCK_S_MAX}s';\n{body}\n{record}COMMIT;\n",)
+
+
+def _script(migration: Migration, direction: Literal["up", "down"]) -> str:
+    return f"-- {migration.label}, {direction}\n" + "".join(_parts(migration, direction))
+
+
+async def _run(connection: Connection, text: str, label: str) -> None:
+    """Send one text; after a failure the session is outside any transaction."""
+    try:
+        await connection.execute(text)
+    except asyncpg.PostgresError as error:
+        if not connection.is_closed():
+            await connection.execute("ROLLBACK")
+        raise StoreError(
+            f"{label}: PostgreSQL says {error.sqlstate}: {error}", sqlstate=error.sqlstate or ""
+        ) from error
