@@ -30,6 +30,10 @@ STOP_S_MAX = 40.0
 POLL_S = 0.02
 """Between two looks at the health of another process; nobody could tell us there."""
 
+ENDS: tuple[str, ...] = (
+    "received", "stored", "duplicate", "quarantined", "rejected", "refused",
+)  # fmt: skip
+
 FOREIGN_SETTINGS = ("OTLPG_", "OTEL_", "DATABASE_URL", "DB_", "PG", "REDIS_")
 """Variables of whoever runs the tests that must not reach the daemon."""
 
@@ -193,9 +197,7 @@ class Daemon:
     def items(self, signal_name: str) -> dict[str, int]:
         """Return the books of a signal: how many items met each end, and how many came in."""
         _, text = self.get("/metrics")
-        ends = dict.fromkeys(
-            ("received", "stored", "duplicate", "quarantined", "rejected", "refused"), 0
-        )
+        ends: dict[str, int] = dict.fromkeys(ENDS, 0)
         for family in text_string_to_metric_families(text.decode()):
             for sample in family.samples:
                 if sample.name == "otlpg_items_total" and sample.labels["signal"] == signal_name:
