@@ -1,0 +1,61 @@
+"""``otlpg bench``: the JSON report on stdout, progress and tables on stderr."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import orjson
+import typer
+from rich.console import Console
+
+from collector.rows import Signal
+
+
+def bench(
+    *,
+    local: Annotated[
+        bool,
+        typer.Option(
+            "--local", help="Start PostgreSQL and daemons here, and measure raw COPY too."
+        ),
+    ] = False,
+    endpoint: Annotated[
+        str | None,
+        typer.Option(help="host:port of a daemon that runs; the load stays in its tables."),
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="The main figures only, in about a minute.")
+    ] = False,
+    signal: Annotated[
+        list[Signal] | None, typer.Option(help="Only this signal; may be given again.")
+    ] = None,
+    seconds: Annotated[
+        float, typer.Option(min=0.5, max=60, help="Time under full load of each cell.")
+    ] = 4.0,
+    seed: Annotated[int, typer.Option(help="Another seed, other requests.")] = 1,
+) -> None:
+    """Measure throughput, latency and memory against raw COPY.
+
+    Exits with 1 when a row is missing or stored twice, whatever the speed.
+    """
+    if local == (endpoint is not None):
+        raise typer.BadParameter("give either --local or --endpoint")
+    # Imported here: psutil and grpc's client half belong to this command alone.
+    from collector.operate.bench import BenchOptions, run
+    from collector.operate.bench.table import tables
+
+    console = Console(stderr=True)
+    report = run(
+        BenchOptions(
+            endpoint=endpoint,
+            quick=quick,
+            signals=tuple(signal or Signal),
+            seconds=min(seconds, 2.5) if quick else seconds,
+            seed=seed,
+        ),
+        console.print,
+    )
+    console.print(tables(report))
+    typer.echo(orjson.dumps(report, option=orjson.OPT_INDENT_2))
+    if not report["books_balance"]:
+        raise typer.Exit(1)

@@ -1,0 +1,124 @@
+"""The daemon under measurement: ``otlpg serve`` as its users start it, in processes of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Self
+
+import grpc
+import psutil
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+
+from collector.errors import CommandError
+from collector.operate.bench.processes import listeners, peak_rss_bytes
+
+READY_S_MAX = 30.0
+STOP_S_MAX = 30.0
+CHECK_S_MAX = 2.0
+POLL_S = 0.05
+HEALTH_METHOD = "/grpc.health.v1.Health/Check"
+LOG_TAIL_BYTES = 2_000
+
+
+class ServedDaemon:
+    """One ``otlpg serve``; a context manager that waits until every worker answers."""
+
+    def __init__(
+        self, *, workers: int, dsn: str, log: Path, settings: Mapping[str, str] | None = None
+    ) -> None:
+        self._workers = workers
+        self._log = log
+        self._port = free_port()
+        self._environ = {
+            **os.environ,
+            "DATABASE_URL": dsn,
+            "OTLPG_RECEIVE__GRPC_PORT": str(self._port),
+            "OTLPG_TELEMETRY__PORT": str(free_port()),
+            **(settings or {}),
+        }
+        self._process: subprocess.Popen[bytes] | None = None
+        self.worker_pids: list[int] = []
+
+    @property
+    def endpoint(self) -> str:
+        """Where it listens."""
+        return f"127.0.0.1:{self._port}"
+
+    @property
+    def process(self) -> psutil.Process:
+        """Its first process, the root of its tree."""
+        assert self._process is not None
+        return psutil.Process(self._process.pid)
+
+    def peaks_mib(self) -> list[float]:
+        """Return the most memory that each worker ever held."""
+        return [peak_rss_bytes(psutil.Process(pid)) / 2**20 for pid in self.worker_pids]
+
+    def __enter__(self) -> Self:
+        """Start it.
+
+        Raises:
+            CommandError: it ended, or did not answer in time; the text holds the end of its log.
+        """
+        command = [sys.executable, "-m", "collector", "serve", "--workers", str(self._workers)]
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(  # noqa: S603 -- our own command
+                command, env=self._environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+        try:
+            self._await_ready()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Drain and stop it."""
+        process = self._process
+        if process is None or process.poll() is not None:
+            return
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(STOP_S_MAX)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    def _await_ready(self) -> None:
+        """Return once every worker listens and the health service says SERVING."""
+        process, end = self._process, monotonic() + READY_S_MAX
+        while process is not None and process.poll() is None and monotonic() < end:
+            self.worker_pids = [p.pid for p in listeners(self.process, self._port)]
+            if len(self.worker_pids) >= self._workers and self._serves():
+                return
+            sleep(POLL_S)
+        raise CommandError(f"the daemon did not start:\n{self._tail()}")
+
+    def _serves(self) -> bool:
+        with grpc.insecure_channel(self.endpoint) as channel:
+            try:
+                reply = channel.unary_unary(
+                    HEALTH_METHOD,
+                    request_serializer=HealthCheckRequest.SerializeToString,
+                    response_deserializer=HealthCheckResponse.FromString,
+                )(HealthCheckRequest(), timeout=CHECK_S_MAX)
+            except grpc.RpcError:  # not yet; the caller asks again until its time is up
+                return False
+        return reply.status == HealthCheckResponse.SERVING
+
+    def _tail(self) -> str:
+        return self._log.read_bytes()[-LOG_TAIL_BYTES:].decode(errors="replace")
+
+
+def free_port() -> int:
+    """Return a TCP port of the loopback that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]

@@ -1,0 +1,26 @@
+"""What `otlpg bench` may be told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from collector.rows import Signal
+
+
+@dataclass(frozen=True, slots=True)
+class BenchOptions:
+    """What to measure.
+
+    With ``endpoint`` a daemon that runs already gets the load, and only what a sender sees is
+    measured; without, PostgreSQL and daemons are started here and the limit is measured too.
+
+    Units: ``seconds`` is the time under full load of each cell.
+    """
+
+    endpoint: str | None = None
+    quick: bool = False
+    signals: tuple[Signal, ...] = tuple(Signal)
+    connections: int = 8
+    limit_connections: int = 2
+    seconds: float = 4.0
+    seed: int = 1

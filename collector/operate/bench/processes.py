@@ -1,0 +1,69 @@
+"""What the machine says of a process tree: CPU seconds, peak memory, who listens."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import psutil
+
+
+def tree_cpu_s(root: psutil.Process) -> float:
+    """Return the CPU seconds of ``root`` and of all it ever started, living or reaped.
+
+    The difference of two readings is the cost of what ran between them, also when children came
+    and went: a reaped child's seconds move into its parent's ``children_*``.
+    """
+    return sum(_cpu_s(process) for process in [root, *root.children(recursive=True)])
+
+
+def _cpu_s(process: psutil.Process) -> float:
+    try:
+        times = process.cpu_times()
+    except psutil.NoSuchProcess:  # it ended meanwhile; its parent's next reading counts it
+        return 0.0
+    return times.user + times.system + times.children_user + times.children_system
+
+
+def peak_rss_bytes(process: psutil.Process) -> int:
+    """Return the most memory that ``process`` ever held, where the system keeps it (Linux).
+
+    Elsewhere the present size is returned, a lower bound.
+
+    Spec: proc(5), VmHWM of /proc/pid/status.
+    """
+    status = Path(f"/proc/{process.pid}/status")
+    if status.exists():
+        for line in status.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    return process.memory_info().rss
+
+
+def listeners(root: psutil.Process, port: int) -> list[psutil.Process]:
+    """Return the processes of a tree that accept connections on ``port``: the workers."""
+    return [
+        process
+        for process in [root, *root.children(recursive=True)]
+        if any(
+            socket.status == psutil.CONN_LISTEN and socket.laddr.port == port
+            for socket in process.net_connections(kind="tcp")
+        )
+    ]
+
+
+def serving_pid(client_ports: set[int], pids: list[int]) -> int | None:
+    """Return which of ``pids`` holds the other end of a connection from one of our ports."""
+    for pid in pids:
+        for socket in psutil.Process(pid).net_connections(kind="tcp"):
+            if socket.raddr and socket.raddr.port in client_ports:
+                return pid
+    return None
+
+
+def client_ports(server_port: int) -> set[int]:
+    """Return the local ports of this process's connections to ``server_port``."""
+    return {
+        socket.laddr.port
+        for socket in psutil.Process().net_connections(kind="tcp")
+        if socket.raddr and socket.raddr.port == server_port
+    }

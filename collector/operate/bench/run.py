@@ -1,0 +1,202 @@
+"""The order of measurements: limit and daemon in turns, so that a slow minute hits both."""
+
+from __future__ import annotations
+
+import platform
+import statistics
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from collector.operate.bench import limit, sender
+from collector.operate.bench.cell import Cell, measure
+from collector.operate.bench.limit import Fetch, Write, Wrote
+from collector.operate.bench.options import BenchOptions
+from collector.operate.bench.orders import Crew
+from collector.operate.bench.outage import memory_in_outage
+from collector.operate.bench.remote import measure_endpoint
+from collector.operate.bench.server import BenchServer
+from collector.operate.bench.summary import books_balance, summary
+from collector.rows import FACT_COLUMNS, FACT_TABLES, Signal
+from collector.settings import IngestSettings
+
+Tell = Callable[[str], None]
+LARGE, MIDDLE, SMALL = 512, 100, 10
+
+
+def run(options: BenchOptions, tell: Tell) -> dict[str, Any]:
+    """Measure all that ``options`` ask for and return the report; ``tell`` gets a line per step.
+
+    The report is JSON-able. Its ``summary`` holds the figures that have a target.
+
+    Raises:
+        CommandError: PostgreSQL or the daemon did not start, or a process of ours died.
+    """
+    with ExitStack() as stack:
+        crew = Crew[sender.Order](sender.main)
+        stack.callback(crew.stop)
+        if options.endpoint is not None:
+            return {**about(options), **measure_endpoint(options, crew, tell)}
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="otlpg-bench-")))
+        server = stack.enter_context(BenchServer(folder))
+        copier = Crew[Fetch | Write](limit.main)
+        stack.callback(copier.stop)
+        bench = LocalBench(options, server, crew, copier, tell)
+        return {**about(options), "postgres": server.about(), **bench.report()}
+
+
+def about(options: BenchOptions) -> dict[str, Any]:
+    """Return where and with what the figures were taken."""
+    packages = ("otlpg", "asyncpg", "grpcio", "protobuf", "orjson")
+    return {
+        "machine": {
+            "system": platform.platform(),
+            "processor": processor(),
+            "cores": psutil.cpu_count(),
+            "memory_mib": psutil.virtual_memory().total // 2**20,
+        },
+        "versions": {
+            "python": platform.python_version(),
+            **{package: version(package) for package in packages},
+        },
+        "options": {
+            "quick": options.quick,
+            "endpoint": options.endpoint,
+            "connections": options.connections,
+            "limit_connections": options.limit_connections,
+            "seconds": options.seconds,
+            "seed": options.seed,
+        },
+    }
+
+
+def processor() -> str:
+    """Return the processor's name where the system tells it."""
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+class LocalBench:
+    """All measurements on one server."""
+
+    def __init__(
+        self,
+        options: BenchOptions,
+        server: BenchServer,
+        crew: Crew[sender.Order],
+        copier: Crew[Fetch | Write],
+        tell: Tell,
+    ) -> None:
+        self._options = options
+        self._server = server
+        self._crew = crew
+        self._copier = copier
+        self._tell = tell
+        self._seed = options.seed
+        self._cells: list[dict[str, Any]] = []
+        self._limits: list[dict[str, Any]] = []
+
+    def report(self) -> dict[str, Any]:
+        """Return the cells, the limits, the outage and what they amount to."""
+        for signal in self._options.signals:
+            self._signal(signal)
+        outage = memory_in_outage(self._server, self._crew, self._next_seed(), self._tell)
+        medians = {
+            limit["signal"]: statistics.median(
+                other["rows_per_s"] for other in self._limits if other["signal"] == limit["signal"]
+            )
+            for limit in self._limits
+        }
+        for cell in self._cells:
+            cell["ratio_to_limit"] = cell["items_per_s"] / medians[cell["signal"]]
+        return {
+            "cells": self._cells,
+            "limits": self._limits,
+            "outage": outage,
+            "summary": summary(self._cells, outage),
+            "books_balance": books_balance(self._cells, outage),
+        }
+
+    def _signal(self, signal: Signal) -> None:
+        """Measure one signal; the first cell's rows are what the limit writes."""
+        first, *others = self._plan(signal)
+        self._cell(first, replay=False, latencies=False)
+        self._fetch(signal)
+        for number, cell in enumerate(others):
+            if number % 2 == 0:
+                self._limit(signal)
+            self._cell(cell, replay=cell == first, latencies=True)
+        self._limit(signal)
+
+    def _plan(self, signal: Signal) -> Iterator[Cell]:
+        """Yield the cells of one signal; repeated ones count by their median."""
+        base = Cell(signal, 2, LARGE)
+        yield base
+        yield base
+        if not self._options.quick or signal is Signal.TRACES:
+            yield Cell(signal, 1, LARGE)
+            yield Cell(signal, 2, SMALL)
+        if signal is Signal.TRACES:
+            yield Cell(signal, 2, LARGE, ledger=False)
+        if self._options.quick:
+            return
+        yield base
+        if signal is Signal.TRACES:
+            yield Cell(signal, 2, LARGE, ledger=False)
+            yield base
+            yield Cell(signal, 2, LARGE, ledger=False)
+        yield Cell(signal, 1, LARGE)
+        yield Cell(signal, 2, MIDDLE)
+        yield Cell(signal, 1, MIDDLE)
+        yield Cell(signal, 1, SMALL)
+
+    def _cell(self, cell: Cell, *, replay: bool, latencies: bool) -> None:
+        found = measure(
+            cell,
+            self._server,
+            self._crew,
+            seed=self._next_seed(),
+            seconds=self._options.seconds,
+            connections=self._options.connections,
+            latencies=latencies,
+            replay=replay,
+        )
+        self._cells.append(found)
+        self._tell(f"{cell.name}: {found['items_per_s']:,.0f} items/s")
+
+    def _fetch(self, signal: Signal) -> None:
+        order = Fetch(
+            self._server.dsn,
+            FACT_TABLES[signal],
+            FACT_COLUMNS[signal],
+            IngestSettings().flush_rows_max,
+        )
+        rows = self._copier.order(order)
+        self._tell(f"{signal}: {rows:,} rows ready for the limit")
+
+    def _limit(self, signal: Signal) -> None:
+        self._server.empty()
+        before = self._server.cpu_s()
+        wrote: Wrote = self._copier.order(Write(self._options.limit_connections))
+        cpu_s = self._server.cpu_s() - before
+        self._limits.append(
+            {
+                "signal": signal.value,
+                "rows_per_s": wrote.rows / wrote.seconds,
+                "postgres_cpu_s_per_million": cpu_s / wrote.rows * 1e6,
+            }
+        )
+        self._tell(f"{signal}, limit: {wrote.rows / wrote.seconds:,.0f} rows/s")
+
+    def _next_seed(self) -> int:
+        self._seed += 1
+        return self._seed

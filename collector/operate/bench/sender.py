@@ -1,0 +1,239 @@
+"""The process that sends a load: prepared bytes through raw gRPC stubs, and the times it took.
+
+It runs apart from the command, so that its CPU seconds can be told from the daemon's, and it keeps
+the load between orders, so that the same requests can be sent again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from math import ceil, inf
+from multiprocessing.connection import Connection
+from time import perf_counter
+
+import grpc
+import grpc.aio
+
+from collector.operate.bench.connect import Call, Channels
+from collector.operate.bench.load import LoadPlan
+from collector.operate.bench.orders import obey_orders
+from collector.rows import Signal
+
+CALL_S_MAX = 30.0
+REFUSED_PAUSE_S = 0.05
+"""Pause before a refused request is sent again; a real sender would wait longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """Build the requests of ``plan`` and forget the ones before."""
+
+    plan: LoadPlan
+
+
+@dataclass(frozen=True, slots=True)
+class Connect:
+    """Open ``connections``, evenly over ``worker_pids`` when these are known."""
+
+    endpoint: str
+    connections: int
+    worker_pids: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send requests ``[start, stop)``, or the first of them that fit into ``seconds``.
+
+    ``rate`` is requests per second in an open loop (latency counts from the moment a request was
+    due); None is a closed loop, in which the next goes out as soon as one of ``in_flight`` is back.
+    """
+
+    start: int
+    stop: int
+    in_flight: int
+    rate: float | None = None
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """Send requests ``[start, stop)`` over and over for ``seconds``, whatever is answered."""
+
+    start: int
+    stop: int
+    in_flight: int
+    seconds: float
+    timeout_s: float
+
+
+Order = Build | Connect | Send | Push
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What one order did. ``failed`` replies are neither OK nor retryable."""
+
+    requests: int
+    seconds: float
+    refused: int
+    failed: int
+    latencies_ms: list[float]
+
+    def percentile_ms(self, share: float) -> float | None:
+        """Return the latency that ``share`` of the acknowledged requests did not exceed."""
+        if not self.latencies_ms:
+            return None
+        ordered = sorted(self.latencies_ms)
+        return ordered[max(0, ceil(share * len(ordered)) - 1)]
+
+
+class Sender:
+    """The state between orders: the load and the open channels."""
+
+    def __init__(self) -> None:
+        self._signal = Signal.TRACES
+        self._requests: list[bytes] = []
+        self._channels: Channels | None = None
+
+    async def obey(self, order: Order) -> Sent | int:
+        """Carry out ``order``; what it did, or how many requests or connections there are now."""
+        match order:
+            case Build():
+                self._signal = order.plan.signal
+                self._requests = order.plan.requests()
+                return len(self._requests)
+            case Connect():
+                await self.close()
+                self._channels = await Channels.open(
+                    order.endpoint, order.connections, order.worker_pids
+                )
+                return order.connections
+            case Send():
+                run = _Run(self._calls(), CALL_S_MAX)
+                requests = self._requests[order.start : order.stop]
+                if order.rate is None:
+                    return await run.closed_loop(requests, order.in_flight, order.seconds)
+                return await run.open_loop(requests, order.rate, order.in_flight)
+            case Push():
+                run = _Run(self._calls(), order.timeout_s)
+                return await run.push(
+                    self._requests[order.start : order.stop], order.in_flight, order.seconds
+                )
+
+    async def close(self) -> None:
+        """Close the channels."""
+        if self._channels is not None:
+            await self._channels.close()
+            self._channels = None
+
+    def _calls(self) -> list[Call]:
+        assert self._channels is not None
+        return self._channels.calls(self._signal)
+
+
+class _Run:
+    """One measurement: the counts and latencies that end up in ``Sent``."""
+
+    def __init__(self, calls: list[Call], timeout_s: float) -> None:
+        self._calls = calls
+        self._timeout_s = timeout_s
+        self._refused = 0
+        self._failed = 0
+        self._latencies_ms: list[float] = []
+
+    async def closed_loop(
+        self, requests: list[bytes], in_flight: int, seconds: float | None
+    ) -> Sent:
+        """Keep ``in_flight`` requests open until all, or all begun in time, were acknowledged.
+
+        The list is begun in its order, so what was sent is always its first part.
+        """
+        waiting = iter(requests)
+        end = perf_counter() + (inf if seconds is None else seconds)
+
+        async def one_after_another(call: Call) -> None:
+            while perf_counter() < end and (request := next(waiting, None)) is not None:
+                await self._until_acknowledged(call, request, perf_counter())
+
+        return await self._timed(in_flight, one_after_another)
+
+    async def open_loop(self, requests: list[bytes], rate: float, in_flight: int) -> Sent:
+        """Send a request every ``1 / rate`` seconds, whether or not earlier ones are back."""
+        begin = perf_counter()
+        slots = asyncio.Semaphore(in_flight)
+
+        async def one(number: int, due: float) -> None:
+            async with slots:
+                call = self._calls[number % len(self._calls)]
+                await self._until_acknowledged(call, requests[number], due)
+
+        async with asyncio.TaskGroup() as tasks:
+            for number in range(len(requests)):
+                due = begin + number / rate
+                await asyncio.sleep(max(0.0, due - perf_counter()))
+                tasks.create_task(one(number, due))
+        return self._sent(begin)
+
+    async def push(self, requests: list[bytes], in_flight: int, seconds: float) -> Sent:
+        """Send without end and without a second look at the answer, until time is up."""
+        end = perf_counter() + seconds
+        endless = _cycle(requests)
+
+        async def one_after_another(call: Call) -> None:
+            while perf_counter() < end:
+                if not await self._acknowledged(call, next(endless)):
+                    await asyncio.sleep(REFUSED_PAUSE_S)
+
+        return await self._timed(in_flight, one_after_another)
+
+    async def _timed(self, in_flight: int, body: Callable[[Call], Awaitable[None]]) -> Sent:
+        begin = perf_counter()
+        calls = [self._calls[number % len(self._calls)] for number in range(in_flight)]
+        await asyncio.gather(*(body(call) for call in calls))
+        return self._sent(begin)
+
+    def _sent(self, begin: float) -> Sent:
+        return Sent(
+            requests=len(self._latencies_ms),
+            seconds=perf_counter() - begin,
+            refused=self._refused,
+            failed=self._failed,
+            latencies_ms=self._latencies_ms,
+        )
+
+    async def _until_acknowledged(self, call: Call, request: bytes, since: float) -> None:
+        while True:
+            if await self._acknowledged(call, request, since):
+                return
+            await asyncio.sleep(REFUSED_PAUSE_S)
+
+    async def _acknowledged(self, call: Call, request: bytes, since: float | None = None) -> bool:
+        begin = perf_counter() if since is None else since
+        try:
+            reply = await call(request, timeout=self._timeout_s)
+        except grpc.aio.AioRpcError as error:
+            retryable = error.code() in {
+                grpc.StatusCode.UNAVAILABLE,
+                grpc.StatusCode.DEADLINE_EXCEEDED,
+            }
+            self._refused += retryable
+            self._failed += not retryable
+            return not retryable
+        if reply:  # partial_success is set: not what this load deserves
+            self._failed += 1
+            return True
+        self._latencies_ms.append((perf_counter() - begin) * 1_000)
+        return True
+
+
+def _cycle(requests: list[bytes]) -> Iterator[bytes]:
+    while True:
+        yield from requests
+
+
+def main(orders: Connection) -> None:
+    """Obey orders from the other end until it goes away."""
+    sender = Sender()
+    obey_orders(orders, sender.obey, sender.close)

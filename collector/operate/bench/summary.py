@@ -1,0 +1,119 @@
+"""The figures that have a target, each with its target and whether it is reached."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable
+from typing import Any
+
+Cells = list[dict[str, Any]]
+
+RATIO_MIN = {"traces": 0.50, "logs": 0.40, "metrics": 0.35}
+WORKERS_GAIN_MIN = 1.5
+SMALL_SHARE_MIN = 0.25
+HALF_P99_MS_MAX = 250.0
+IDLE_MS_MAX = 15.0
+LEDGER_SHARE_MIN = 0.97
+WORKER_MIB_MAX = 200.0
+OUTAGE_BUDGET_SHARE_MAX = 1.2
+
+
+def summary(cells: Cells, outage: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return one entry per figure: ``name``, ``value`` (None: not measured), ``target``, ``ok``."""
+    figures: list[dict[str, Any]] = []
+    for signal in dict.fromkeys(cell["signal"] for cell in cells):
+        figures += _of_signal(signal, [cell for cell in cells if cell["signal"] == signal])
+    ledger_off = [cell for cell in cells if not cell["ledger"]]
+    if ledger_off:
+        on = median(large(cells, ledger_off[0]["signal"]), "items_per_s")
+        off = median(ledger_off, "items_per_s")
+        figures.append(at_least("ledger on / off", quotient(on, off), LEDGER_SHARE_MIN))
+    peak = max(peak for cell in cells for peak in cell["peak_rss_mib"])
+    share = outage["peak_rss_mib"] / outage["budget_mib"]
+    replayed = [cell["replay_new_rows"] for cell in cells if "replay_new_rows" in cell]
+    return [
+        *figures,
+        at_most("worker's peak memory, MiB", peak, WORKER_MIB_MAX),
+        at_most("peak memory in an outage / budget", share, OUTAGE_BUDGET_SHARE_MAX),
+        at_most("new rows after a replay", max(replayed, default=None), 0),
+        at_most("rows acknowledged and missing", wrong_rows(cells, outage), 0),
+    ]
+
+
+def wrong_rows(cells: Cells, outage: dict[str, Any]) -> int:
+    """Return how many rows are missing or too many, over all cells that have a ledger."""
+    return sum(abs(part["missing_rows"]) for part in [*cells, outage] if part.get("ledger", True))
+
+
+def books_balance(cells: Cells, outage: dict[str, Any]) -> bool:
+    """Return whether each acknowledged item is stored, none twice, and none was refused for good."""
+    replayed = sum(cell.get("replay_new_rows", 0) for cell in cells)
+    failed = sum(part["failed"] for part in [*cells, outage])
+    return wrong_rows(cells, outage) == 0 and replayed == 0 and failed == 0
+
+
+def _of_signal(signal: str, cells: Cells) -> list[dict[str, Any]]:
+    base = large(cells, signal)
+    full = median(base, "items_per_s")
+    one = median(where(cells, workers=1, items_per_request=512), "items_per_s")
+    small = median(where(cells, workers=2, items_per_request=10), "items_per_s")
+    return [
+        at_least(
+            f"{signal}: items/s / raw COPY", median(base, "ratio_to_limit"), RATIO_MIN[signal]
+        ),
+        at_least(f"{signal}: 2 workers / 1 worker", quotient(full, one), WORKERS_GAIN_MIN),
+        at_least(f"{signal}: 10 per request / 512", quotient(small, full), SMALL_SHARE_MIN),
+        at_most(f"{signal}: ack p99 at half load, ms", latency(base, "half"), HALF_P99_MS_MAX),
+        at_most(f"{signal}: ack of a lone request, ms", latency(base, "idle"), IDLE_MS_MAX),
+    ]
+
+
+def large(cells: Cells, signal: str) -> Cells:
+    """Return the repeated main cell: 2 workers, 512 items per request, ledger on."""
+    return [
+        cell
+        for cell in where(cells, workers=2, items_per_request=512, ledger=True)
+        if cell["signal"] == signal
+    ]
+
+
+def where(cells: Cells, **values: object) -> Cells:
+    """Return the cells that have all ``values``."""
+    return [cell for cell in cells if all(cell[key] == value for key, value in values.items())]
+
+
+def median(cells: Cells, key: str) -> float | None:
+    """Return the median of ``key``, or None without cells."""
+    return statistics.median(cell[key] for cell in cells) if cells else None
+
+
+def latency(cells: Cells, load: str) -> float | None:
+    """Return the median over cells of the p99 (idle: of the p50, one request alone)."""
+    found = [
+        cell["ack_ms"][load]["p50" if load == "idle" else "p99"]
+        for cell in cells
+        if load in cell["ack_ms"]
+    ]
+    return statistics.median(found) if found else None
+
+
+def quotient(above: float | None, below: float | None) -> float | None:
+    """Return ``above / below`` when both were measured."""
+    return above / below if above is not None and below else None
+
+
+def at_least(name: str, value: float | None, bound: float) -> dict[str, Any]:
+    """Return a figure that must not fall below ``bound``."""
+    return _figure(name, value, f">= {bound:g}", lambda number: number >= bound)
+
+
+def at_most(name: str, value: float | None, bound: float) -> dict[str, Any]:
+    """Return a figure that must not exceed ``bound``."""
+    return _figure(name, value, f"<= {bound:g}", lambda number: number <= bound)
+
+
+def _figure(
+    name: str, value: float | None, target: str, test: Callable[[float], bool]
+) -> dict[str, Any]:
+    ok = None if value is None else test(value)
+    return {"name": name, "value": value, "target": target, "ok": ok}

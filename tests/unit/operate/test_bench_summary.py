@@ -1,0 +1,104 @@
+"""The figures with targets follow from the cells."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from collector.operate.bench.summary import at_least, at_most, books_balance, summary
+from collector.operate.bench.table import tables
+
+OUTAGE = {"peak_rss_mib": 210.0, "budget_mib": 192.0, "missing_rows": 0, "failed": 0}
+
+
+def cell(**changes: Any) -> dict[str, Any]:
+    """Return a cell in which every target is reached."""
+    return {
+        "signal": "traces",
+        "workers": 2,
+        "items_per_request": 512,
+        "ledger": True,
+        "items_per_s": 100_000.0,
+        "ratio_to_limit": 0.55,
+        "ack_ms": {"full": {"p50": 300.0, "p99": 500.0}},
+        "peak_rss_mib": [150.0, 160.0],
+        "missing_rows": 0,
+        "failed": 0,
+        **changes,
+    }
+
+
+def figures(*cells: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the summary of ``cells`` by name."""
+    return {figure["name"]: figure for figure in summary(list(cells), OUTAGE)}
+
+
+def test_repeated_cells_count_by_their_median() -> None:
+    """One bad repetition does not spoil a figure, nor does one good one save it."""
+    found = figures(*(cell(ratio_to_limit=ratio) for ratio in (0.2, 0.48, 0.9)))
+
+    assert found["traces: items/s / raw COPY"]["value"] == 0.48
+    assert found["traces: items/s / raw COPY"]["ok"] is False
+
+
+def test_ledger_share_compares_cells_of_the_same_signal() -> None:
+    """On is divided by off; cells without a ledger count nowhere else."""
+    found = figures(
+        cell(), cell(ledger=False, items_per_s=125_000.0, ratio_to_limit=0.9, missing_rows=7)
+    )
+
+    assert found["ledger on / off"]["value"] == 0.8
+    assert found["traces: items/s / raw COPY"]["value"] == 0.55
+    assert found["rows acknowledged and missing"]["value"] == 0
+
+
+def test_what_was_not_measured_is_neither_reached_nor_missed() -> None:
+    """A quick run leaves figures open instead of inventing them."""
+    found = figures(cell())
+
+    assert found["traces: 2 workers / 1 worker"] == {
+        "name": "traces: 2 workers / 1 worker",
+        "value": None,
+        "target": ">= 1.5",
+        "ok": None,
+    }
+
+
+def test_missing_and_surplus_rows_do_not_cancel_out() -> None:
+    """A row too many in one cell never hides a lost one in another."""
+    found = figures(cell(missing_rows=5), cell(missing_rows=-5))
+
+    assert found["rows acknowledged and missing"]["value"] == 10
+    assert found["rows acknowledged and missing"]["ok"] is False
+
+
+@pytest.mark.parametrize(
+    "change", [{"missing_rows": 1}, {"missing_rows": -1}, {"replay_new_rows": 1}, {"failed": 1}]
+)
+def test_one_wrong_row_unbalances_the_books(change: dict[str, int]) -> None:
+    """Speed is no excuse: one lost, surplus, repeated or refused item fails the run."""
+    assert books_balance([cell(), cell(replay_new_rows=0)], OUTAGE)
+    assert not books_balance([cell(), cell(**change)], OUTAGE)
+
+
+def test_bounds_are_inclusive() -> None:
+    """A target is reached by the very number that it names."""
+    assert at_least("x", 0.5, 0.5)["ok"] is True
+    assert at_most("x", 250.0, 250.0)["ok"] is True
+
+
+def test_tables_show_every_cell_and_figure() -> None:
+    """The table for people holds what the JSON holds, a dash where nothing was measured."""
+    cells = [cell(), cell(workers=1, items_per_s=60_000.0)]
+    console = Console(width=200, record=True, quiet=True)
+
+    with console.capture() as captured:
+        console.quiet = False
+        console.print(tables({"cells": cells, "summary": summary(cells, OUTAGE)}))
+
+    text = captured.get()
+    assert "100,000" in text
+    assert "60,000" in text
+    assert "traces: 2 workers / 1 worker" in text
