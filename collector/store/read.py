@@ -1,0 +1,172 @@
+"""Rows read back as they were written: for export, replay and tests, not for queries of users.
+
+What comes is what ``convert`` made: tuples in ``rows.X`` order, JSON as text, times as integer
+microseconds (the codecs of ``store/pool.py``), each chunk with the dimension rows it refers to, so
+that ``restore`` can turn every chunk into OTLP by itself.
+
+One REPEATABLE READ transaction holds still what is read, across signals too; rows leave the server
+through a cursor, so memory is bounded by the chunk and not by the range. Behind a pgbouncer in
+transaction mode it works as it is: nothing outlives the transaction.
+"""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+import asyncpg
+
+from collector.rows import (
+    FACT_COLUMNS,
+    FACT_TABLES,
+    TIME_INDEX,
+    Dimensions,
+    LogRow,
+    MetricRow,
+    PointRow,
+    ResourceRow,
+    ScopeRow,
+    SeriesRow,
+    Signal,
+    SpanRow,
+)
+from collector.store.failures import translate
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterable
+
+    from collector.store.pool import Connection
+
+CHUNK_ROWS = 5_000
+TIME_MIN, TIME_MAX = -(2**63), 2**63 - 1
+"""PostgreSQL's ``-infinity`` and ``infinity``: no bound."""
+
+_DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
+
+Row = TypeVar("Row", ResourceRow, ScopeRow, MetricRow, SeriesRow)
+
+
+class RowChunk(NamedTuple):
+    """Some rows of one signal, and every dimension row they refer to."""
+
+    rows: list[tuple[Any, ...]]
+    dimensions: Dimensions
+
+
+@asynccontextmanager
+async def snapshot(connection: Connection) -> AsyncGenerator[Snapshot]:
+    """Lend a view of the database in which nothing changes until the block ends.
+
+    Keep blocks short: as long as one is open, PostgreSQL cannot clean up what it may still see.
+
+    Raises:
+        StoreError: PostgreSQL did not begin the transaction.
+    """
+    transaction = connection.transaction(isolation="repeatable_read", readonly=True)
+    with _our_errors():
+        await transaction.start()
+    try:
+        yield Snapshot(connection)
+    finally:
+        try:
+            await transaction.rollback()
+        except _DRIVER_ERRORS:
+            connection.terminate()  # nothing was written, so nothing is lost; the server cleans up
+
+
+class Snapshot:
+    """Reads rows of all signals as of one moment; one read at a time."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def chunks(
+        self,
+        signal: Signal,
+        *,
+        time_min: int = TIME_MIN,
+        time_max: int = TIME_MAX,
+        chunk_rows: int = CHUNK_ROWS,
+    ) -> AsyncIterator[RowChunk]:
+        """Yield the rows with ``time_min <= time < time_max``, in no particular order.
+
+        The time is the one the row stands under, so give a range: it chooses the leaves to read.
+
+        Shape: chunks of at most ``chunk_rows`` rows, none of them empty; no chunk for no row.
+        Units: microseconds since 2000-01-01 UTC.
+
+        Raises:
+            StoreError: the connection broke, or the schema is not this version's.
+        """
+        columns = FACT_COLUMNS[signal]
+        time = columns[TIME_INDEX[signal]]
+        select = (
+            f"SELECT {', '.join(columns)} FROM {FACT_TABLES[signal]}"  # noqa: S608 -- our own names
+            f" WHERE {time} >= $1 AND {time} < $2"
+        )
+        with _our_errors():
+            cursor = await self._connection.cursor(select, time_min, time_max)
+        dimensions = Dimensions({}, {}, {}, {})
+        while True:
+            with _our_errors():
+                rows = [tuple(record) for record in await cursor.fetch(chunk_rows)]
+                dimensions = await self._dimensions(signal, rows, dimensions)
+            if not rows:
+                return
+            yield RowChunk(rows, dimensions)
+
+    async def _dimensions(
+        self, signal: Signal, rows: list[tuple[Any, ...]], known: Dimensions
+    ) -> Dimensions:
+        """Return what ``rows`` refer to; what the chunk before had is not asked for again."""
+        metrics: dict[int, MetricRow] = {}
+        series: dict[int, SeriesRow] = {}
+        if signal is Signal.METRICS:
+            series = await self._rows(SeriesRow, "metric_series", _ids(rows, _SERIES), known.series)
+            references = [(row.resource_id, row.scope_id, row.metric_id) for row in series.values()]
+            metrics = await self._rows(MetricRow, "metrics", _ids(references, 2), known.metrics)
+            resource_ids, scope_ids = _ids(references, 0), _ids(references, 1)
+        else:
+            resource, scope = _RESOURCE_AND_SCOPE[signal]
+            resource_ids, scope_ids = _ids(rows, resource), _ids(rows, scope)
+        return Dimensions(
+            await self._rows(ResourceRow, "resources", resource_ids, known.resources),
+            await self._rows(ScopeRow, "scopes", scope_ids, known.scopes),
+            metrics,
+            series,
+        )
+
+    async def _rows(
+        self, kind: type[Row], table: str, ids: set[int], known: dict[int, Row]
+    ) -> dict[int, Row]:
+        """Return the rows of a dimension table under ``ids``."""
+        found = {key: known[key] for key in ids & known.keys()}
+        missing = ids - known.keys()
+        if missing:
+            select = (
+                f"SELECT {', '.join(kind._fields)} FROM {table}"  # noqa: S608 -- our own names
+                f" WHERE {kind._fields[0]} = ANY($1::bigint[])"
+            )
+            records = await self._connection.fetch(select, list(missing))
+            found.update((record[0], kind._make(record)) for record in records)
+        return found
+
+
+_SERIES = PointRow._fields.index("series_id")
+_RESOURCE_AND_SCOPE = {
+    Signal.TRACES: (SpanRow._fields.index("resource_id"), SpanRow._fields.index("scope_id")),
+    Signal.LOGS: (LogRow._fields.index("resource_id"), LogRow._fields.index("scope_id")),
+}
+
+
+def _ids(rows: Iterable[tuple[Any, ...]], index: int) -> set[int]:
+    return {row[index] for row in rows}
+
+
+@contextmanager
+def _our_errors() -> Generator[None]:
+    """Raise our errors for those of the driver."""
+    try:
+        yield
+    except _DRIVER_ERRORS as error:
+        raise translate(error) from error
