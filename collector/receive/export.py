@@ -140,12 +140,13 @@ def to_ack(request: ConvertedRequest, outcome: Outcome) -> Ack:
     if outcome is Outcome.DUPLICATE or not (request.quarantined or request.rejected):
         return _ALL_STORED
     parts: list[str] = []
-    if request.quarantined:
-        reasons = _reasons(request, "quarantined")
-        parts.append(f"{request.quarantined} items are kept in dead_letters only ({reasons})")
-    if request.rejected:
-        reasons = _reasons(request, "rejected")
-        parts.append(f"{request.rejected} items cannot be stored ({reasons})")
+    for what, outcome, count in (
+        ("kept in dead_letters only", "quarantined", request.quarantined),
+        ("cannot be stored", "rejected", request.rejected),
+    ):
+        if count:
+            reasons = _reasons(request, outcome)
+            parts.append(f"{what}: {count} of {request.items} items ({reasons})")
     return Ack(request.rejected, "; ".join(parts) + "; do not send them again")
 
 

@@ -1,0 +1,309 @@
+"""The listener over a real socket: limits of a call, verdicts on the wire, health, drain."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable
+from typing import Any
+
+import grpc
+import pytest
+from google.rpc import error_details_pb2
+from grpc_health.v1 import health_pb2
+from opentelemetry.proto.collector.logs.v1 import logs_service_pb2
+from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
+from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
+from structlog.testing import capture_logs
+
+from collector.errors import DrainingError, UndecodableError
+from collector.receive.export import Ack, Export, Read
+from collector.receive.grpc_server import SERVICES, GrpcServer
+from collector.rows import Signal
+from collector.settings import ReceiveSettings
+from collector.telemetry.metrics import Metrics
+
+TRACES = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
+LIMIT = 1024 * 1024
+
+
+class FakeExport(Export):
+    """Reads the body and does what the test says; the real one has its own tests."""
+
+    def __init__(self) -> None:
+        self.bodies: list[tuple[Signal, bytes]] = []
+        self.lefts: list[float | None] = []
+        self.verdict: Callable[[], Ack] = Ack
+        self.reading = asyncio.Event()
+        self.go_on = asyncio.Event()
+        self.go_on.set()
+
+    async def export(
+        self, signal: Signal, read: Read, *, left_s: float | None, credential_id: bytes = b""
+    ) -> Ack:
+        """Note what came in and answer."""
+        del credential_id
+        self.lefts.append(left_s)
+        self.reading.set()
+        self.bodies.append((signal, await read()))
+        await self.go_on.wait()
+        return self.verdict()
+
+
+class Rig:
+    """A server with a fake export body, and a channel to it."""
+
+    def __init__(self, server: GrpcServer, export: FakeExport, metrics: Metrics) -> None:
+        self.server = server
+        self.export = export
+        self.metrics = metrics
+        self.channel = grpc.aio.insecure_channel(f"127.0.0.1:{server.port}")
+
+    async def send(self, body: bytes, method: str = TRACES, **options: Any) -> bytes:
+        """Make a unary call, as every sender does."""
+        options.setdefault("timeout", 10.0)
+        return await self.channel.unary_unary(method)(body, **options)
+
+    async def failure(self, call: Any) -> grpc.aio.AioRpcError:
+        """Return the status that a call ends with."""
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await call
+        return caught.value
+
+    def stream(self, bodies: Iterable[bytes] | AsyncIterator[bytes]) -> Any:
+        """Make a call with any number of messages, which no sender of OTLP should."""
+        return self.channel.stream_unary(TRACES)(bodies, timeout=10.0)  # pyright: ignore[reportArgumentType]
+
+
+@pytest.fixture
+async def rig() -> AsyncIterator[Rig]:
+    """A listening server with small limits."""
+    export, metrics = FakeExport(), Metrics()
+    settings = ReceiveSettings(grpc_port=0, request_bytes_max=LIMIT)
+    server = GrpcServer(settings, export, metrics)
+    await server.start()
+    running = Rig(server, export, metrics)
+    yield running
+    export.go_on.set()
+    await running.channel.close()
+    await server.drain(0)
+
+
+def trailers(error: grpc.aio.AioRpcError) -> dict[str, Any]:
+    """Return the trailing metadata as a dictionary."""
+    return dict(error.trailing_metadata() or ())
+
+
+@pytest.mark.parametrize(("service", "signal"), SERVICES.items())
+async def test_each_service_has_its_signal(rig: Rig, service: str, signal: Signal) -> None:
+    """The raw bytes arrive unchanged, and OK is an empty message."""
+    reply = await rig.send(b"body", method=f"/{service}/Export")
+
+    assert reply == b""
+    assert rig.export.bodies == [(signal, b"body")]
+    assert rig.metrics.requests.values == {(signal, "grpc", "OK"): 1}
+
+
+@pytest.mark.parametrize(
+    "compression", [grpc.Compression.NoCompression, grpc.Compression.Gzip], ids=["plain", "gzip"]
+)
+async def test_the_size_limit_is_exact(rig: Rig, compression: grpc.Compression) -> None:
+    """The limit itself passes; one byte more is refused for good, without RetryInfo."""
+    await rig.send(bytes(LIMIT), compression=compression)
+
+    error = await rig.failure(rig.send(bytes(LIMIT + 1), compression=compression))
+
+    assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert not trailers(error)
+    assert [len(body) for _, body in rig.export.bodies] == [LIMIT]
+
+
+async def test_a_body_that_is_too_large_is_counted_by_its_code(rig: Rig) -> None:
+    """Core refuses it, and the counters say so."""
+    await rig.failure(rig.send(bytes(LIMIT + 1)))
+    await rig.send(b"next")  # the first call's handler has ended by then
+
+    assert rig.metrics.requests.values["traces", "grpc", "RESOURCE_EXHAUSTED"] == 1
+
+
+@pytest.mark.parametrize("bodies", [[], [b"a", b"b"]], ids=["none", "two"])
+async def test_a_call_holds_exactly_one_message(rig: Rig, bodies: list[bytes]) -> None:
+    """Anything else breaks the protocol, and nothing of it is taken."""
+    error = await rig.failure(rig.stream(iter(bodies)))
+
+    assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert not rig.export.bodies
+
+
+async def test_headers_are_bounded(rig: Rig) -> None:
+    """15 KiB pass, 17 KiB do not."""
+    await rig.send(b"", metadata=[("x-note", "n" * 15_000)])
+
+    error = await rig.failure(rig.send(b"", metadata=[("x-note", "n" * 17_000)]))
+
+    assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+async def test_an_unknown_method_is_unimplemented(rig: Rig) -> None:
+    """So is a known service with another method."""
+    error = await rig.failure(rig.send(b"", method=TRACES.replace("Export", "Import")))
+
+    assert error.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+async def test_the_deadline_of_the_sender_reaches_the_export_body(rig: Rig) -> None:
+    """None when there is none; what is left of it otherwise."""
+    await rig.send(b"", timeout=None)
+    await rig.send(b"", timeout=5.0)
+
+    none, left = rig.export.lefts
+    assert none is None
+    assert left == pytest.approx(5.0, abs=0.5)
+
+
+async def test_a_refusal_carries_retry_info_in_both_trailers(rig: Rig) -> None:
+    """Over the wire, as a Python SDK and a Go collector will read them."""
+
+    def refuse() -> Ack:
+        raise DrainingError
+
+    rig.export.verdict = refuse
+    error = await rig.failure(rig.send(b"body", timeout=1.0))
+
+    info = error_details_pb2.RetryInfo.FromString(trailers(error)["google.rpc.retryinfo-bin"])
+    assert error.code() is grpc.StatusCode.UNAVAILABLE
+    assert "grpc-status-details-bin" in trailers(error)
+    assert 0.3 < info.retry_delay.ToMilliseconds() / 1000 <= 0.6  # half of what is left
+    assert rig.metrics.refusals.values == {("traces", "draining"): 1}
+
+
+async def test_a_rejection_carries_no_retry_info(rig: Rig) -> None:
+    """The code alone tells the sender to give up."""
+
+    def reject() -> Ack:
+        raise UndecodableError("traces")
+
+    rig.export.verdict = reject
+    error = await rig.failure(rig.send(b"body"))
+
+    assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert not trailers(error)
+
+
+async def test_a_bug_of_ours_leaks_nothing_and_is_retryable(rig: Rig) -> None:
+    """No class name, no text; the log has it once."""
+
+    def fail() -> Ack:
+        raise ZeroDivisionError("SELECT secret FROM dsn")
+
+    rig.export.verdict = fail
+    with capture_logs() as logged:
+        error = await rig.failure(rig.send(b"body"))
+
+    said = f"{error.details()} {error.trailing_metadata()}"
+    assert error.code() is grpc.StatusCode.UNAVAILABLE
+    assert "SELECT" not in said
+    assert "ZeroDivision" not in said
+    (line,) = logged
+    assert isinstance(line["exc_info"], ZeroDivisionError)
+
+
+@pytest.mark.parametrize(
+    ("method", "response", "field"),
+    [
+        (TRACES, trace_service_pb2.ExportTraceServiceResponse, "rejected_spans"),
+        (
+            "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
+            metrics_service_pb2.ExportMetricsServiceResponse,
+            "rejected_data_points",
+        ),
+        (
+            "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
+            logs_service_pb2.ExportLogsServiceResponse,
+            "rejected_log_records",
+        ),
+    ],
+    ids=["traces", "metrics", "logs"],
+)
+async def test_partial_success_is_told_in_the_signals_own_response(
+    rig: Rig, method: str, response: Any, field: str
+) -> None:
+    """The count of rejected items and the message arrive under the official field names."""
+    rig.export.verdict = lambda: Ack(2, "2 items cannot be stored (nul)")
+
+    reply = response.FromString(await rig.send(b"body", method=method))
+
+    assert getattr(reply.partial_success, field) == 2
+    assert reply.partial_success.error_message == "2 items cannot be stored (nul)"
+
+
+async def test_a_sender_that_leaves_cancels_its_call(rig: Rig) -> None:
+    """The handler hears of it, and the counters too; a drain need not wait for it."""
+    rig.export.go_on.clear()
+    call = asyncio.create_task(rig.send(b"body"))
+    await rig.export.reading.wait()
+
+    call.cancel()
+    await asyncio.wait((call,))
+    await rig.server.drain(30.0)
+
+    assert rig.metrics.requests.values == {("traces", "grpc", "CANCELLED"): 1}
+
+
+# -- health and drain ----------------------------------------------------------------------------
+
+
+def check(rig: Rig, service: str) -> Any:
+    """Ask the health service about ``service``."""
+    return rig.channel.unary_unary(
+        "/grpc.health.v1.Health/Check",
+        request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
+        response_deserializer=health_pb2.HealthCheckResponse.FromString,
+    )(health_pb2.HealthCheckRequest(service=service), timeout=5.0)
+
+
+async def test_health_is_serving_for_the_server_and_each_service(rig: Rig) -> None:
+    """Another name is NOT_FOUND, as the protocol says."""
+    for service in ("", *SERVICES):
+        assert (await check(rig, service)).status == health_pb2.HealthCheckResponse.SERVING
+
+    error = await rig.failure(check(rig, "nobody"))
+
+    assert error.code() is grpc.StatusCode.NOT_FOUND
+
+
+async def test_a_drain_answers_the_calls_that_are_here_and_takes_no_new_ones(rig: Rig) -> None:
+    """The open call gets its OK; a watch hears NOT_SERVING and ends; the next call is refused."""
+    watch = rig.channel.unary_stream(
+        "/grpc.health.v1.Health/Watch",
+        request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
+        response_deserializer=health_pb2.HealthCheckResponse.FromString,
+    )(health_pb2.HealthCheckRequest(service=""), timeout=30.0)
+    said: list[Any] = [await watch.read()]
+    rig.export.go_on.clear()
+    call = asyncio.create_task(rig.send(b"body"))
+    await rig.export.reading.wait()
+
+    drain = asyncio.create_task(rig.server.drain(30.0))
+    said.append(await watch.read())
+    end = await watch.read()
+    late = await rig.failure(rig.send(b"late", wait_for_ready=False, timeout=5.0))
+    rig.export.go_on.set()
+
+    assert await call == b""
+    await drain
+    assert [answer.status for answer in said] == [
+        health_pb2.HealthCheckResponse.SERVING,
+        health_pb2.HealthCheckResponse.NOT_SERVING,
+    ]
+    assert end is grpc.aio.EOF
+    assert late.code() is grpc.StatusCode.UNAVAILABLE
+    assert [body for _, body in rig.export.bodies] == [b"body"]
+
+
+async def test_draining_twice_or_before_start_is_harmless() -> None:
+    """The order of calls at a failed start is nobody's worry."""
+    server = GrpcServer(ReceiveSettings(grpc_port=0), FakeExport(), Metrics())
+    await server.drain(0)
+    await server.start()
+    await server.drain(0)
+    await server.drain(0)
