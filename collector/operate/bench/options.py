@@ -14,7 +14,8 @@ class BenchOptions:
     With ``endpoint`` a daemon that runs already gets the load, and only what a sender sees is
     measured; without, PostgreSQL and daemons are started here and the limit is measured too.
 
-    Units: ``seconds`` is the time under full load of each cell.
+    Units: ``seconds`` is the time under full load of each cell, ``outage_seconds`` that of pushing
+    while PostgreSQL is stopped.
     """
 
     endpoint: str | None = None
@@ -23,4 +24,5 @@ class BenchOptions:
     connections: int = 8
     limit_connections: int = 2
     seconds: float = 4.0
+    outage_seconds: float = 8.0
     seed: int = 1

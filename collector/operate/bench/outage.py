@@ -17,13 +17,17 @@ from collector.settings import IngestSettings
 ITEMS_PER_REQUEST = 512
 REQUESTS = 1_000  # several times the budget, converted
 IN_FLIGHT = 600
-PUSH_S = 8.0
 TIMEOUT_S = 4.0
 CONNECTIONS = 8
 
 
 def memory_in_outage(
-    server: BenchServer, crew: Crew[Order], seed: int, tell: Callable[[str], None]
+    server: BenchServer,
+    crew: Crew[Order],
+    tell: Callable[[str], None],
+    *,
+    seed: int,
+    seconds: float,
 ) -> dict[str, Any]:
     """Return one worker's peak memory with PostgreSQL stopped, and how it fared afterwards.
 
@@ -40,7 +44,7 @@ def memory_in_outage(
         crew.order(Connect(daemon.endpoint, CONNECTIONS, daemon.worker_pids))
         before = max(daemon.peaks_mib())
         server.stop()
-        pushed = crew.order(Push(0, REQUESTS, IN_FLIGHT, PUSH_S, TIMEOUT_S))
+        pushed = crew.order(Push(0, REQUESTS, IN_FLIGHT, seconds, TIMEOUT_S))
         peak = max(daemon.peaks_mib())
         server.start()
         sent = crew.order(Send(0, REQUESTS, IN_FLIGHT // 8))

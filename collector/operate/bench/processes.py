@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -46,15 +47,22 @@ def listeners(root: psutil.Process, port: int) -> list[psutil.Process]:
         for process in [root, *root.children(recursive=True)]
         if any(
             socket.status == psutil.CONN_LISTEN and socket.laddr.port == port
-            for socket in process.net_connections(kind="tcp")
+            for socket in _sockets(process)
         )
     ]
+
+
+def _sockets(process: psutil.Process) -> list[Any]:
+    try:
+        return process.net_connections(kind="tcp")
+    except psutil.NoSuchProcess:  # it ended meanwhile, and its sockets with it
+        return []
 
 
 def serving_pid(client_ports: set[int], pids: list[int]) -> int | None:
     """Return which of ``pids`` holds the other end of a connection from one of our ports."""
     for pid in pids:
-        for socket in psutil.Process(pid).net_connections(kind="tcp"):
+        for socket in _sockets(psutil.Process(pid)):
             if socket.raddr and socket.raddr.port in client_ports:
                 return pid
     return None
@@ -64,6 +72,6 @@ def client_ports(server_port: int) -> set[int]:
     """Return the local ports of this process's connections to ``server_port``."""
     return {
         socket.laddr.port
-        for socket in psutil.Process().net_connections(kind="tcp")
+        for socket in _sockets(psutil.Process())
         if socket.raddr and socket.raddr.port == server_port
     }

@@ -36,6 +36,7 @@ def measure_endpoint(
                         "half": latency_ms(load.half(full)),
                         "idle": latency_ms(load.idle()),
                     },
+                    "acknowledged_items": load.acknowledged_items,
                     "refused": load.refused,
                     "failed": load.failed,
                 }

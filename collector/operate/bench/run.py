@@ -109,7 +109,13 @@ class LocalBench:
         """Return the cells, the limits, the outage and what they amount to."""
         for signal in self._options.signals:
             self._signal(signal)
-        outage = memory_in_outage(self._server, self._crew, self._next_seed(), self._tell)
+        outage = memory_in_outage(
+            self._server,
+            self._crew,
+            self._tell,
+            seed=self._next_seed(),
+            seconds=self._options.outage_seconds,
+        )
         medians = {
             limit["signal"]: statistics.median(
                 other["rows_per_s"] for other in self._limits if other["signal"] == limit["signal"]
