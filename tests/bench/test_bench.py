@@ -1,0 +1,63 @@
+"""The benchmark itself works: a tiny run measures everything, and its books balance."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import pytest
+
+from collector.operate.bench import BenchOptions, run
+from collector.rows import Signal
+from collector.settings import DatabaseSettings
+from tests.e2e.daemon import Daemon
+
+
+@pytest.mark.parametrize("signal", list(Signal))
+def test_local_bench_measures_and_balances(signal: Signal) -> None:
+    """Every figure of a quick run is a number, and each acknowledged item is in the tables."""
+    steps: list[str] = []
+
+    report = run(
+        BenchOptions(quick=True, signals=(signal,), seconds=0.5, outage_seconds=2.0), steps.append
+    )
+
+    assert report["books_balance"], report
+    assert orjson.loads(orjson.dumps(report)) == report
+    assert {limit["rows_per_s"] > 0 for limit in report["limits"]} == {True}
+    last = main_cells(report)[-1]
+    assert last["ratio_to_limit"] > 0
+    assert last["replayed_items"] > 0
+    assert last["replay_new_rows"] == 0
+    assert last["bytes_per_item"]["facts"] > 50
+    assert last["daemon_cpu_s_per_million"] > 0
+    assert last["postgres_cpu_s_per_million"] > 0
+    assert set(last["ack_ms"]) == {"full", "half", "idle"}
+    assert any("limit" in step for step in steps)
+
+
+def test_bench_of_a_running_daemon(database_settings: DatabaseSettings) -> None:
+    """With an endpoint only that daemon gets the load, and it stores all of it."""
+    with Daemon(database_settings, workers=1) as daemon:
+        options = BenchOptions(
+            endpoint=f"127.0.0.1:{daemon.grpc_port}",
+            quick=True,
+            signals=(Signal.LOGS,),
+            seconds=0.5,
+        )
+
+        report = run(options, lambda _: None)
+
+        stored = daemon.items("logs")["stored"]
+
+    assert report["books_balance"]
+    assert stored == report["cells"][0]["acknowledged_items"] > 0
+
+
+def main_cells(report: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the cells of two workers and 512 items per request, with a ledger."""
+    return [
+        cell
+        for cell in report["cells"]
+        if (cell["workers"], cell["items_per_request"], cell["ledger"]) == (2, 512, True)
+    ]

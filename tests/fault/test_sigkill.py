@@ -1,0 +1,55 @@
+"""Workers are killed with SIGKILL under load, at moments drawn from the seed."""
+
+from __future__ import annotations
+
+from random import Random
+
+import psutil
+import pytest
+
+from collector.operate.bench.processes import listeners
+from collector.settings import DatabaseSettings
+from tests.e2e.daemon import Daemon
+from tests.fault.sender import RecordingSender
+from tests.fault.stage import Fault, run_under
+
+ACKNOWLEDGED_BETWEEN_KILLS_MAX = 150
+KILLS_PER_RUN = 8
+LONG_RUNS = 25  # 200 kills
+
+
+def kill_workers(kills: int) -> Fault:
+    """Return the fault that kills ``kills`` serving workers, one or both at a time."""
+
+    async def fault(daemon: Daemon, sender: RecordingSender, rng: Random) -> None:
+        killed = 0
+        while killed < kills:
+            await sender.acknowledged(rng.randint(1, ACKNOWLEDGED_BETWEEN_KILLS_MAX))
+            serving = listeners(psutil.Process(daemon.pid), daemon.grpc_port)
+            for worker in rng.sample(serving, min(len(serving), rng.choice((1, 1, 1, 2)))):
+                worker.kill()
+                killed += 1
+
+    return fault
+
+
+async def test_killed_workers_lose_and_repeat_nothing(
+    durable_database: DatabaseSettings,
+) -> None:
+    """Five kills under load: what was acknowledged is stored exactly once, and nothing else."""
+    verdict = await run_under(kill_workers(5), durable_database, seed=1)
+
+    verdict.assert_promises_kept()
+    assert verdict.acknowledged > 5
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(100, 100 + LONG_RUNS))
+async def test_two_hundred_kills_lose_and_repeat_nothing(
+    durable_database: DatabaseSettings, seed: int
+) -> None:
+    """The same, eight kills for each of 25 seeds."""
+    verdict = await run_under(kill_workers(KILLS_PER_RUN), durable_database, seed=seed)
+
+    verdict.assert_promises_kept()
+    assert verdict.acknowledged > KILLS_PER_RUN
