@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import orjson
 import typer
-from rich.console import Console
 
+from collector.errors import CommandError
 from collector.rows import Signal
 
 
@@ -41,8 +40,16 @@ def bench(
     if local == (endpoint is not None):
         raise typer.BadParameter("give either --local or --endpoint")
     # Imported here: psutil and grpc's client half belong to this command alone.
-    from collector.operate.bench import BenchOptions, run
-    from collector.operate.bench.table import tables
+    import orjson
+    from rich.console import Console
+
+    try:
+        from collector.operate.bench import BenchOptions, run
+        from collector.operate.bench.table import tables
+    except ModuleNotFoundError as error:
+        raise CommandError(
+            f"bench needs the package {error.name}, which is not installed; `make setup` brings it"
+        ) from error
 
     console = Console(stderr=True)
     report = run(

@@ -1,0 +1,86 @@
+"""``otlpg check``: settings, PostgreSQL, Redis, schema, pool and a sample, each with its result."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import typer
+
+from collector.cli import exit_codes, options, printing
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from collector.operate.check import Step
+    from collector.settings import Loaded
+
+
+def check(
+    config: options.Config = None,
+    data_dir: options.DataDir = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Check everything that has to hold before senders are pointed here; changes nothing."""
+    from collector.operate.check import check as steps
+
+    async def run() -> list[Step]:
+        done: list[Step] = []
+        async for step in steps(lambda: _load(config, data_dir)):
+            done.append(step)
+            if not as_json:
+                print(as_text(step, colour=sys.stdout.isatty()), flush=True)
+        return done
+
+    done = asyncio.run(run())
+    if as_json:
+        printing.json_line([as_map(step) for step in done])
+    failures = [step.error for step in done if step.error is not None]
+    raise typer.Exit(exit_codes.exit_code(failures[0]) if failures else exit_codes.OK)
+
+
+def _load(config: Path | None, data_dir: Path | None) -> Loaded:
+    """Return the settings; where they name no database, that of a running `otlpg dev`."""
+    from collector import settings
+    from collector.operate import dev
+
+    loaded = settings.load_with_origins(
+        config=config, flags={"data_dir": data_dir}, environ=os.environ
+    )
+    if dev.names_no_database(loaded.settings.database):
+        running = dev.find(dev.data_dir(loaded.settings))
+        if running is not None:
+            found = dev.with_dsn(loaded.settings, running.dsn)
+            return loaded._replace(
+                settings=found,
+                origins={**loaded.origins, "database.dsn": "the running `otlpg dev`"},
+            )
+    return loaded
+
+
+def outcome(step: Step) -> str:
+    """Return the step's result in one word."""
+    if step.error is not None:
+        return "failed"
+    return "warning" if step.warning else "ok"
+
+
+def as_text(step: Step, *, colour: bool) -> str:
+    """Return a step as one line, and its hint, if there is one, on a second."""
+    word = outcome(step)
+    styles = {"ok": typer.colors.GREEN, "warning": typer.colors.YELLOW, "failed": typer.colors.RED}
+    shown = typer.style(f"{word:<8}", fg=styles[word]) if colour else f"{word:<8}"
+    hint = f"\n{'':<21}-> {step.hint}" if step.hint else ""
+    return f"{shown} {step.name:<11} {step.found}{hint}"
+
+
+def as_map(step: Step) -> dict[str, str]:
+    """Return a step as a JSON-able map."""
+    return {
+        "step": step.name,
+        "result": outcome(step),
+        "found": step.found,
+        "hint": step.hint,
+    }

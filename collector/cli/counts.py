@@ -1,0 +1,80 @@
+"""The live count of `otlpg dev`: one line in place on a terminal, a line per change in a pipe."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from rich.live import Live
+
+    from collector.telemetry.metrics import Snapshot
+
+ITEMS = {"traces": "spans", "metrics": "data points", "logs": "log records"}
+TROUBLE = ("quarantined", "rejected", "refused")
+
+
+class LiveCounts:
+    """Shows how much was stored; ``show`` takes the sum of all counters about once a second."""
+
+    def __init__(self) -> None:
+        self._shown = ""
+        self._started = False
+        self._live: Live | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def start(self) -> None:
+        """Begin to show, once the banner stands above."""
+        self._started = True
+        if sys.stdout.isatty():
+            from rich.live import Live
+
+            self._live = Live(auto_refresh=False, redirect_stdout=False, redirect_stderr=False)
+            self._live.start()
+        self.show({})
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Show the counts of a snapshot if they changed."""
+        text = line(items_by_end(snapshot))
+        if not self._started or text == self._shown:
+            return
+        self._shown = text
+        if self._live is not None:
+            self._live.update(text, refresh=True)
+        else:
+            print(text, flush=True)
+
+
+def items_by_end(snapshot: Mapping[str, Any]) -> dict[tuple[str, str], int]:
+    """Return how many items of each signal met each end."""
+    return {
+        (labels[0], labels[1]): int(value)
+        for labels, value in snapshot.get("otlpg_items_total", [])
+    }
+
+
+def line(items: Mapping[tuple[str, str], int]) -> str:
+    """Return the counts as one line; ends other than stored appear once they have happened."""
+    if not any(items.values()):
+        return "waiting for the first item"
+    stored = ", ".join(
+        f"{items.get((signal, 'stored'), 0):,} {name}" for signal, name in ITEMS.items()
+    )
+    ends = {
+        end: sum(items.get((signal, end), 0) for signal in ITEMS) for end in ("duplicate", *TROUBLE)
+    }
+    others = ", ".join(f"{count:,} {end}" for end, count in ends.items() if count)
+    return f"stored {stored}" + (f"; {others}" if others else "")

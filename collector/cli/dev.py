@@ -1,0 +1,103 @@
+"""``otlpg dev``: everything on this machine, to try otlpg and to develop against it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import TYPE_CHECKING
+
+import typer
+
+from collector.cli import options, printing
+from collector.cli.counts import LiveCounts
+
+if TYPE_CHECKING:
+    from collector.settings import Settings
+    from collector.store.embedded import EmbeddedPostgres
+
+
+def dev(
+    config: options.Config = None,
+    data_dir: options.DataDir = None,
+    grpc_port: options.GrpcPort = None,
+    telemetry_port: options.TelemetryPort = None,
+    log_level: options.LogLevel = None,
+) -> None:
+    """Run otlpg with an embedded PostgreSQL, on loopback only, until Ctrl-C.
+
+    The data stays in the data folder and is there again at the next start.
+    """
+    from collector import supervisor
+    from collector.operate import dev as running
+    from collector.store.embedded import EmbeddedPostgres
+
+    settings = options.load_settings(
+        config,
+        data_dir=data_dir,
+        workers=1,
+        receive__grpc_host="127.0.0.1",
+        receive__grpc_port=grpc_port,
+        telemetry__host="127.0.0.1",
+        telemetry__port=telemetry_port,
+        telemetry__log_level=log_level or os.environ.get("OTLPG_TELEMETRY__LOG_LEVEL") or "warning",
+    )
+    if not running.names_no_database(settings.database):
+        printing.note("the database of the settings is left alone: dev brings its own PostgreSQL")
+    folder = running.data_dir(settings)
+    postgres = EmbeddedPostgres(progress=printing.note)
+    counts = LiveCounts()
+    try:
+        settings = running.with_dsn(settings, postgres.start(folder))
+        asyncio.run(_migrate(settings))
+        with running.Publication(folder) as publication, counts:
+
+            def on_ready(ports: dict[str, int]) -> None:
+                publication.publish(postgres.dsn(), ports)
+                print(banner(settings, postgres, ports), flush=True)
+                counts.start()
+
+            code = supervisor.serve(settings, on_ready=on_ready, on_snapshot=counts.show)
+    finally:
+        postgres.stop()
+    printing.note("stopped; the data stays in " + str(folder))
+    raise typer.Exit(code)
+
+
+async def _migrate(settings: Settings) -> None:
+    from collector.store import migrate
+    from collector.store.pool import connect
+
+    connection = await connect(settings.database)
+    try:
+        for migration in await migrate.up(connection):
+            printing.note(f"applied {migration.label}")
+    finally:
+        await connection.close()
+
+
+def banner(settings: Settings, postgres: EmbeddedPostgres, ports: dict[str, int]) -> str:
+    """Return what a newcomer needs to send the first item and to see it."""
+    grpc, telemetry = ports["grpc"], ports["telemetry"]
+    extra = "" if grpc == 4317 else f" --data-dir {settings.data_dir}" if settings.data_dir else ""
+    return f"""
+otlpg is ready: what it acknowledges is committed in PostgreSQL.
+
+  OTLP/gRPC   http://127.0.0.1:{grpc}
+  metrics     http://127.0.0.1:{telemetry}/metrics
+  health      http://127.0.0.1:{telemetry}/health/ready
+
+Send from any OpenTelemetry SDK:
+
+  export OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:{grpc}
+  export OTEL_EXPORTER_OTLP_PROTOCOL=grpc
+
+or send a sample from a second terminal:
+
+  otlpg send-test{extra}
+
+Look at it in SQL:
+
+  {postgres.psql_line()}
+
+Ctrl-C stops it; the data stays.
+"""

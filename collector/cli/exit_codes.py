@@ -1,0 +1,52 @@
+"""The one table from errors to exit codes, and the two lines that an operator reads."""
+
+from __future__ import annotations
+
+import sys
+
+from collector.errors import (
+    NotFoundError,
+    OtlpgError,
+    RetryableStoreError,
+    SchemaError,
+    SettingsError,
+    UnreachableError,
+)
+
+OK = 0
+FAILURE = 1
+USAGE = 2  # given by typer itself
+
+EXIT_CODES: tuple[tuple[type[OtlpgError], int, str], ...] = (
+    (NotFoundError, 3, ""),
+    (SettingsError, 4, ""),
+    (UnreachableError, 5, ""),
+    (
+        RetryableStoreError,
+        5,
+        (
+            "is PostgreSQL running, and does DATABASE_URL or DB_HOST point to it? "
+            "`otlpg check` looks closer; `otlpg dev` brings a PostgreSQL of its own"
+        ),
+    ),
+    (SchemaError, 6, ""),
+    (OtlpgError, FAILURE, ""),
+)
+"""Class, exit code, and the next step where the error's own text does not hold one."""
+
+
+def exit_code(error: OtlpgError) -> int:
+    """Return the exit code for an error."""
+    return _entry(error)[1]
+
+
+def report(error: OtlpgError) -> None:
+    """Write an error and the next step to standard error, without a traceback."""
+    sys.stderr.write(f"otlpg: {error}\n")
+    next_step = _entry(error)[2]
+    if next_step:
+        sys.stderr.write(f"otlpg: {next_step}\n")
+
+
+def _entry(error: OtlpgError) -> tuple[type[OtlpgError], int, str]:
+    return next(entry for entry in EXIT_CODES if isinstance(error, entry[0]))

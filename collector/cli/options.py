@@ -1,0 +1,51 @@
+"""Options that several commands share, and how they become settings."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from collector.settings import Settings
+
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", help="Settings file, YAML or TOML; also OTLPG_CONFIG.", metavar="FILE"
+    ),
+]
+DataDir = Annotated[
+    Path | None,
+    typer.Option("--data-dir", help="Folder of the embedded PostgreSQL.", metavar="FOLDER"),
+]
+GrpcHost = Annotated[str | None, typer.Option("--grpc-host", help="Address for OTLP/gRPC.")]
+GrpcPort = Annotated[
+    int | None, typer.Option("--grpc-port", help="Port for OTLP/gRPC; 0 picks a free one.")
+]
+TelemetryHost = Annotated[
+    str | None, typer.Option("--telemetry-host", help="Address for /metrics and /health.")
+]
+TelemetryPort = Annotated[
+    int | None,
+    typer.Option("--telemetry-port", help="Port for /metrics and /health; 0 picks a free one."),
+]
+LogLevel = Annotated[str | None, typer.Option("--log-level", help="debug, info, warning or error.")]
+LogFormat = Annotated[str | None, typer.Option("--log-format", help="auto, json or console.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+
+
+def load_settings(config: Path | None, **flags: Any) -> Settings:
+    """Return the settings of this command line and environment.
+
+    A flag is named like its setting with ``__`` for the dot: ``receive__grpc_port``.
+
+    Raises:
+        SettingsError: a setting is unknown or out of bounds.
+    """
+    from collector import settings
+
+    dotted = {name.replace("__", "."): value for name, value in flags.items()}
+    return settings.load(config=config, flags=dotted, environ=os.environ)
