@@ -1,0 +1,255 @@
+"""``otlpg check``: what must hold before senders are pointed here, step by step.
+
+A step that fails ends the check when the ones after it cannot work without it, so the first failure
+is the cause and names what to do. Nothing is changed: the sample is rolled back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import asyncpg
+
+from collector.errors import CommandError, OtlpgError, StoreError, UnreachableError
+from collector.flush.poison import sample
+from collector.rows import FACT_TABLES, PG_EPOCH_UNIX_US, TIME_INDEX, Signal
+from collector.store.copy import copy_rows
+from collector.store.migrate import check_schema, required_version
+from collector.store.pool import Connection, Database, connect, describe
+
+if TYPE_CHECKING:
+    from collector.settings import Loaded, Settings
+
+POSTGRES_MIN = 150_000
+RETRY_AFTER_S = (0.2, 0.6, 1.5)
+"""A server that is just starting, or a name that is just being published, gets this long."""
+
+
+class Step(NamedTuple):
+    """One thing that was looked at: fine, fine with a warning, or failed."""
+
+    name: str
+    found: str
+    error: OtlpgError | None = None
+    hint: str = ""
+    warning: bool = False
+
+
+async def check(load: Callable[[], Loaded]) -> AsyncGenerator[Step]:
+    """Yield each step as soon as its result is known; stops at a failure that others rest on."""
+    try:
+        settings, origins = load()
+    except CommandError as error:
+        yield Step("settings", str(error), error, "see the table of settings in README")
+        return
+    yield _settings(origins)
+    yield await _redis(settings)
+    try:
+        connection = await connect_patiently(settings)
+    except OtlpgError as error:
+        yield Step(
+            "postgres", str(error), error,
+            "start PostgreSQL, or correct DATABASE_URL or DB_HOST, DB_PORT, DB_USER, DB_PASSWORD",
+        )  # fmt: skip
+        return
+    try:
+        async for step in _on_server(settings, connection):
+            yield step
+            if step.error is not None:
+                return
+    finally:
+        connection.terminate()
+    yield await _pool(settings)
+
+
+def _settings(origins: dict[str, str]) -> Step:
+    names = ", ".join(sorted(set(origins.values())))
+    return Step("settings", f"valid; given: {names}" if names else "valid; all defaults")
+
+
+async def _redis(settings: Settings) -> Step:
+    """Ping Redis, where one is named; without it live tails stay inside the process."""
+    url = settings.redis.url
+    if url is None:
+        return Step("redis", "not configured: live tails stay in-process")
+    import redis.asyncio
+    import redis.exceptions
+
+    client: Any = redis.asyncio.from_url(
+        url.get_secret_value(), socket_timeout=settings.redis.timeout_s,
+        socket_connect_timeout=settings.redis.timeout_s,
+    )  # fmt: skip
+    started_s = time.monotonic()
+    try:
+        await client.ping()
+    except (redis.exceptions.RedisError, OSError) as error:
+        text = f"no answer to PING: {type(error).__name__}"
+        return Step("redis", text, UnreachableError(text), "start Redis, or correct REDIS_URL")
+    finally:
+        await client.aclose()
+    return Step("redis", f"answers in {_ms_since(started_s)}")
+
+
+async def connect_patiently(settings: Settings) -> Connection:
+    """Return a connection; a server that is only just starting is asked again.
+
+    Raises:
+        StoreError: the last attempt failed as well.
+        SettingsError: the address cannot be read.
+    """
+    for pause_s in RETRY_AFTER_S:
+        try:
+            return await connect(settings.database)
+        except StoreError as error:
+            if error.sqlstate.startswith(("28", "3D")):  # wrong password, role or database
+                raise
+            await asyncio.sleep(pause_s)
+    return await connect(settings.database)
+
+
+async def _on_server(settings: Settings, connection: Connection) -> AsyncGenerator[Step]:
+    """Yield the steps that need one connection, in the order in which each rests on the last."""
+    yield await _server(settings, connection)
+    yield await _durability(connection)
+    try:
+        await check_schema(connection)
+    except OtlpgError as error:
+        yield Step("schema", str(error), error)
+        return
+    yield Step("schema", f"version {required_version()}, as this otlpg needs")
+    yield await _partitions(connection)
+    yield await _sample(settings, connection)
+
+
+async def _server(settings: Settings, connection: Connection) -> Step:
+    started_s = time.monotonic()
+    row = await connection.fetchrow(
+        "SELECT current_setting('server_version_num')::int AS number, pg_is_in_recovery() AS standby,"
+        " current_setting('server_version') AS version, current_user AS role"
+    )
+    assert row is not None
+    answered = _ms_since(started_s)
+    found = f"{row['version']} at {describe(settings.database)} as {row['role']}, {answered}"
+    if row["number"] < POSTGRES_MIN:
+        error = CommandError(f"PostgreSQL {row['version']} is too old")
+        return Step("postgres", found, error, "otlpg needs PostgreSQL 15 or newer")
+    if row["standby"]:
+        error = CommandError("the server is a read-only standby")
+        hint = "name the primary; with several hosts add target_session_attrs=read-write to the URL"
+        return Step("postgres", f"{found}; a read-only standby", error, hint)
+    return Step("postgres", found)
+
+
+async def _durability(connection: Connection) -> Step:
+    """Warn of server settings under which a committed item can still be lost."""
+    rows = await connection.fetch(
+        "SELECT name FROM unnest($1::text[]) AS name WHERE current_setting(name) = 'off'",
+        ["fsync", "synchronous_commit", "full_page_writes"],
+    )
+    unsafe = [row["name"] for row in rows]
+    if unsafe:
+        return Step(
+            "durability", f"{', '.join(unsafe)} is off", warning=True,
+            hint="a crash of the server can lose what was acknowledged; switch it on",
+        )  # fmt: skip
+    return Step("durability", "a commit is on disk when it is answered")
+
+
+async def _partitions(connection: Connection) -> Step:
+    """Tell how far ahead of the clock every table has leaves; `serve` makes them at its start."""
+    rows = await connection.fetch(
+        "SELECT p.parent, max(least(l.ends_at, now() + interval '10 years')) - now() AS ahead"
+        " FROM unnest($1::text[]) AS p (parent)"
+        " LEFT JOIN otlpg_leaves() AS l ON l.parent = p.parent AND l.ends_at > now()"
+        " GROUP BY p.parent ORDER BY ahead NULLS FIRST, p.parent",
+        [*FACT_TABLES.values(), "traces", "ingest_ledger"],
+    )
+    without = [row["parent"] for row in rows if row["ahead"] is None]
+    if without:
+        return Step(
+            "partitions", f"none for now in {', '.join(without)}", warning=True,
+            hint="no daemon has run yet, or none has for long: `otlpg serve` makes them at its start",
+        )  # fmt: skip
+    nearest = rows[0]
+    hours = nearest["ahead"].total_seconds() / 3600
+    return Step("partitions", f"reach {hours:.0f} h ahead ({nearest['parent']})")
+
+
+async def _sample(settings: Settings, connection: Connection) -> Step:
+    """Write one row into each fact table, read it back, and roll all of it back."""
+    started_s = time.monotonic()
+    now_us = time.time_ns() // 1000 - PG_EPOCH_UNIX_US
+    try:
+        async with _rolled_back(connection, settings):
+            for signal in Signal:
+                await _write_and_read(connection, signal, now_us)
+    except (StoreError, asyncpg.PostgresError) as error:
+        text = f"a row cannot be written and read: {error}"
+        hint = "does this role have the rights of otlpg_ingest? see `otlpg migrate up --roles`"
+        return Step("sample", text, CommandError(text), hint)
+    return Step("sample", f"written, read and rolled back in {_ms_since(started_s)}")
+
+
+@asynccontextmanager
+async def _rolled_back(connection: Connection, settings: Settings) -> AsyncGenerator[None]:
+    """Run a block in a transaction that leaves nothing behind and waits for nobody for long."""
+    lock_ms = round(settings.database.lock_s_max * 1000)
+    await connection.execute(f"BEGIN; SET LOCAL lock_timeout = {lock_ms}")
+    try:
+        yield
+    finally:
+        await connection.execute("ROLLBACK")
+
+
+async def _write_and_read(connection: Connection, signal: Signal, now_us: int) -> None:
+    table = FACT_TABLES[signal]
+    await connection.fetchval("SELECT otlpg_make_leaf($1, now(), 1)", table)
+    request = sample(signal, now_us)
+    await copy_rows(connection, signal, [request], timeout_s=10.0)
+    time_column = ("start_time", "time", "time")[list(Signal).index(signal)]
+    found = await connection.fetchval(
+        f"SELECT count(*) FROM {table} WHERE {time_column} = $1",  # noqa: S608 -- our own names
+        request.rows[0][TIME_INDEX[signal]],
+    )
+    if not found:
+        raise StoreError(f"the row written to {table} is not there")
+
+
+async def _pool(settings: Settings) -> Step:
+    """Open the connections that the daemon keeps, and compare its bound with the server's room."""
+    database = Database(settings.database)
+    try:
+        await database.start()
+        counts = database.statistics()
+        async with database.acquire() as connection:
+            row = await connection.fetchrow(
+                "SELECT current_setting('max_connections')::int"
+                " - current_setting('superuser_reserved_connections')::int AS room,"
+                " count(*) FILTER (WHERE application_name <> $1) AS others"
+                " FROM pg_stat_activity WHERE backend_type = 'client backend'",
+                settings.database.app_name,
+            )
+    except OtlpgError as error:
+        return Step("pool", str(error), error)
+    finally:
+        await database.stop()
+    assert row is not None
+    free = row["room"] - row["others"]
+    found = (
+        f"{counts['idle']} of at most {settings.database.connections_max} open, "
+        f"{settings.connections_needed()} needed; the server has room for {free}"
+    )
+    if free < settings.database.connections_max:
+        return Step(
+            "pool", found, warning=True,
+            hint="raise max_connections of the server, or lower DB_MAX_CONNECTIONS",
+        )  # fmt: skip
+    return Step("pool", found)
+
+
+def _ms_since(started_s: float) -> str:
+    return f"{(time.monotonic() - started_s) * 1000:.1f} ms"

@@ -1,0 +1,228 @@
+"""``otlpg send-test``: a realistic sample through the real SDK exporters, every reply checked.
+
+The exporters only log a failure, so their log is read here and becomes the error's text. A summary
+cannot be made with the SDK's API; it goes as a raw OTLP request over the same protocol.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+import uuid
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlsplit
+
+import grpc
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceRequest,
+    ExportMetricsServiceResponse,
+)
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2_grpc import MetricsServiceStub
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, InstrumentationScope, KeyValue
+from opentelemetry.proto.metrics.v1.metrics_pb2 import (
+    Metric,
+    ResourceMetrics,
+    ScopeMetrics,
+    Summary,
+    SummaryDataPoint,
+)
+from opentelemetry.proto.resource.v1.resource_pb2 import Resource
+
+from collector.errors import CommandError, UnreachableError
+
+if TYPE_CHECKING:
+    from collector.operate.sample import Sample
+
+_EXPORTER_LOG = "opentelemetry.exporter.otlp.proto.grpc"
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What was sent, and acknowledged, by one run."""
+
+    endpoint: str
+    run_id: str
+    trace_id: bytes
+    started_ns: int
+    spans: int
+    points: int
+    log_records: int
+
+
+def send(endpoint: str, timeout_s: float) -> Sent:
+    """Send the sample and return when every request was acknowledged.
+
+    ``endpoint`` is a URL as in ``OTEL_EXPORTER_OTLP_ENDPOINT``; ``https`` means TLS.
+
+    Raises:
+        CommandError: the SDK is not installed, or a request was not acknowledged.
+        UnreachableError: nobody listens there.
+    """
+    make_sample = _import_sample()
+    host, secure = _target(endpoint)
+    with _channel(host, secure) as channel:
+        _await_listener(channel, endpoint, timeout_s)
+        started_ns = time.time_ns()
+        sample = make_sample(uuid.uuid4().hex, started_ns)
+        if not (sample.spans and sample.points and sample.logs):
+            raise CommandError("the SDK made nothing to send; is OTEL_SDK_DISABLED set?")
+        _export(sample, host, secure, timeout_s)
+        send_summary(channel, sample.run_id, started_ns, timeout_s)
+    return Sent(
+        endpoint=endpoint,
+        run_id=sample.run_id,
+        trace_id=sample.trace_id,
+        started_ns=started_ns,
+        spans=len(sample.spans),
+        points=sample.points + 1,  # the summary's
+        log_records=len(sample.logs),
+    )
+
+
+def _import_sample() -> Callable[[str, int], Sample]:
+    try:
+        from collector.operate.sample import make_sample
+    except ModuleNotFoundError as error:
+        raise CommandError(
+            f"send-test needs the OpenTelemetry SDK ({error.name} is missing); "
+            "pip install 'otlpg[send-test]'"
+        ) from error
+    return make_sample
+
+
+def _target(endpoint: str) -> tuple[str, bool]:
+    """Return host and port, and whether TLS is wanted; without a scheme it is not."""
+    url = urlsplit(endpoint if "://" in endpoint else f"http://{endpoint}")
+    if url.scheme not in {"http", "https"} or not url.netloc:
+        raise CommandError(f"{endpoint!r} is no endpoint; write http://host:port")
+    return url.netloc, url.scheme == "https"
+
+
+def _channel(host: str, secure: bool) -> grpc.Channel:
+    if secure:
+        return grpc.secure_channel(host, grpc.ssl_channel_credentials())
+    return grpc.insecure_channel(host)
+
+
+def _await_listener(channel: grpc.Channel, endpoint: str, timeout_s: float) -> None:
+    """Tell at once when nobody listens; the exporters would try again for a long time."""
+    try:
+        grpc.channel_ready_future(channel).result(timeout=timeout_s)
+    except grpc.FutureTimeoutError:
+        raise UnreachableError(
+            f"nobody takes OTLP/gRPC at {endpoint}; start `otlpg dev`, or name the daemon with "
+            "--endpoint http://host:port"
+        ) from None
+
+
+def _export(sample: Sample, host: str, secure: bool, timeout_s: float) -> None:
+    """Hand each signal to its real exporter; one request per signal and metric reader."""
+    from opentelemetry.exporter.otlp.proto.grpc._log_exporter import OTLPLogExporter
+    from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter
+    from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+
+    options: dict[str, Any] = {"endpoint": host, "insecure": not secure, "timeout": timeout_s}
+    # Any: the signatures of the metrics exporter hold an untyped **kwargs.
+    spans, metrics, logs = exporters = [
+        cast("Any", exporter(**options))
+        for exporter in (OTLPSpanExporter, OTLPMetricExporter, OTLPLogExporter)
+    ]
+    calls: list[tuple[str, Callable[[], Any]]] = [
+        ("traces", lambda: spans.export(sample.spans)),
+        *(("metrics", lambda data=data: metrics.export(data)) for data in sample.metrics),
+        ("logs", lambda: logs.export(sample.logs)),
+    ]
+    try:
+        for signal, call in calls:
+            with _complaints() as complaints:
+                result = call()
+            if result.name != "SUCCESS":
+                reason = complaints[-1] if complaints else "the exporter gives no reason"
+                raise CommandError(f"{signal} were not acknowledged: {reason}")
+    finally:
+        for exporter in exporters:
+            exporter.shutdown()
+
+
+@contextlib.contextmanager
+def _complaints() -> Generator[list[str]]:
+    """Collect what the exporters log during a block instead of letting it to the terminal."""
+    collected: list[str] = []
+
+    class Collect(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            collected.append(record.getMessage())
+
+    logger = logging.getLogger(_EXPORTER_LOG)
+    handler, propagated = Collect(), logger.propagate
+    logger.addHandler(handler)
+    logger.propagate = False
+    try:
+        yield collected
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = propagated
+
+
+def send_summary(channel: grpc.Channel, run_id: str, now_ns: int, timeout_s: float) -> None:
+    """Send the one metric type that only old libraries make: a summary with its quantiles.
+
+    Raises:
+        CommandError: the request was not acknowledged, or only in part.
+    """
+    stub: Any = MetricsServiceStub(channel)  # generated without types
+    export: Callable[..., ExportMetricsServiceResponse] = stub.Export
+    try:
+        reply = export(summary_request(run_id, now_ns), timeout=timeout_s)
+    except grpc.RpcError as error:
+        raise CommandError(
+            f"the summary was not acknowledged: {error.code().name}, {error.details()}"
+        ) from error
+    if reply.partial_success.rejected_data_points:
+        raise CommandError(f"the summary was rejected: {reply.partial_success.error_message}")
+
+
+def summary_request(run_id: str, now_ns: int) -> ExportMetricsServiceRequest:
+    """Return a request with one summary data point, as a Prometheus client library reports it."""
+    point = SummaryDataPoint(
+        attributes=[KeyValue(key="http.route", value=AnyValue(string_value="/checkout"))],
+        start_time_unix_nano=now_ns - 60_000_000_000,
+        time_unix_nano=now_ns,
+        count=120,
+        sum=21.6,
+        quantile_values=[
+            SummaryDataPoint.ValueAtQuantile(quantile=quantile, value=value)
+            for quantile, value in ((0.5, 0.15), (0.9, 0.32), (0.99, 0.48))
+        ],
+    )
+    metric = Metric(
+        name="legacy.request.latency",
+        description="Latency as an old client library reports it.",
+        unit="s",
+        summary=Summary(data_points=[point]),
+    )
+    identity = {
+        "service.name": "storefront",
+        "service.namespace": "shop",
+        "service.instance.id": run_id,
+    }
+    return ExportMetricsServiceRequest(
+        resource_metrics=[
+            ResourceMetrics(
+                resource=Resource(
+                    attributes=[
+                        KeyValue(key=key, value=AnyValue(string_value=value))
+                        for key, value in identity.items()
+                    ]
+                ),
+                scope_metrics=[
+                    ScopeMetrics(
+                        scope=InstrumentationScope(name="otlpg.send-test"), metrics=[metric]
+                    )
+                ],
+            )
+        ]
+    )
