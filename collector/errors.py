@@ -112,6 +112,25 @@ class HoldExpiredError(RefusedRequestError):
         self.held_s = held_s
 
 
+# -- inside convert: caught where one item, not its request, is at stake -------------------------
+
+
+class MalformedError(OtlpgError):
+    """These bytes do not follow protobuf's wire format."""
+
+
+class QuarantineError(OtlpgError):
+    """This one item cannot become a row; ``reason`` is a ``rows.Reason``."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"quarantined: {reason}")
+        self.reason = reason
+
+
+class IrregularError(OtlpgError):
+    """An attribute needs the careful road: repair, a duplicate key, or too deep to remember."""
+
+
 # -- the database, as the store sees it ----------------------------------------------------------
 
 
@@ -136,7 +155,12 @@ class UnlistedStoreError(RetryableStoreError):
 
 
 class CommitUnknownError(StoreUnavailableError):
-    """COMMIT was sent and no answer came; the ledger decides on the next try."""
+    """COMMIT was sent and no answer came; the ledger decides on the next try.
+
+    ``stored`` tells, once the transaction is over, which of its requests it would have stored.
+    """
+
+    stored: tuple[bool, ...] = ()
 
 
 class MissingLeafError(RetryableStoreError):

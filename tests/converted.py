@@ -180,7 +180,7 @@ def log_row(
 
 def point_row(series: SeriesRow, *, time: int, value: float = 1.5) -> tuple[Any, ...]:
     """Return one gauge point in ``rows.PointRow`` order."""
-    return (series.series_id, time, 7, None, None, value, None, 0, *[None] * 15)
+    return (series.series_id, time, 7, None, None, value, None, 0, *[None] * 16)
 
 
 def request(

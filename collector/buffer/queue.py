@@ -47,6 +47,7 @@ class Entry:
     size_bytes: int
     taken: bool = False
     settled: bool = False
+    unsure: bool = False  # a COMMIT that may have stored it went out, and no answer came
     giant: bool = False  # taken alone, because it is larger than a group commit
     senders: int = 1
     departed: int = 0  # senders that left as the last one, after it was taken
@@ -238,6 +239,13 @@ class BoundedQueue:
         elif self.closed:
             self._wake_all()
         return group
+
+    def set_aside(self, entry: Entry) -> None:
+        """Let another giant be taken: this entry is in trouble and no longer in a flusher's way."""
+        if entry.giant and not entry.settled:
+            entry.giant = False
+            self._giants_in_flight -= 1
+            self._wake_taker()
 
     def settle(self, entry: Entry, outcome: Outcome) -> None:
         """Tell every sender that the entry is committed, and count the end of its items. Safe twice.

@@ -1,1 +1,23 @@
-"""flush."""
+"""Flush: from the queue into one transaction, and a retry for as long as it takes.
+
+Promise: what was taken ends, and its senders hear of it once PostgreSQL has committed it. No
+sender, row or failure of the server can kill or stall the flushers of the others.
+
+Group commit: a flusher takes what waits, writes it, and takes again; there is no interval. An idle
+daemon commits one request at once; under load the groups grow by themselves.
+
+Retry: when the server is at fault, the group waits and runs again. In every other case each request
+runs once alone; what fails alone as well becomes a straggler, which one more task retries, so that
+only the guilty one waits.
+
+The books (promise 5), per signal: received = stored + duplicate + quarantined + rejected + refused.
+
+- ``receive`` counts as refused the items of a decoded request that never got into the queue
+  (``offer`` raised), and nothing else.
+- ``buffer`` counts every end of a request that got in, once per sender: at settlement as stored,
+  quarantined and rejected for one sender, as duplicate for the others of the same bytes; as refused
+  for a sender that left, unless it was the last one of an entry that was taken already: its
+  outcome stands, and is what gets counted.
+- ``flush`` counts what is no end of an item: reasons of repairs and quarantines (once they are
+  committed), retries, transactions.
+"""

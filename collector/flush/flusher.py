@@ -1,0 +1,221 @@
+"""The flushers of one signal: group commit, and a retry that lets only the guilty wait."""
+
+from __future__ import annotations
+
+import asyncio
+from random import Random
+from typing import TYPE_CHECKING
+
+from collector.buffer.queue import Outcome
+from collector.errors import (
+    CommitUnknownError,
+    DrainingError,
+    MissingLeafError,
+    StoreError,
+    StoreUnavailableError,
+)
+from collector.flush.leaves import make_leaves
+from collector.flush.retry import Alarm, backoff_s
+from collector.flush.stragglers import Stragglers
+from collector.store.failures import translate
+from collector.store.transaction import Context, write_batch
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from collector.buffer.queue import BoundedQueue, Entry
+    from collector.flush.leaves import Leaves
+    from collector.rows import Signal
+    from collector.settings import DatabaseSettings, IngestSettings
+    from collector.store.dead_letters import PayloadOf
+    from collector.store.known import KnownDimensions
+    from collector.store.pool import Database
+    from collector.telemetry.clock import Clock
+    from collector.telemetry.metrics import Metrics
+    from collector.telemetry.probe import Probe
+
+_HOUR_NS = 3_600_000_000_000
+
+
+class Flushers:
+    """K loops that take from one queue and write; and one that writes what failed alone.
+
+    Moments of the probe, in order: ``flush.taken``, ``flush.begun``, ``flush.copied``,
+    ``flush.claimed``, ``flush.before_commit``, ``flush.committed``, ``flush.settled``; and
+    ``flush.failed``, ``flush.straggler_failed`` before a pause.
+    """
+
+    def __init__(
+        self,
+        *,
+        signal: Signal,
+        queue: BoundedQueue,
+        database: Database,
+        leaves: Leaves,
+        known: KnownDimensions,
+        payload_of: PayloadOf,
+        ingest: IngestSettings,
+        limits: DatabaseSettings,
+        clock: Clock,
+        metrics: Metrics,
+        probe: Probe,
+        random: Random | None = None,
+    ) -> None:
+        """``known`` is shared by the flushers of all signals of this process."""
+        self._queue = queue
+        self._database = database
+        self._leaves = leaves
+        self._ingest = ingest
+        self._probe = probe
+        self._metrics = metrics
+        self._random = random or Random()
+        self._alarm = Alarm(signal.value, clock=clock, metrics=metrics)
+        self._context = Context(
+            signal=signal,
+            limits=limits,
+            known=known,
+            ledger=ingest.ledger,
+            ledger_day=leaves.ledger_day,
+            payload_of=payload_of,
+            clock=clock,
+            metrics=metrics,
+            probe=probe,
+        )
+        self._stragglers = Stragglers(
+            self.write, self._context, alarm=self._alarm, random=self._random
+        )
+        self._tasks: list[asyncio.Task[None]] = []
+        self._ended = asyncio.Event()
+
+    async def run(self) -> None:
+        """Flush until the queue is closed and everything in it is settled."""
+        self._ended.clear()
+        try:
+            async with asyncio.TaskGroup() as group:
+                straggling = group.create_task(self._stragglers.run())
+                loops = [group.create_task(self._loop()) for _ in range(self._ingest.flushers)]
+                self._tasks = [straggling, *loops]
+                await asyncio.wait(loops)
+                self._stragglers.finish()
+        finally:
+            self._ended.set()
+
+    async def drain(self, deadline_s: float) -> bool:
+        """Close the queue and flush what is in it; False when the time was too short.
+
+        What is left then is refused, so that its senders try again; of a transaction that was cut
+        in its COMMIT the ledger will know. Returns at once when nothing runs and nothing is held.
+        """
+        self._queue.close()
+        try:
+            async with asyncio.timeout(deadline_s):
+                await self._queue.empty()
+        except TimeoutError:
+            await self.stop()
+            self._queue.fail_all(DrainingError())
+            return False
+        await self.stop()
+        return True
+
+    async def stop(self) -> None:
+        """End every loop now, whatever it holds. Safe twice and before ``run``."""
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await self._ended.wait()
+
+    async def write(self, entries: Sequence[Entry]) -> None:
+        """Write ``entries`` in one transaction and settle them.
+
+        Raises:
+            StoreError: nothing is settled. The connection is gone, and with it all that was
+                believed to be known.
+        """
+        requests = [entry.request for entry in entries]
+        context = self._context
+        context.known.pass_time(context.clock.unix_ns() // _HOUR_NS)
+        try:
+            await make_leaves(self._leaves, context.signal, requests, context.today())
+            connection = await self._database.take()
+        except Exception as error:
+            raise translate(error) from error
+        context.known.meet(connection)
+        try:
+            stored = await write_batch(connection, requests, context)
+        except BaseException as error:
+            await self._database.discard(connection)
+            context.known.clear()
+            self._note(entries, error)
+            raise
+        self._database.release(connection)
+        self._metrics.store_up.set(1)
+        for entry, first in zip(entries, stored, strict=True):
+            self._settle(entry, first)
+        await self._probe.reach("flush.settled")
+
+    async def _loop(self) -> None:
+        ingest = self._ingest
+        giants_max = max(1, ingest.flushers - 1)
+        while group := await self._queue.take(
+            ingest.flush_rows_max, ingest.flush_bytes_max, giants_max
+        ):
+            await self._probe.reach("flush.taken")
+            await self._flush(group)
+
+    async def _flush(self, group: list[Entry]) -> None:
+        """Settle every entry of ``group``, or hand it to the stragglers. Never raises."""
+        alone = False
+        attempt = 0
+        while group:
+            head = group[:1] if alone else group
+            error = await self._attempt(head)
+            if error is None:
+                attempt = 0
+            elif isinstance(error, StoreUnavailableError) or (
+                isinstance(error, MissingLeafError) and attempt == 0
+            ):
+                await self._probe.reach("flush.failed")
+                await asyncio.sleep(backoff_s(attempt, self._random))
+                attempt += 1
+                continue
+            elif len(head) > 1:
+                alone = True
+                continue
+            else:
+                self._queue.set_aside(head[0])
+                self._stragglers.add(head[0], error)
+            group = group[len(head) :]
+
+    async def _attempt(self, entries: Sequence[Entry]) -> StoreError | None:
+        """Write once; return what went wrong."""
+        try:
+            await self.write(entries)
+        except Exception as error:  # noqa: BLE001 -- a flusher outlives everything but its own end
+            failure = translate(error)
+            self._alarm.failed(failure, requests=len(entries))
+            return failure
+        return None
+
+    def _note(self, entries: Sequence[Entry], error: BaseException) -> None:
+        """Keep what a failure tells about the next try."""
+        if isinstance(error, MissingLeafError):
+            self._leaves.forget()
+        elif isinstance(error, CommitUnknownError):
+            for entry, first in zip(entries, error.stored, strict=True):
+                entry.unsure = entry.unsure or first
+
+    def _settle(self, entry: Entry, first: bool) -> None:
+        """Tell the senders, and count what is committed now.
+
+        A duplicate of a transaction whose outcome was unknown is that transaction: stored.
+        """
+        if first or entry.unsure:
+            signal = self._context.signal.value
+            for letter in entry.request.dead_letters:
+                if letter.outcome == "repaired":
+                    self._metrics.repaired.add(1, signal, letter.reason)
+                else:
+                    self._metrics.quarantined.add(1, signal, letter.reason)
+            self._queue.settle(entry, Outcome.STORED)
+        else:
+            self._queue.settle(entry, Outcome.DUPLICATE)

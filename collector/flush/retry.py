@@ -1,0 +1,68 @@
+"""How long to wait before the next try, and how often to speak of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import structlog
+
+from collector.errors import PoisonRowError, StoreUnavailableError, UnlistedStoreError
+
+if TYPE_CHECKING:
+    from random import Random
+
+    from collector.errors import StoreError
+    from collector.telemetry.clock import Clock
+    from collector.telemetry.metrics import Metrics
+
+FIRST_S = 0.02
+CAP_S = 1.0
+"""Flushers retry for ever. The cap is well below any hold, so that senders do not notice more of a
+short restart than its own length."""
+
+LOG_EVERY_S = 10.0
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+def backoff_s(attempt: int, random: Random) -> float:
+    """Return the pause after failed attempt number ``attempt`` (from 0): doubled, capped, jittered.
+
+    Between half and all of the doubled time, so that flushers which failed together do not come
+    back together.
+    """
+    ceiling = min(CAP_S, FIRST_S * 2.0 ** min(attempt, 16))
+    return ceiling * (0.5 + random.random() / 2)
+
+
+class Alarm:
+    """Counts every failed transaction and writes one line per cause and ten seconds."""
+
+    def __init__(self, signal: str, *, clock: Clock, metrics: Metrics) -> None:
+        self._signal = signal
+        self._clock = clock
+        self._metrics = metrics
+        self._spoken_s: dict[str, float] = {}
+        self._silent: dict[str, int] = {}
+
+    def failed(self, error: StoreError, *, requests: int) -> None:
+        """Note that a transaction of ``requests`` failed and will run again."""
+        cause = error.sqlstate or type(error).__name__
+        self._metrics.flush_retries.add(1, self._signal, error.sqlstate)
+        if isinstance(error, StoreUnavailableError):
+            self._metrics.store_up.set(0)
+        now_s = self._clock.monotonic_s()
+        if now_s - self._spoken_s.get(cause, -LOG_EVERY_S) < LOG_EVERY_S:
+            self._silent[cause] = self._silent.get(cause, 0) + 1
+            return
+        self._spoken_s[cause] = now_s
+        needs_somebody = isinstance(error, UnlistedStoreError | PoisonRowError)
+        (_log.error if needs_somebody else _log.warning)(
+            "flush_failed",
+            signal=self._signal,
+            sqlstate=error.sqlstate,
+            error=str(error),
+            requests=requests,
+            not_logged_since=self._silent.pop(cause, 0),
+            exc_info=error if isinstance(error, UnlistedStoreError) else None,
+        )

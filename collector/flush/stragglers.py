@@ -1,0 +1,110 @@
+"""Requests that fail alone: one task per signal retries them, so that no flusher waits for them."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from collector.errors import PoisonRowError, StoreError
+from collector.flush.poison import quarantine_culprits
+from collector.flush.retry import backoff_s
+from collector.store.failures import translate
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+    from random import Random
+
+    from collector.buffer.queue import Entry
+    from collector.flush.retry import Alarm
+    from collector.store.transaction import Context
+
+
+@dataclass(slots=True, eq=False)
+class _Straggler:
+    entry: Entry
+    error: StoreError
+    due_s: float
+    attempts: int = 0
+    named: int = 0
+
+
+class Stragglers:
+    """Entries in trouble, each retried with a pause of its own. They stay in the queue's bounds."""
+
+    def __init__(
+        self,
+        write: Callable[[Sequence[Entry]], Awaitable[None]],
+        context: Context,
+        *,
+        alarm: Alarm,
+        random: Random,
+    ) -> None:
+        self._write = write
+        self._context = context
+        self._alarm = alarm
+        self._random = random
+        self._held: list[_Straggler] = []
+        self._changed = asyncio.Event()
+        self._finishing = False
+
+    def __len__(self) -> int:
+        """Entries in trouble."""
+        return len(self._held)
+
+    def add(self, entry: Entry, error: StoreError) -> None:
+        """Take over an entry that has just failed alone with ``error``."""
+        self._held.append(_Straggler(entry, error, due_s=self._context.clock.monotonic_s()))
+        self._changed.set()
+
+    def finish(self) -> None:
+        """Let ``run`` return once nothing is held."""
+        self._finishing = True
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Retry what is due, oldest first, until ``finish``."""
+        while self._held or not self._finishing:
+            now_s = self._context.clock.monotonic_s()
+            due = [straggler for straggler in self._held if straggler.due_s <= now_s]
+            if due:
+                await self._retry(due[0])
+                continue
+            self._changed.clear()
+            soonest_s = min((straggler.due_s for straggler in self._held), default=None)
+            timeout_s = None if soonest_s is None else soonest_s - now_s
+            try:
+                async with asyncio.timeout(timeout_s):
+                    await self._changed.wait()
+            except TimeoutError:
+                pass  # somebody is due
+
+    async def _retry(self, straggler: _Straggler) -> None:
+        try:
+            await self._resolve(straggler)
+            await self._write([straggler.entry])
+        except Exception as error:  # noqa: BLE001 -- the loop outlives every failure of one entry
+            failure = translate(error)
+            self._alarm.failed(failure, requests=1)
+            if not isinstance(straggler.error, PoisonRowError) or isinstance(
+                failure, PoisonRowError
+            ):
+                straggler.error = failure
+            pause_s = backoff_s(straggler.attempts, self._random)
+            straggler.attempts += 1
+            straggler.due_s = self._context.clock.monotonic_s() + pause_s
+            self._held.remove(straggler)
+            self._held.append(straggler)  # behind those that were due before it
+            await self._context.probe.reach("flush.straggler_failed")
+        else:
+            self._held.remove(straggler)
+
+    async def _resolve(self, straggler: _Straggler) -> None:
+        """Move the items that the last error was about out of the way."""
+        if isinstance(straggler.error, PoisonRowError):
+            straggler.named += await quarantine_culprits(
+                straggler.entry.request,
+                straggler.error,
+                self._context,
+                named=straggler.named,
+            )

@@ -1,0 +1,167 @@
+"""The summary row of each trace and day, kept up to date by the transaction that stores its spans.
+
+Upserts lock rows until COMMIT; they come last and in one order, so that writers with overlapping
+traces wait for each other briefly and never in a circle.
+"""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any
+
+from collector.rows import SpanRow
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from collector.store.pool import Connection
+
+SERVICES_MAX = 32
+"""Services named in one row; a trace through more of them names the first ones."""
+
+STATUS_ERROR = 2
+
+_DAY_US = 86_400_000_000
+_EPOCH_DAY = date(2000, 1, 1)
+
+_START = SpanRow._fields.index("start_time")
+_DURATION = SpanRow._fields.index("duration_ns")
+_TRACE = SpanRow._fields.index("trace_id")
+_PARENT = SpanRow._fields.index("parent_span_id")
+_NAME = SpanRow._fields.index("name")
+_SERVICE = SpanRow._fields.index("service_name")
+_STATUS = SpanRow._fields.index("status_code")
+
+_UPSERT = f"""
+INSERT INTO traces AS t (trace_id, day, start_time, end_time, span_count, error_count,
+                         root_service, root_name, root_status_code, root_duration_ns, services)
+SELECT trace_id, day, start_time, end_time, span_count, error_count,
+       root_service, root_name, root_status_code, root_duration_ns, services::text[]
+FROM unnest($1::bytea[], $2::date[], $3::timestamptz[], $4::timestamptz[], $5::bigint[],
+            $6::bigint[], $7::text[], $8::text[], $9::integer[], $10::bigint[], $11::text[])
+     AS n (trace_id, day, start_time, end_time, span_count, error_count,
+           root_service, root_name, root_status_code, root_duration_ns, services)
+ON CONFLICT (trace_id, day) DO UPDATE SET
+    start_time = least(t.start_time, excluded.start_time),
+    end_time = greatest(t.end_time, excluded.end_time),
+    span_count = t.span_count + excluded.span_count,
+    error_count = t.error_count + excluded.error_count,
+    root_service = CASE WHEN t.root_name IS NULL THEN excluded.root_service ELSE t.root_service END,
+    root_name = coalesce(t.root_name, excluded.root_name),
+    root_status_code =
+        CASE WHEN t.root_name IS NULL THEN excluded.root_status_code ELSE t.root_status_code END,
+    root_duration_ns =
+        CASE WHEN t.root_name IS NULL THEN excluded.root_duration_ns ELSE t.root_duration_ns END,
+    services = CASE
+        WHEN excluded.services <@ t.services OR cardinality(t.services) >= {SERVICES_MAX}
+        THEN t.services
+        ELSE ARRAY(SELECT s FROM unnest(t.services || excluded.services) WITH ORDINALITY AS u (s, i)
+                   GROUP BY s ORDER BY min(i) LIMIT {SERVICES_MAX})
+    END
+"""  # noqa: S608 -- the only thing put in is a constant of ours
+
+
+class _Summary:
+    """What one batch adds to one row."""
+
+    __slots__ = ("end", "errors", "root", "services", "spans", "start")
+
+    def __init__(self, start: int) -> None:
+        self.start = start
+        self.end = start
+        self.spans = 0
+        self.errors = 0
+        self.root: tuple[Any, ...] | None = None
+        self.services: dict[str, None] = {}  # a set that keeps the order of arrival
+
+
+def day_of(time: int) -> date:
+    """Return the UTC date of microseconds since 2000-01-01."""
+    return _EPOCH_DAY + timedelta(days=time // _DAY_US)
+
+
+def summarise(rows: Iterable[tuple[Any, ...]]) -> dict[tuple[bytes, int], _Summary]:
+    """Add up spans by trace and day (counted from 2000-01-01).
+
+    The root is the span without a parent; of several, the one that starts first.
+    """
+    summaries: dict[tuple[bytes, int], _Summary] = {}
+    for row in rows:
+        start = row[_START]
+        key = (row[_TRACE], start // _DAY_US)
+        summary = summaries.get(key)
+        if summary is None:
+            summary = summaries[key] = _Summary(start)
+        elif start < summary.start:
+            summary.start = start
+        duration = row[_DURATION]
+        end = start + duration // 1000 if duration else start
+        if end > summary.end:
+            summary.end = end
+        summary.spans += 1
+        if row[_STATUS] == STATUS_ERROR:
+            summary.errors += 1
+        if row[_PARENT] is None and (summary.root is None or start < summary.root[_START]):
+            summary.root = row
+        service = row[_SERVICE]
+        if (
+            service is not None
+            and service not in summary.services
+            and len(summary.services) < SERVICES_MAX
+        ):
+            summary.services[service] = None
+    return summaries
+
+
+def parameters(rows: Iterable[tuple[Any, ...]]) -> list[Sequence[Any]]:
+    """Return what ``upsert`` needs, one list per column; empty when there is no row.
+
+    A step of its own, so that it is done before the transaction holds a lock.
+    """
+    summaries = summarise(rows)
+    return list(zip(*_records(summaries), strict=True)) if summaries else []
+
+
+async def upsert(
+    connection: Connection, columns: Sequence[Sequence[Any]], *, timeout_s: float
+) -> None:
+    """Merge what ``parameters`` returned into ``traces``, in the order of (trace_id, day)."""
+    if columns:
+        await connection.execute(_UPSERT, *columns, timeout=timeout_s)
+
+
+def _records(summaries: dict[tuple[bytes, int], _Summary]) -> Iterator[tuple[Any, ...]]:
+    """Return the parameters of ``_UPSERT`` row by row, sorted by key."""
+    days: dict[int, date] = {}
+    texts: dict[tuple[str, ...], str] = {}
+    for key in sorted(summaries):
+        trace_id, number = key
+        summary = summaries[key]
+        if number not in days:
+            days[number] = _EPOCH_DAY + timedelta(days=number)
+        services = tuple(summary.services)
+        if services not in texts:
+            texts[services] = array_text(services)
+        root = summary.root
+        yield (
+            trace_id,
+            days[number],
+            summary.start,
+            summary.end,
+            summary.spans,
+            summary.errors,
+            root and root[_SERVICE],
+            root and root[_NAME],
+            root and root[_STATUS],
+            root and root[_DURATION],
+            texts[services],
+        )
+
+
+def array_text(values: Sequence[str]) -> str:
+    r"""Return ``values`` as the text form of a ``text[]``, ``{"a","b\"c"}``.
+
+    ``unnest`` flattens an array of arrays, so each row's list travels as text.
+    """
+    quoted = (value.replace("\\", "\\\\").replace('"', '\\"') for value in values)
+    return "{" + ",".join(f'"{value}"' for value in quoted) + "}"

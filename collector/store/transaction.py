@@ -1,0 +1,289 @@
+"""One group commit: dimensions first and alone, then everything else in one transaction.
+
+    BEGIN, timeouts, ledger look-up          one message, takes no lock
+    COPY facts and dead letters              of requests that the ledger does not know
+    ledger claim                             locks; sorted
+    upsert traces                            locks; sorted
+    COMMIT                                   only this makes a request stored
+
+The ledger is claimed after the COPY, because a peer that is frozen in mid-COPY (its backend sits in
+ClientRead, and no timeout of the server ends that) would hold its claim over everyone's commit.
+
+Works behind pgbouncer in transaction mode: nothing outlives the transaction but the data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from collector.errors import CommitUnknownError, RetryableStoreError
+from collector.rows import Reason, Signal
+from collector.store import dead_letters, dimensions, ledger, traces
+from collector.store.copy import copy_rows
+from collector.store.failures import translate
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from asyncpg import PostgresLogMessage
+
+    from collector.rows import ConvertedRequest, Dimensions
+    from collector.settings import DatabaseSettings
+    from collector.store.known import KnownDimensions
+    from collector.store.pool import Connection
+    from collector.telemetry.clock import Clock
+    from collector.telemetry.metrics import Metrics
+    from collector.telemetry.probe import Probe
+
+GRACE_S = 2.0
+"""The server's own statement_timeout speaks first; this much later the client gives up too."""
+
+RACES_MAX = 5
+"""Runs lost to a peer with the same bytes before the flush is tried anew, on a new connection."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """What every transaction of one signal's flushers shares."""
+
+    signal: Signal
+    limits: DatabaseSettings
+    known: KnownDimensions
+    ledger: bool
+    ledger_day: Callable[[date, date], date]  # (request's day, today) -> that day or the sentinel
+    payload_of: dead_letters.PayloadOf
+    clock: Clock
+    metrics: Metrics
+    probe: Probe
+
+    @property
+    def timeout_s(self) -> float:
+        """How long the client waits for one statement."""
+        return self.limits.statement_s_max + GRACE_S
+
+    def today(self) -> date:
+        """Return the present UTC date."""
+        return datetime.fromtimestamp(self.clock.unix_ns() / 1e9, UTC).date()
+
+
+async def write_batch(
+    connection: Connection, requests: Sequence[ConvertedRequest], context: Context
+) -> list[bool]:
+    """Commit ``requests`` in one transaction; tell for each whether it is stored (or a duplicate).
+
+    Once it returns, everything is committed. A request that the ledger knew, or whose bytes stand
+    twice among ``requests``, wrote nothing but a mark in the ledger.
+
+    Items whose dimension id belongs to another digest move to the dead letters of their request.
+
+    Raises:
+        CommitUnknownError: COMMIT was sent and its answer is missing, or does not say that the data
+            is safe. Run it again on a new connection; the ledger decides.
+        StoreError: nothing is committed, but the connection must not be used again.
+    """
+    try:
+        unknown = context.known.unknown(requests)
+        epoch = context.known.epoch
+        if unknown is not None:
+            await _write_dimensions(connection, requests, unknown, context)
+        for _ in range(RACES_MAX):
+            stored = await _run(connection, requests, context)
+            if stored is not None:
+                if unknown is not None:  # this COMMIT has flushed theirs
+                    context.known.learn(unknown, epoch)
+                return stored
+    except Exception as error:
+        raise translate(error) from error
+    raise RetryableStoreError(f"lost {RACES_MAX} races for the same requests")
+
+
+async def try_batch(
+    connection: Connection, requests: Sequence[ConvertedRequest], context: Context
+) -> None:
+    """Do to ``requests`` what a flush would do, and roll it back: which row is to blame?
+
+    Raises:
+        StoreError: as ``write_batch`` would.
+    """
+    timeout_s = context.timeout_s
+    try:
+        await connection.execute(_begin(context), timeout=timeout_s)
+        for request in requests:
+            await dimensions.write(
+                connection, request.dimensions, context.today(), timeout_s=timeout_s
+            )
+        await copy_rows(connection, context.signal, requests, timeout_s=timeout_s)
+        await dead_letters.write(connection, requests, timeout_s=timeout_s)
+        if context.signal is Signal.TRACES:
+            columns = traces.parameters(_rows(requests))
+            await traces.upsert(connection, columns, timeout_s=timeout_s)
+        await connection.execute("ROLLBACK", timeout=timeout_s)
+    except Exception as error:
+        raise translate(error) from error
+
+
+async def _write_dimensions(
+    connection: Connection,
+    requests: Sequence[ConvertedRequest],
+    unknown: Dimensions,
+    context: Context,
+) -> None:
+    """Commit rows that this process does not know, and quarantine what refers to a collided id."""
+    timeout_s = context.timeout_s
+    begin = _begin(context) + "; SET LOCAL synchronous_commit = off"
+    await connection.execute(begin, timeout=timeout_s)
+    written = await dimensions.write(connection, unknown, context.today(), timeout_s=timeout_s)
+    await connection.execute("COMMIT", timeout=timeout_s)
+    for table, rows in written.inserted.items():
+        context.metrics.dimensions_written.add(rows, table)
+    for request in requests:
+        collided = dimensions.collisions(request.dimensions, written)
+        if any(collided):
+            numbers = dimensions.rows_that_refer_to(request, collided)
+            dead_letters.quarantine(request, numbers, Reason.ID_COLLISION, context.payload_of)
+
+
+async def _run(
+    connection: Connection, requests: Sequence[ConvertedRequest], context: Context
+) -> list[bool] | None:
+    """Run the transaction once; None when a peer claimed one of the requests meanwhile."""
+    timeout_s = context.timeout_s
+    clock, probe = context.clock, context.probe
+    begun_s = clock.monotonic_s()
+    keys = _ledger_keys(requests, context)
+    seen = await _begin_and_look_up(connection, keys, context)
+    await probe.reach("flush.begun")
+
+    stored = _first_of_unseen(requests, keys, seen)
+    fresh = [request for request, first in zip(requests, stored, strict=True) if first]
+    rows = await copy_rows(connection, context.signal, fresh, timeout_s=timeout_s)
+    await dead_letters.write(connection, fresh, timeout_s=timeout_s)
+    await probe.reach("flush.copied")
+
+    columns = traces.parameters(_rows(fresh)) if context.signal is Signal.TRACES else []
+    if keys:
+        claimed_before = await ledger.claim(connection, list(keys.values()), timeout_s=timeout_s)
+        if not claimed_before <= seen:
+            await connection.execute("ROLLBACK", timeout=timeout_s)
+            return None
+    await traces.upsert(connection, columns, timeout_s=timeout_s)
+    await probe.reach("flush.before_commit")
+
+    commit_s = clock.monotonic_s()
+    try:
+        await _commit(connection, timeout_s)
+    except CommitUnknownError as error:
+        error.stored = tuple(stored)
+        raise
+    done_s = clock.monotonic_s()
+    await probe.reach("flush.committed")
+    signal = context.signal.value
+    context.metrics.commit_seconds.observe(done_s - commit_s, signal)
+    context.metrics.flush_seconds.observe(done_s - begun_s, signal)
+    context.metrics.flush_rows.observe(rows, signal)
+    return stored
+
+
+def _begin(context: Context) -> str:
+    limits = context.limits
+    return (
+        "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
+        f"; SET LOCAL lock_timeout = {_ms(limits.lock_s_max)}"
+        f"; SET LOCAL statement_timeout = {_ms(limits.statement_s_max)}"
+        "; SET LOCAL idle_in_transaction_session_timeout ="
+        f" {_ms(limits.idle_in_transaction_s_max)}"
+    )
+
+
+def _ms(seconds: float) -> int:
+    return max(1, round(seconds * 1000))  # 0 would mean "no limit"
+
+
+def _ledger_keys(
+    requests: Sequence[ConvertedRequest], context: Context
+) -> dict[bytes, ledger.LedgerKey]:
+    """Return the key of every request that the ledger is to know, equal bytes merged."""
+    if not context.ledger:
+        return {}
+    today = context.today()
+    return {
+        request.digest: ledger.LedgerKey(
+            context.ledger_day(request.day, today),
+            request.digest,
+            request.received_at,
+            request.items,
+        )
+        for request in requests
+        if request.in_ledger
+    }
+
+
+async def _begin_and_look_up(
+    connection: Connection, keys: dict[bytes, ledger.LedgerKey], context: Context
+) -> set[bytes]:
+    """Open the transaction and return the digests that are stored already.
+
+    The status of the look-up counts its rows, so the common case, none, costs one round trip.
+    """
+    if not keys:
+        await connection.execute(_begin(context), timeout=context.timeout_s)
+        return set()
+    look_up = ledger.lookup_sql(keys.values())
+    status = await connection.execute(f"{_begin(context)}; {look_up}", timeout=context.timeout_s)
+    if status == "SELECT 0":
+        return set()
+    found = await connection.fetch(look_up, timeout=context.timeout_s)
+    return {row[0] for row in found}
+
+
+def _first_of_unseen(
+    requests: Sequence[ConvertedRequest], keys: dict[bytes, Any], seen: set[bytes]
+) -> list[bool]:
+    """Tell for each request whether it is to be written."""
+    taken = set(seen)
+    stored: list[bool] = []
+    for request in requests:
+        if request.digest not in keys or not request.in_ledger:
+            stored.append(True)
+            continue
+        stored.append(request.digest not in taken)
+        taken.add(request.digest)
+    return stored
+
+
+def _rows(requests: Sequence[ConvertedRequest]) -> chain[tuple[Any, ...]]:
+    return chain.from_iterable(request.rows for request in requests)
+
+
+async def _commit(connection: Connection, timeout_s: float) -> None:
+    """COMMIT, and return only if the server vouches for it.
+
+    A warning during COMMIT says that it did not wait for its synchronous standby, or that there was
+    no transaction: either way nobody vouches. Its text is translated and its code shared with
+    others, so any warning counts.
+    """
+    warnings: list[str] = []
+
+    def hear(_connection: object, message: PostgresLogMessage) -> None:
+        if getattr(message, "severity_en", None) == "WARNING":
+            warnings.append(getattr(message, "sqlstate", None) or "01000")
+
+    connection.add_log_listener(hear)
+    try:
+        status = await connection.execute("COMMIT", timeout=timeout_s)
+    except Exception as error:
+        code = getattr(error, "sqlstate", None)
+        raise CommitUnknownError(
+            f"no answer to COMMIT: {type(error).__name__}", sqlstate=code or ""
+        ) from error
+    finally:
+        if not connection.is_closed():
+            connection.remove_log_listener(hear)
+    if warnings:
+        raise CommitUnknownError("the server does not vouch for COMMIT", sqlstate=warnings[0])
+    if status != "COMMIT":
+        raise RetryableStoreError(f"the server answered COMMIT with {status}")
