@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from random import Random
 from typing import Any
 
 import grpc
 import grpc.aio
 
-from collector.operate.bench.connect import EXPORT_METHODS, Call
+from collector.operate.bench.connect import EXPORT_METHODS
 from collector.rows import Signal
 from tests.fault.records import Record, requests
 
@@ -22,6 +22,8 @@ RESEND_UNHEARD = 0.75
 """Share of unanswered requests that are sent again until OK is heard; the others are given up."""
 RESEND_ACKNOWLEDGED = 0.10
 """Share of acknowledged requests sent once more, as a proxy does that missed the answer."""
+
+Call = Callable[..., Awaitable[bytes]]
 
 RETRYABLE = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}
 _OPTIONS: list[tuple[str, Any]] = [

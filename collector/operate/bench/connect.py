@@ -9,15 +9,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable
 
-import grpc
-import grpc.aio
-
-from collector.operate.bench.processes import client_ports, serving_pid
+from collector.operate.bench.http2 import Connection, Reply, call_headers
+from collector.operate.bench.processes import serving_pid
 from collector.rows import Signal
-
-Call = Callable[..., Awaitable[bytes]]
 
 READY_S_MAX = 10.0
 ATTEMPTS_PER_CONNECTION = 16
@@ -26,53 +21,69 @@ EXPORT_METHODS = {
     Signal.METRICS: "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
     Signal.LOGS: "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
 }
-_OPTIONS = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_send_message_length", -1)]
 
 
-class Channels:
-    """Open channels, each with a connection of its own."""
+class Line:
+    """One connection to the daemon, opened anew when it has ended."""
 
-    def __init__(self, channels: list[grpc.aio.Channel]) -> None:
-        self._channels = channels
+    def __init__(self, endpoint: str) -> None:
+        self._endpoint = endpoint
+        self._connection: Connection | None = None
+        self._opening = asyncio.Lock()
 
-    @classmethod
-    async def open(cls, endpoint: str, connections: int, worker_pids: list[int]) -> Channels:
-        """Return ``connections`` ready channels; each worker serves the same number, give or take one.
+    async def open(self) -> Connection:
+        """Return the connection, a new one if there is none that takes calls.
 
         Raises:
-            TimeoutError: the endpoint did not accept a connection.
-            RuntimeError: a worker did not get its share in many attempts.
+            OSError: nobody accepts it.
         """
-        share = -(-connections // max(1, len(worker_pids)))
-        taken: Counter[int | None] = Counter()
-        kept: list[grpc.aio.Channel] = []
-        for _ in range(connections * ATTEMPTS_PER_CONNECTION):
-            if len(kept) == connections:
-                return cls(kept)
-            channel, worker = await _connect(endpoint, worker_pids)
-            if worker_pids and taken[worker] == share:
-                await channel.close()
-            else:
-                taken[worker] += 1
-                kept.append(channel)
-        raise RuntimeError(f"connections land unevenly: {dict(taken)}")
+        async with self._opening:
+            if self._connection is None or self._connection.ended:
+                host, port = self._endpoint.rsplit(":", 1)
+                async with asyncio.timeout(READY_S_MAX):
+                    self._connection = await Connection.open(host, int(port))
+            return self._connection
 
-    def calls(self, signal: Signal) -> list[Call]:
-        """Return one raw export stub per channel: finished bytes in, raw bytes out."""
-        return [channel.unary_unary(EXPORT_METHODS[signal]) for channel in self._channels]
+    async def export(self, headers: bytes, request: bytes) -> Reply:
+        """Send one request.
 
-    async def close(self) -> None:
-        """Close every channel."""
-        for channel in self._channels:
-            await channel.close()
+        Raises:
+            OSError: there is no connection, or it broke before the answer.
+        """
+        connection = self._connection
+        if connection is None or connection.ended:
+            connection = await self.open()
+        return await connection.call(headers, request)
+
+    def headers(self, signal: Signal, timeout_s: float) -> bytes:
+        """Return what begins every export of ``signal``."""
+        return call_headers(self._endpoint, EXPORT_METHODS[signal], timeout_s)
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._connection is not None:
+            self._connection.close()
 
 
-async def _connect(endpoint: str, worker_pids: list[int]) -> tuple[grpc.aio.Channel, int | None]:
-    port = int(endpoint.rsplit(":", 1)[1])
-    before = client_ports(port) if worker_pids else set[int]()
-    channel = grpc.aio.insecure_channel(endpoint, options=_OPTIONS)
-    async with asyncio.timeout(READY_S_MAX):
-        await channel.channel_ready()
-    if not worker_pids:
-        return channel, None
-    return channel, serving_pid(client_ports(port) - before, worker_pids)
+async def open_lines(endpoint: str, lines: int, worker_pids: list[int]) -> list[Line]:
+    """Return ``lines`` open lines; each worker serves the same number, give or take one.
+
+    Raises:
+        OSError: the endpoint did not accept a connection in time.
+        RuntimeError: a worker did not get its share in many attempts.
+    """
+    share = -(-lines // max(1, len(worker_pids)))
+    taken: Counter[int | None] = Counter()
+    kept: list[Line] = []
+    for _ in range(lines * ATTEMPTS_PER_CONNECTION):
+        if len(kept) == lines:
+            return kept
+        line = Line(endpoint)
+        connection = await line.open()
+        worker = serving_pid(connection.local_port, worker_pids)
+        if worker_pids and taken[worker] == share:
+            line.close()
+        else:
+            taken[worker] += 1
+            kept.append(line)
+    raise RuntimeError(f"connections land unevenly: {dict(taken)}")

@@ -87,7 +87,10 @@ class Copier:
             await connection.close()
         self._fetched = order
         self._streams = list(cut(whole.getvalue(), order.rows_max))
-        self._rows = sum(1 for stream in self._streams for _ in tuple_ends(stream))
+        full, last = self._streams[:-1], self._streams[-1:]
+        self._rows = len(full) * order.rows_max + sum(
+            1 for stream in last for _ in tuple_ends(stream)
+        )
 
     async def _write(self, count: int) -> Wrote:
         assert self._fetched is not None

@@ -59,19 +59,10 @@ def _sockets(process: psutil.Process) -> list[Any]:
         return []
 
 
-def serving_pid(client_ports: set[int], pids: list[int]) -> int | None:
-    """Return which of ``pids`` holds the other end of a connection from one of our ports."""
+def serving_pid(client_port: int, pids: list[int]) -> int | None:
+    """Return which of ``pids`` holds the other end of our connection from ``client_port``."""
     for pid in pids:
         for socket in _sockets(psutil.Process(pid)):
-            if socket.raddr and socket.raddr.port in client_ports:
+            if socket.raddr and socket.raddr.port == client_port:
                 return pid
     return None
-
-
-def client_ports(server_port: int) -> set[int]:
-    """Return the local ports of this process's connections to ``server_port``."""
-    return {
-        socket.laddr.port
-        for socket in _sockets(psutil.Process())
-        if socket.raddr and socket.raddr.port == server_port
-    }

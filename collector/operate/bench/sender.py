@@ -1,4 +1,4 @@
-"""The process that sends a load: prepared bytes through raw gRPC stubs, and the times it took.
+"""The process that sends a load: prepared bytes over gRPC, and the times until OK.
 
 It runs apart from the command, so that its CPU seconds can be told from the daemon's, and it keeps
 the load between orders, so that the same requests can be sent again.
@@ -13,15 +13,14 @@ from math import ceil, inf
 from multiprocessing.connection import Connection
 from time import perf_counter
 
-import grpc
-import grpc.aio
-
-from collector.operate.bench.connect import Call, Channels
+from collector.operate.bench.connect import Line, open_lines
+from collector.operate.bench.http2 import DEADLINE_EXCEEDED, UNAVAILABLE
 from collector.operate.bench.load import LoadPlan
 from collector.operate.bench.orders import obey_orders
 from collector.rows import Signal
 
 CALL_S_MAX = 30.0
+RETRYABLE = {UNAVAILABLE, DEADLINE_EXCEEDED}
 REFUSED_PAUSE_S = 0.05
 """Pause before a refused request is sent again; a real sender would wait longer."""
 
@@ -90,12 +89,12 @@ class Sent:
 
 
 class Sender:
-    """The state between orders: the load and the open channels."""
+    """The state between orders: the load and the open lines."""
 
     def __init__(self) -> None:
         self._signal = Signal.TRACES
         self._requests: list[bytes] = []
-        self._channels: Channels | None = None
+        self._lines: list[Line] = []
 
     async def obey(self, order: Order) -> Sent | int:
         """Carry out ``order``; what it did, or how many requests or connections there are now."""
@@ -106,39 +105,33 @@ class Sender:
                 return len(self._requests)
             case Connect():
                 await self.close()
-                self._channels = await Channels.open(
-                    order.endpoint, order.connections, order.worker_pids
-                )
+                self._lines = await open_lines(order.endpoint, order.connections, order.worker_pids)
                 return order.connections
             case Send():
-                run = _Run(self._calls(), CALL_S_MAX)
+                run = _Run(self._lines, self._signal, CALL_S_MAX)
                 requests = self._requests[order.start : order.stop]
                 if order.rate is None:
                     return await run.closed_loop(requests, order.in_flight, order.seconds)
                 return await run.open_loop(requests, order.rate, order.in_flight)
             case Push():
-                run = _Run(self._calls(), order.timeout_s)
+                run = _Run(self._lines, self._signal, order.timeout_s)
                 return await run.push(
                     self._requests[order.start : order.stop], order.in_flight, order.seconds
                 )
 
     async def close(self) -> None:
-        """Close the channels."""
-        if self._channels is not None:
-            await self._channels.close()
-            self._channels = None
-
-    def _calls(self) -> list[Call]:
-        assert self._channels is not None
-        return self._channels.calls(self._signal)
+        """Close the lines."""
+        for line in self._lines:
+            line.close()
+        self._lines = []
 
 
 class _Run:
     """One measurement: the counts and latencies that end up in ``Sent``."""
 
-    def __init__(self, calls: list[Call], timeout_s: float) -> None:
-        self._calls = calls
-        self._timeout_s = timeout_s
+    def __init__(self, lines: list[Line], signal: Signal, timeout_s: float) -> None:
+        self._lines = lines
+        self._headers = lines[0].headers(signal, timeout_s)
         self._refused = 0
         self._failed = 0
         self._latencies_ms: list[float] = []
@@ -153,9 +146,9 @@ class _Run:
         waiting = iter(requests)
         end = perf_counter() + (inf if seconds is None else seconds)
 
-        async def one_after_another(call: Call) -> None:
+        async def one_after_another(line: Line) -> None:
             while perf_counter() < end and (request := next(waiting, None)) is not None:
-                await self._until_acknowledged(call, request, perf_counter())
+                await self._until_acknowledged(line, request, perf_counter())
 
         return await self._timed(in_flight, one_after_another)
 
@@ -166,8 +159,8 @@ class _Run:
 
         async def one(number: int, due: float) -> None:
             async with slots:
-                call = self._calls[number % len(self._calls)]
-                await self._until_acknowledged(call, requests[number], due)
+                line = self._lines[number % len(self._lines)]
+                await self._until_acknowledged(line, requests[number], due)
 
         async with asyncio.TaskGroup() as tasks:
             for number in range(len(requests)):
@@ -181,17 +174,17 @@ class _Run:
         end = perf_counter() + seconds
         endless = _cycle(requests)
 
-        async def one_after_another(call: Call) -> None:
+        async def one_after_another(line: Line) -> None:
             while perf_counter() < end:
-                if not await self._acknowledged(call, next(endless)):
+                if not await self._acknowledged(line, next(endless)):
                     await asyncio.sleep(REFUSED_PAUSE_S)
 
         return await self._timed(in_flight, one_after_another)
 
-    async def _timed(self, in_flight: int, body: Callable[[Call], Awaitable[None]]) -> Sent:
+    async def _timed(self, in_flight: int, body: Callable[[Line], Awaitable[None]]) -> Sent:
         begin = perf_counter()
-        calls = [self._calls[number % len(self._calls)] for number in range(in_flight)]
-        await asyncio.gather(*(body(call) for call in calls))
+        lines = [self._lines[number % len(self._lines)] for number in range(in_flight)]
+        await asyncio.gather(*(body(line) for line in lines))
         return self._sent(begin)
 
     def _sent(self, begin: float) -> Sent:
@@ -203,25 +196,23 @@ class _Run:
             latencies_ms=self._latencies_ms,
         )
 
-    async def _until_acknowledged(self, call: Call, request: bytes, since: float) -> None:
+    async def _until_acknowledged(self, line: Line, request: bytes, since: float) -> None:
         while True:
-            if await self._acknowledged(call, request, since):
+            if await self._acknowledged(line, request, since):
                 return
             await asyncio.sleep(REFUSED_PAUSE_S)
 
-    async def _acknowledged(self, call: Call, request: bytes, since: float | None = None) -> bool:
+    async def _acknowledged(self, line: Line, request: bytes, since: float | None = None) -> bool:
         begin = perf_counter() if since is None else since
         try:
-            reply = await call(request, timeout=self._timeout_s)
-        except grpc.aio.AioRpcError as error:
-            retryable = error.code() in {
-                grpc.StatusCode.UNAVAILABLE,
-                grpc.StatusCode.DEADLINE_EXCEEDED,
-            }
-            self._refused += retryable
-            self._failed += not retryable
-            return not retryable
-        if reply:  # partial_success is set: not what this load deserves
+            reply = await line.export(self._headers, request)
+        except OSError:
+            self._refused += 1
+            return False
+        if reply.status in RETRYABLE:
+            self._refused += 1
+            return False
+        if reply.status or reply.has_message:  # a message is a partial success: undeserved here
             self._failed += 1
             return True
         self._latencies_ms.append((perf_counter() - begin) * 1_000)
