@@ -1,0 +1,67 @@
+"""How the programs for interop come to be; part of `make test`, builds nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.interop import binaries
+
+
+@pytest.fixture
+def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache folder with nothing in it, on a machine without Go."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    return tmp_path / "cache"
+
+
+@pytest.mark.usefixtures("empty_cache")
+def test_missing_go_fails_and_says_what_to_install() -> None:
+    """Without Go nothing is skipped: the build fails and names what is missing."""
+    with pytest.raises(binaries.MissingBinariesError, match=r"needs Go 1\.26 or newer"):
+        binaries.build()
+
+
+@pytest.mark.usefixtures("empty_cache")
+def test_missing_programs_fail_and_name_the_target() -> None:
+    """A test that needs the programs fails with the command that builds them."""
+    with pytest.raises(binaries.MissingBinariesError, match="make interop"):
+        binaries.find()
+
+
+@pytest.mark.usefixtures("empty_cache")
+def test_built_programs_are_not_built_again() -> None:
+    """With these versions in the cache, Go is not even looked for."""
+    built = binaries.binaries_in(binaries.cache_folder())
+    for program in (built.otelcol, built.telemetrygen):
+        program.parent.mkdir(parents=True, exist_ok=True)
+        program.touch()
+
+    assert binaries.build() == built
+    assert binaries.find() == built
+
+
+def test_another_version_is_another_folder(
+    empty_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A changed pin never meets programs of the old one; both lie outside the repository."""
+    before = binaries.cache_folder()
+
+    monkeypatch.setattr(binaries, "TELEMETRYGEN", binaries.TELEMETRYGEN + "-next")
+
+    assert binaries.cache_folder() != before
+    assert empty_cache in before.parents
+
+
+def test_pins_agree() -> None:
+    """The builder and every core module of the manifest are of one version."""
+    manifest = yaml.safe_load(binaries.MANIFEST.read_text())
+    modules = [entry["gomod"] for group in ("receivers", "processors", "exporters")
+               for entry in manifest[group]]  # fmt: skip
+
+    version = binaries.BUILDER.partition("@v")[2]
+    assert manifest["dist"]["version"] == version
+    assert {module.partition(" v")[2] for module in modules} == {version}
