@@ -80,14 +80,16 @@ async def _redis(settings: Settings) -> Step:
     import redis.exceptions
 
     client: Any = redis.asyncio.from_url(
-        url.get_secret_value(), socket_timeout=settings.redis.timeout_s,
+        url.get_secret_value(),
+        protocol=2,  # every version of the server speaks it
+        socket_timeout=settings.redis.timeout_s,
         socket_connect_timeout=settings.redis.timeout_s,
-    )  # fmt: skip
+    )
     started_s = time.monotonic()
     try:
         await client.ping()
     except (redis.exceptions.RedisError, OSError) as error:
-        text = f"no answer to PING: {type(error).__name__}"
+        text = f"no answer to PING: {type(error).__name__}: {error}"
         return Step("redis", text, UnreachableError(text), "start Redis, or correct REDIS_URL")
     finally:
         await client.aclose()
@@ -162,7 +164,7 @@ async def _durability(connection: Connection) -> Step:
 async def _partitions(connection: Connection) -> Step:
     """Tell how far ahead of the clock every table has leaves; `serve` makes them at its start."""
     rows = await connection.fetch(
-        "SELECT p.parent, max(least(l.ends_at, now() + interval '10 years')) - now() AS ahead"
+        "SELECT p.parent, max(CASE WHEN isfinite(l.ends_at) THEN l.ends_at - now() END) AS ahead"
         " FROM unnest($1::text[]) AS p (parent)"
         " LEFT JOIN otlpg_leaves() AS l ON l.parent = p.parent AND l.ends_at > now()"
         " GROUP BY p.parent ORDER BY ahead NULLS FIRST, p.parent",

@@ -1,0 +1,222 @@
+"""operate.check against real servers: each step, its failure, and that nothing is left behind."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+import pytest
+from pydantic import SecretStr
+
+from collector.cli.exit_codes import exit_code
+from collector.errors import SettingsError
+from collector.operate.check import Step, check
+from collector.settings import DatabaseSettings, Loaded, RedisSettings, Settings
+from collector.store.embedded import ROLE, EmbeddedPostgres
+from collector.store.pool import Connection, resolve_dsn
+from tests.conftest import settings_of
+
+NAMES = ["settings", "redis", "postgres", "durability", "schema", "partitions", "sample", "pool"]
+
+
+async def steps_of(settings: Settings) -> dict[str, Step]:
+    """Run the check and return its steps by name."""
+    return {step.name: step async for step in check(lambda: Loaded(settings, {}))}
+
+
+def failed(steps: dict[str, Step]) -> Step:
+    """Return the only failed step, which is the last one."""
+    last = list(steps.values())[-1]
+    assert [step for step in steps.values() if step.error is not None] == [last]
+    return last
+
+
+def code(step: Step) -> int:
+    """Return the exit code that the command would end with."""
+    assert step.error is not None
+    return exit_code(step.error)
+
+
+@pytest.mark.postgres_versions
+async def test_a_healthy_database_passes_every_step(
+    database_settings: DatabaseSettings, connection: Connection
+) -> None:
+    """All steps are there, in order, none failed, and the sample is gone again."""
+    steps = await steps_of(Settings(database=database_settings))
+
+    assert list(steps) == NAMES
+    assert [step for step in steps.values() if step.error is not None] == []
+    assert "live tails stay in-process" in steps["redis"].found
+    assert "written, read and rolled back" in steps["sample"].found
+    for table in ("trace_spans", "metric_data_points", "logs"):
+        assert await connection.fetchval(f"SELECT count(*) FROM {table}") == 0
+        assert (
+            await connection.fetchval(
+                "SELECT count(*) FROM otlpg_leaves() WHERE parent = $1", table
+            )
+            == 0
+        )
+
+
+async def test_missing_leaves_are_a_warning(database_settings: DatabaseSettings) -> None:
+    """A migrated database that no daemon has met yet is not broken."""
+    steps = await steps_of(Settings(database=database_settings))
+
+    assert steps["partitions"].warning
+    assert "logs" in steps["partitions"].found
+
+
+async def test_leaves_ahead_are_told_by_the_table_that_has_least(
+    database_settings: DatabaseSettings, connection: Connection
+) -> None:
+    """The hours are those of the table that runs out first."""
+    for table in ("trace_spans", "metric_data_points", "traces", "ingest_ledger", "logs"):
+        for hours in (0, 24) if table != "logs" else (0,):
+            await connection.fetchval(
+                "SELECT otlpg_make_leaf($1, now() + make_interval(hours => $2), 24)", table, hours
+            )
+
+    step = (await steps_of(Settings(database=database_settings)))["partitions"]
+
+    assert not step.warning
+    assert step.found.endswith("(logs)")
+    assert int(step.found.split()[1]) <= 24
+
+
+async def test_unsafe_server_is_a_warning(database_settings: DatabaseSettings) -> None:
+    """The servers of these tests run without fsync, and the check says what that means."""
+    step = (await steps_of(Settings(database=database_settings)))["durability"]
+
+    assert step.warning
+    assert "fsync" in step.found
+
+
+async def test_empty_database_lacks_the_schema(empty_database: DatabaseSettings) -> None:
+    """The error names the command to run; exit 6."""
+    step = failed(await steps_of(Settings(database=empty_database)))
+
+    assert step.name == "schema"
+    assert "otlpg migrate up" in step.found
+    assert code(step) == 6
+
+
+async def test_unknown_database_is_told_at_once(postgres_server: EmbeddedPostgres) -> None:
+    """A wrong name gets no better by waiting; exit 5."""
+    database = settings_of(postgres_server, "nowhere")
+
+    async with asyncio.timeout(2):
+        step = failed(await steps_of(Settings(database=database)))
+
+    assert step.name == "postgres"
+    assert "nowhere" in step.found
+    assert code(step) == 5
+
+
+async def test_unreachable_server_fails_after_some_attempts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Several attempts are made, then it is exit 5 with what to correct."""
+    monkeypatch.setattr("collector.operate.check.RETRY_AFTER_S", (0.0, 0.0))
+    database = DatabaseSettings(dsn=SecretStr("postgresql://u:hunter2@127.0.0.1:1/d"))
+
+    step = failed(await steps_of(Settings(database=database)))
+
+    assert step.name == "postgres"
+    assert "127.0.0.1:1/d" in step.found
+    assert "hunter2" not in step.found
+    assert "DATABASE_URL" in step.hint
+    assert code(step) == 5
+
+
+async def test_wrong_settings_are_the_only_step() -> None:
+    """Nothing can be checked with settings that are not known; exit 4."""
+
+    def load() -> Loaded:
+        raise SettingsError("OTLPG_WORKERS must be ..")
+
+    steps = {step.name: step async for step in check(load)}
+
+    assert list(steps) == ["settings"]
+    assert code(failed(steps)) == 4
+
+
+async def test_role_without_rights_fails_at_the_sample(
+    database_settings: DatabaseSettings, postgres_server: EmbeddedPostgres, connection: Connection
+) -> None:
+    """A role that may look but not write is found out before any sender is."""
+    role = f"reader_{await connection.fetchval('SELECT current_database()')}"
+    await connection.execute(
+        f"CREATE ROLE {role} LOGIN; GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}"
+    )
+    for table in ("trace_spans", "metric_data_points", "logs"):
+        await connection.fetchval("SELECT otlpg_make_leaf($1, now(), 24)", table)
+    dsn = resolve_dsn(database_settings).replace(f"{ROLE}@", f"{role}@")
+
+    step = failed(await steps_of(Settings(database=DatabaseSettings(dsn=SecretStr(dsn)))))
+
+    assert step.name == "sample"
+    assert "otlpg_ingest" in step.hint
+    assert code(step) == 1
+
+
+async def test_bound_above_the_servers_room_is_a_warning(
+    database_settings: DatabaseSettings,
+) -> None:
+    """The server of these tests takes 60 connections."""
+    wide = database_settings.model_copy(update={"connections_max": 500})
+
+    step = (await steps_of(Settings(database=wide)))["pool"]
+
+    assert step.warning
+    assert "DB_MAX_CONNECTIONS" in step.hint
+
+
+# -- Redis ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+async def redis_url() -> AsyncGenerator[str]:
+    """A server that knows PING and no other command, which is all that the check asks for.
+
+    Spec: redis.io, RESP2: simple strings, errors, arrays of bulk strings.
+    """
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while header := await reader.readline():
+            words: list[bytes] = []
+            for _ in range(int(header[1:])):
+                length = int((await reader.readline())[1:])
+                words.append((await reader.readexactly(length + 2))[:-2])
+            writer.write(b"+PONG\r\n" if words[0] == b"PING" else b"-ERR unknown command\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    yield f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0"
+    server.close()
+    await server.wait_closed()
+
+
+async def test_redis_that_answers_is_fine(
+    database_settings: DatabaseSettings, redis_url: str
+) -> None:
+    """The step tells how long the answer took."""
+    redis = RedisSettings(url=SecretStr(redis_url))
+
+    step = (await steps_of(Settings(database=database_settings, redis=redis)))["redis"]
+
+    assert step.error is None
+    assert step.found.startswith("answers in")
+
+
+async def test_redis_that_is_away_fails_and_the_rest_is_still_checked(
+    database_settings: DatabaseSettings,
+) -> None:
+    """Ingest does not need Redis, so its absence hides nothing else; exit 5."""
+    redis = RedisSettings(url=SecretStr("redis://:hunter2@127.0.0.1:1/0"))
+
+    steps = await steps_of(Settings(database=database_settings, redis=redis))
+
+    assert list(steps) == NAMES
+    assert code(steps["redis"]) == 5
+    assert "hunter2" not in steps["redis"].found
+    assert steps["pool"].error is None
