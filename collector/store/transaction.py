@@ -170,6 +170,7 @@ async def _run(
         if not claimed_before <= seen:
             await connection.execute("ROLLBACK", timeout=timeout_s)
             return None
+    await probe.reach("flush.claimed")
     await traces.upsert(connection, columns, timeout_s=timeout_s)
     await probe.reach("flush.before_commit")
 

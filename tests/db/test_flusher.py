@@ -1,0 +1,329 @@
+"""The flushers: groups, senders that leave, connections that break, leaves that vanish."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from collector.buffer.queue import End, Outcome
+from collector.errors import DrainingError
+from collector.rows import Signal
+from collector.store.ledger import SENTINEL_DAY
+from tests.converted import dimensions as dimensions_of
+from tests.converted import log_row, request, resource_row, scope_row, span_row
+from tests.db.flushing import flushing
+from tests.db.proxy import Fault, wire_to
+from tests.db.writing import NOW, count, make_leaves, rows_of
+
+if TYPE_CHECKING:
+    from collector.rows import ConvertedRequest
+    from collector.settings import DatabaseSettings
+    from collector.store.pool import Connection
+
+DURING = [
+    "flush.taken",
+    "flush.begun",
+    "flush.copied",
+    "flush.claimed",
+    "flush.before_commit",
+    "flush.committed",
+    "flush.settled",
+]
+"""Every moment of a flush, in order."""
+
+KILL = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'flusher'"
+
+
+@pytest.fixture
+async def settings(database_settings: DatabaseSettings) -> DatabaseSettings:
+    """A database with leaves around now, and a name by which its flushers can be told."""
+    await make_leaves(database_settings)
+    return database_settings.model_copy(update={"app_name": "flusher"})
+
+
+def spans(name: str, number: int = 3, *, trace: str | None = None) -> ConvertedRequest:
+    """Return a request with spans of one trace."""
+    rows = [span_row(n, time=NOW + n, trace=trace or name, root=n == 0) for n in range(number)]
+    return request(name, signal=Signal.TRACES, rows=rows)
+
+
+def logs(name: str, number: int = 3, *, time: int = NOW) -> ConvertedRequest:
+    """Return a request with log records."""
+    return request(name, rows=[log_row(time=time + n, body=f"{name} {n}") for n in range(number)])
+
+
+async def test_idle_daemon_commits_one_request_at_once(
+    settings: DatabaseSettings, connection: Connection
+) -> None:
+    """Nothing else has to come: the sender hears once its rows are committed."""
+    async with flushing(settings) as stand:
+        assert await stand.send(logs("a")) is Outcome.STORED
+        assert await count(connection, "logs") == 3
+        assert await stand.send(logs("a")) is Outcome.DUPLICATE
+
+        stand.check_books()
+        assert stand.books[End.STORED] == stand.books[End.DUPLICATE] == 3
+        assert stand.metrics.store_up.values == {(): 1}
+
+
+async def test_what_waits_is_committed_as_one_group(
+    settings: DatabaseSettings, connection: Connection
+) -> None:
+    """Requests that came while a flush ran share the next transaction."""
+    async with flushing(settings) as stand:
+        stand.probe.hold("flush.before_commit")
+        first = stand.send(logs("first"))
+        await stand.probe.reached("flush.before_commit")
+        others = [stand.send(logs(f"other {n}")) for n in range(20)]
+        stand.probe.release("flush.before_commit")
+
+        assert set(await asyncio.gather(first, *others)) == {Outcome.STORED}
+        assert stand.probe.counts["flush.committed"] == 2
+        assert await count(connection, "logs") == 63
+
+
+@pytest.mark.parametrize("moment", DURING)
+async def test_sender_may_leave_at_any_moment(
+    settings: DatabaseSettings, connection: Connection, moment: str
+) -> None:
+    """A cancelled sender stops nothing: what was taken is stored, and the flusher goes on."""
+    async with flushing(settings, Signal.TRACES) as stand:
+        stand.probe.hold(moment)
+        sender = stand.send(spans("a"))
+        await stand.probe.reached(moment)
+        sender.cancel()
+        await asyncio.wait([sender])
+        stand.probe.release(moment)
+
+        assert await stand.send(spans("b")) is Outcome.STORED
+        assert await stand.send(spans("a")) is Outcome.DUPLICATE
+        assert await count(connection, "trace_spans") == 6
+        await stand.queue.empty()
+        stand.check_books()
+
+
+@pytest.mark.parametrize("moment", DURING)
+async def test_connection_may_break_at_any_moment(
+    settings: DatabaseSettings, connection: Connection, moment: str
+) -> None:
+    """The backend is ended in the middle: everything is stored, exactly once, without a restart."""
+    async with flushing(settings, Signal.TRACES) as stand:
+        await stand.send(spans("warm"))
+        stand.probe.hold(moment)
+        sender = stand.send(spans("a"))
+        await stand.probe.reached(moment, 2)
+        assert await count(connection, f"({KILL}) AS killed") >= 1
+        stand.probe.release(moment)
+
+        assert await sender is Outcome.STORED
+        assert await stand.send(spans("b")) is Outcome.STORED
+        assert await count(connection, "trace_spans") == 9
+        assert await rows_of(connection, "SELECT DISTINCT span_count FROM traces") == [(3,)]
+        await stand.queue.empty()
+        stand.check_books()
+
+
+@pytest.mark.parametrize("fault", Fault)
+async def test_commit_whose_outcome_is_unknown(
+    settings: DatabaseSettings, connection: Connection, fault: Fault
+) -> None:
+    """COMMIT or its answer is lost: the ledger decides, the items are stored once."""
+    hasty = settings.model_copy(update={"statement_s_max": 0.2})
+    async with wire_to(hasty) as (wire, through), flushing(through, Signal.TRACES) as stand:
+        await stand.send(spans("warm"))
+        wire.fault = fault
+
+        assert await stand.send(spans("a")) is Outcome.STORED
+
+        assert wire.cuts == 1
+        assert sum(stand.retries().values()) >= 1
+        assert await count(connection, "trace_spans") == 6
+        assert await rows_of(connection, "SELECT DISTINCT span_count FROM traces") == [(3,)]
+        assert stand.books[End.STORED] == 6
+        stand.check_books()
+
+
+async def test_duplicate_in_a_group_of_unknown_outcome_stays_a_duplicate(
+    settings: DatabaseSettings, connection: Connection
+) -> None:
+    """After a lost answer what the group itself stored counts as stored, and nothing else does."""
+    async with wire_to(settings) as (wire, through), flushing(through) as stand:
+        await stand.send(logs("known"))
+        stand.probe.hold("flush.taken")
+        blocker = stand.send(logs("blocker"))
+        await stand.probe.reached("flush.taken", 2)
+        senders = [stand.send(logs("known")), stand.send(logs("new"))]
+        stand.probe.release("flush.taken")
+        await blocker
+        wire.fault = Fault.LOSE_REPLY
+
+        assert await asyncio.gather(*senders) == [Outcome.DUPLICATE, Outcome.STORED]
+
+        assert wire.cuts == 1
+        assert await count(connection, "logs") == 9
+
+
+async def test_leaf_that_vanished_is_made_again(
+    settings: DatabaseSettings, connection: Connection
+) -> None:
+    """Somebody dropped a leaf that was believed to exist: the flush runs again, nothing is lost."""
+    async with flushing(settings) as stand:
+        await stand.send(logs("a"))
+        for (leaf,) in await rows_of(
+            connection, "SELECT leaf FROM otlpg_leaves() WHERE parent = 'logs'"
+        ):
+            await connection.execute(f"DROP TABLE {leaf}")
+
+        assert await stand.send(logs("b")) is Outcome.STORED
+
+        assert stand.retries() == {"23514": 1}
+        assert await count(connection, "logs") == 3
+
+
+async def test_late_items_get_their_leaves_on_demand(
+    settings: DatabaseSettings, connection: Connection
+) -> None:
+    """Rows of last week are stored, with their trace's day; so is their ledger's day."""
+    week_us = 7 * 86_400_000_000
+    rows = [span_row(n, time=NOW - n * week_us, trace="a") for n in range(3)]
+    async with flushing(settings, Signal.TRACES) as stand:
+        sender = stand.send(request("a", signal=Signal.TRACES, rows=rows))
+
+        assert await sender is Outcome.STORED
+
+    assert await rows_of(connection, "SELECT span_count FROM traces") == [(1,)] * 3
+
+
+async def test_day_outside_the_retention_uses_the_sentinel(
+    settings: DatabaseSettings, connection: Connection
+) -> None:
+    """A request whose day has no leaf is recognised all the same."""
+    one = logs("a")
+    one.day = SENTINEL_DAY.replace(year=1999)
+    async with flushing(settings) as stand:
+        assert await stand.send(one) is Outcome.STORED
+        assert await stand.send(one) is Outcome.DUPLICATE
+
+    assert await rows_of(connection, "SELECT day, seen FROM ingest_ledger") == [(SENTINEL_DAY, 2)]
+
+
+async def test_only_the_request_that_waits_for_a_lock_waits(
+    settings: DatabaseSettings, connection: Connection
+) -> None:
+    """A peer hangs on one ledger row: the group's other requests are committed meanwhile."""
+    hasty = settings.model_copy(update={"lock_s_max": 0.1})
+    guilty = logs("guilty")
+    await connection.execute("BEGIN")
+    await connection.execute(
+        "INSERT INTO ingest_ledger (day, digest, received_at, items) VALUES ($1, $2, $3, 3)",
+        guilty.day, guilty.digest, NOW,
+    )  # fmt: skip
+    async with flushing(hasty) as stand:
+        stand.probe.hold("flush.taken")
+        blocker = stand.send(logs("blocker"))
+        await stand.probe.reached("flush.taken")
+        waiting = stand.send(guilty)
+        others = [stand.send(logs(f"other {n}")) for n in range(5)]
+        stand.probe.release("flush.taken")
+
+        assert set(await asyncio.gather(blocker, *others)) == {Outcome.STORED}
+        await stand.probe.reached("flush.straggler_failed", 2)
+        assert not waiting.done()
+        assert await stand.send(logs("later")) is Outcome.STORED, "no flusher is stalled"
+        assert set(stand.retries()) == {"55P03"}
+
+        await connection.execute("ROLLBACK")
+        assert await waiting is Outcome.STORED
+        assert await count(connection, "logs") == 24
+        stand.check_books()
+
+
+async def test_giant_request_leaves_a_flusher_for_the_others(
+    settings: DatabaseSettings, connection: Connection
+) -> None:
+    """While a giant is written the small requests pass; it is one transaction all the same."""
+    async with flushing(settings, flushers=2, rows_max=100) as stand:
+        stand.probe.hold("flush.copied")
+        giants = [stand.send(logs(f"giant {n}", 300)) for n in range(2)]
+        await stand.probe.reached("flush.copied")
+        small = stand.send(logs("small"))
+        await stand.probe.reached("flush.copied", 2)
+        assert stand.queue.entries_waiting == 1, "the second giant waits"
+        stand.probe.release("flush.copied")
+
+        assert set(await asyncio.gather(small, *giants)) == {Outcome.STORED}
+        assert await count(connection, "logs") == 603
+
+
+async def test_drain_flushes_what_waits_and_ends(
+    settings: DatabaseSettings, connection: Connection
+) -> None:
+    """Everything that was accepted is committed; nothing new is; the flushers return."""
+    async with flushing(settings) as stand:
+        senders = [stand.send(logs(f"a {n}")) for n in range(10)]
+
+        assert await stand.flushers.drain(10) is True
+
+        assert set(await asyncio.gather(*senders)) == {Outcome.STORED}
+        assert await count(connection, "logs") == 30
+        with pytest.raises(DrainingError):
+            stand.send(logs("late"))
+
+
+async def test_drain_gives_up_at_its_deadline(
+    settings: DatabaseSettings, connection: Connection
+) -> None:
+    """What could not be committed in time is refused; its senders may try elsewhere."""
+    async with flushing(settings) as stand:
+        stand.probe.hold("flush.before_commit")
+        taken, waiting = stand.send(logs("taken")), None
+        await stand.probe.reached("flush.before_commit")
+        waiting = stand.send(logs("waiting"))
+
+        assert await stand.flushers.drain(0) is False
+
+        for sender in (taken, waiting):
+            with pytest.raises(DrainingError):
+                await sender
+        assert stand.books == {End.REFUSED: 6}
+        assert await count(connection, "logs") == 0
+
+
+async def test_six_writers_with_the_same_traces_and_resources_never_deadlock(
+    settings: DatabaseSettings, connection: Connection
+) -> None:
+    """Six processes, 90 % overlap, opposite orders: nobody waits in a circle, sums are exact."""
+    writers, rounds, traces = 6, 12, 40
+
+    def overlapping(writer: int, number: int) -> ConvertedRequest:
+        order = range(traces) if writer % 2 else range(traces - 1, -1, -1)
+        rows = [
+            span_row(
+                writer * 1000 + number,
+                time=NOW + n,
+                trace=f"shared {n}" if n % 10 else f"own {writer} {n}",
+                service=f"service {writer}",
+            )
+            for n in order
+        ]
+        dims = dimensions_of([resource_row(f"host {number} {n % 7}") for n in order], [scope_row()])
+        return request(f"{writer} {number}", signal=Signal.TRACES, rows=rows, dims=dims)
+
+    async def work(writer: int) -> dict[str, float]:
+        async with flushing(settings, Signal.TRACES) as stand:
+            for number in range(rounds):
+                assert await stand.send(overlapping(writer, number)) is Outcome.STORED
+            return stand.retries()
+
+    retries = await asyncio.gather(*(work(writer) for writer in range(writers)))
+
+    assert retries == [{}] * writers
+    spans_stored = writers * rounds * traces
+    assert await count(connection, "trace_spans") == spans_stored
+    query = "SELECT sum(span_count)::bigint, count(*) FROM traces"
+    assert await rows_of(connection, query) == [(spans_stored, 36 + 4 * writers)]
+    query = "SELECT DISTINCT cardinality(services) FROM traces WHERE span_count > 12"
+    assert await rows_of(connection, query) == [(writers,)]
+    assert await count(connection, "resources") == rounds * 7
