@@ -140,12 +140,12 @@ def to_ack(request: ConvertedRequest, outcome: Outcome) -> Ack:
     if outcome is Outcome.DUPLICATE or not (request.quarantined or request.rejected):
         return _ALL_STORED
     parts: list[str] = []
-    for what, outcome, count in (
+    for what, kind, count in (
         ("kept in dead_letters only", "quarantined", request.quarantined),
         ("cannot be stored", "rejected", request.rejected),
     ):
         if count:
-            reasons = _reasons(request, outcome)
+            reasons = _reasons(request, kind)
             parts.append(f"{what}: {count} of {request.items} items ({reasons})")
     return Ack(request.rejected, "; ".join(parts) + "; do not send them again")
 

@@ -184,6 +184,14 @@ class Daemon:
             assert time.monotonic() < deadline, f"not ready={ready} in time: {self.log_text()}"
             time.sleep(POLL_S)
 
+    def wait_until_workers(self, count: int, timeout_s: float = START_S_MAX) -> None:
+        """Return when ``count`` workers run and the daemon is ready."""
+        deadline = time.monotonic() + timeout_s
+        while self.metric("otlpg_workers") != count:
+            assert time.monotonic() < deadline, f"not {count} workers in time: {self.log_text()}"
+            time.sleep(POLL_S)
+        self.wait_until_ready(timeout_s=timeout_s)
+
     def metric(self, name: str, **labels: str) -> float:
         """Return the sum over the series of a metric that carry these labels; 0 without any."""
         _, text = self.get("/metrics")

@@ -61,12 +61,12 @@ class Caller:
         self, signal: Signal, body: bytes, *, timeout_s: float | None = 30.0, **options: Any
     ) -> bytes | Failure:
         """Make one unary call."""
-        call: Any = self.channel.unary_unary(METHODS[signal])
+        call = self.channel.unary_unary(METHODS[signal], bytes, bytes)
         return _heard(lambda: call(body, timeout=timeout_s, **options))
 
     def send_messages(self, signal: Signal, bodies: Iterable[bytes]) -> bytes | Failure:
         """Make one call with any number of messages."""
-        call: Any = self.channel.stream_unary(METHODS[signal])
+        call = self.channel.stream_unary(METHODS[signal], bytes, bytes)
         return _heard(lambda: call(iter(bodies), timeout=30.0))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import grpc
@@ -61,7 +61,7 @@ class Rig:
     async def send(self, body: bytes, method: str = TRACES, **options: Any) -> bytes:
         """Make a unary call, as every sender does."""
         options.setdefault("timeout", 10.0)
-        return await self.channel.unary_unary(method)(body, **options)
+        return await self.channel.unary_unary(method, bytes, bytes)(body, **options)
 
     async def failure(self, call: Any) -> grpc.aio.AioRpcError:
         """Return the status that a call ends with."""
@@ -69,9 +69,9 @@ class Rig:
             await call
         return caught.value
 
-    def stream(self, bodies: Iterable[bytes] | AsyncIterator[bytes]) -> Any:
+    def stream(self, bodies: Iterator[bytes]) -> Any:
         """Make a call with any number of messages, which no sender of OTLP should."""
-        return self.channel.stream_unary(TRACES)(bodies, timeout=10.0)  # pyright: ignore[reportArgumentType]
+        return self.channel.stream_unary(TRACES, bytes, bytes)(bodies, timeout=10.0)
 
 
 @pytest.fixture

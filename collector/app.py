@@ -1,0 +1,276 @@
+"""The composition root: builds the stages of one worker, starts them, and drains them in order.
+
+The start runs against the flow of data, the stop follows it: listener, queues and flushers,
+housekeeping, connections. This is the only file that knows every stage; it decides nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+
+from collector.buffer.queue import BoundedQueue, ByteBudget, End
+from collector.convert.extract import item_payload
+from collector.convert.request import Converter
+from collector.errors import CommandError, DrainingError
+from collector.flush.flusher import Flushers
+from collector.maintain.ledger import LedgerRetirement
+from collector.maintain.partitions import Partitions
+from collector.maintain.schedule import Schedule
+from collector.receive.export import Export
+from collector.receive.grpc_server import GrpcServer
+from collector.rows import Signal
+from collector.settings import Settings
+from collector.store.failures import translate
+from collector.store.known import KnownDimensions
+from collector.store.migrate import check_schema
+from collector.store.pool import Database
+from collector.store.pulse import Pulse
+from collector.store.reaper import Reaper
+from collector.telemetry.clock import Clock
+from collector.telemetry.metrics import Metrics
+from collector.telemetry.probe import Probe
+
+STORE_RETRY_S: Final = 1.0
+"""Pause between two attempts to reach PostgreSQL at start: below any hold."""
+LAST_WORD_S: Final = 1.0
+"""The listener gets this long beyond a drain, to answer the calls that were given up."""
+DAY_S: Final = 86_400
+
+
+class Daemon:
+    """One worker, from the listener to the connections.
+
+    ``drain``, ``hurry`` and ``stop`` are safe twice and before ``start``.
+    """
+
+    def __init__(self, settings: Settings, *, clock: Clock, metrics: Metrics, probe: Probe) -> None:
+        """``settings`` are the whole daemon's; this worker takes its share of the budgets."""
+        settings = share(settings)
+        self._metrics = metrics
+        self._log = structlog.stdlib.get_logger("otlpg.app")
+        self._database = Database(settings.database)
+        self._partitions = Partitions(settings.partitions, self._database, clock, metrics)
+        budget = ByteBudget(settings.ingest.queue_bytes_max)
+        self._queues = {
+            signal: BoundedQueue(
+                settings.ingest.queue_items_max, budget, count=_bookkeeper(metrics, signal)
+            )
+            for signal in Signal
+        }
+        known = KnownDimensions()
+        self._flushers = [
+            Flushers(
+                signal=signal,
+                queue=queue,
+                database=self._database,
+                leaves=self._partitions,
+                known=known,
+                payload_of=item_payload,
+                ingest=settings.ingest,
+                limits=settings.database,
+                clock=clock,
+                metrics=metrics,
+                probe=probe,
+            )
+            for signal, queue in self._queues.items()
+        ]
+        ledger = LedgerRetirement(settings.ingest.ledger_window_h, self._database, clock)
+        self._housekeeping = (
+            Schedule(self._partitions, ledger, probe=probe),
+            Reaper(self._database, settings.database, metrics=metrics, probe=probe),
+            Pulse(self._database, metrics=metrics, probe=probe),
+        )
+        export = Export(
+            settings=settings.receive,
+            converter=Converter(
+                settings.convert, retention_s=settings.partitions.retention_days * DAY_S
+            ),
+            queues=self._queues,
+            clock=clock,
+            metrics=metrics,
+            probe=probe,
+        )
+        self._server = GrpcServer(settings.receive, export, metrics)
+        self._stages: asyncio.Task[None] | None = None
+        self._listening = asyncio.Event()
+        self._hurried = asyncio.Event()
+        self._store_reached = False
+        for signal, queue in self._queues.items():
+            metrics.queue_items_max.set(queue.items_max, signal)
+            metrics.queue_bytes_max.set(budget.bytes_max, signal)
+
+    @property
+    def grpc_port(self) -> int:
+        """The port of the OTLP/gRPC listener; 0 before ``start``."""
+        return self._server.port
+
+    @property
+    def store_up(self) -> bool:
+        """Whether PostgreSQL was reached, has our schema, and answered the last time."""
+        return self._store_reached and bool(self._metrics.store_up.values.get(()))
+
+    # -- life ------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Listen. PostgreSQL may be away: calls are held and refused until it is there.
+
+        Raises:
+            SchemaError: PostgreSQL is there and its schema is not the one that we need.
+            SettingsError: the address or the database settings cannot be used.
+        """
+        if self._stages is not None:
+            return
+        self._stages = asyncio.create_task(self._run(), name="stages")
+        listening = asyncio.create_task(self._listening.wait())
+        try:
+            await asyncio.wait((self._stages, listening), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            listening.cancel()
+        if not self._listening.is_set():
+            await self.wait()
+
+    async def wait(self) -> None:
+        """Return after ``stop``; raise what ended the daemon if it ended by itself.
+
+        Raises:
+            CommandError: PostgreSQL came, and its schema or our settings cannot be used.
+        """
+        if self._stages is not None:
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.shield(self._stages)
+
+    async def drain(self, deadline_s: float) -> None:
+        """Take nothing new, commit and answer what is here; refuse what is left at the deadline."""
+        loop = asyncio.get_running_loop()
+        end_s = loop.time() + deadline_s
+        answered = asyncio.create_task(self._server.drain(deadline_s + LAST_WORD_S))
+        hurried = asyncio.create_task(self._hurried.wait())
+        try:
+            await asyncio.wait(
+                (answered, hurried), timeout=deadline_s, return_when=asyncio.FIRST_COMPLETED
+            )
+            if not answered.done():
+                self.hurry()
+                await self._server.drain(LAST_WORD_S)
+            await answered
+        finally:
+            answered.cancel()
+            hurried.cancel()
+        left_s = max(0.0, end_s - loop.time())
+        drained = await asyncio.gather(*(flushers.drain(left_s) for flushers in self._flushers))
+        self._log.info("drained", complete=all(drained) and not self._hurried.is_set())
+
+    def hurry(self) -> None:
+        """Give up everything that is not committed; its senders are told to come again."""
+        self._hurried.set()
+        for queue in self._queues.values():
+            queue.close()
+            queue.fail_all(DrainingError())
+
+    async def stop(self) -> None:
+        """End everything at once; what was not answered is not acknowledged."""
+        await self._server.drain(0)
+        for flushers in self._flushers:
+            await flushers.stop()
+        if self._stages is not None:
+            self._stages.cancel()
+            await asyncio.wait((self._stages,))
+        await self._database.stop()
+
+    async def _run(self) -> None:
+        try:
+            async with asyncio.TaskGroup() as stages:
+                reached = await self._try_store()
+                await self._server.start()
+                self._listening.set()
+                stages.create_task(self._run_store(stages, reached=reached))
+        except BaseExceptionGroup as group:
+            raise _cause(group) from group
+
+    async def _run_store(self, stages: asyncio.TaskGroup, *, reached: bool) -> None:
+        """Start what needs PostgreSQL as soon as it is there."""
+        while not reached:
+            await asyncio.sleep(STORE_RETRY_S)
+            reached = await self._try_store()
+        self._store_reached = True
+        self._metrics.store_up.set(1)
+        self._log.info("store is up")
+        for stage in (*self._flushers, *self._housekeeping):
+            stages.create_task(stage.run())
+
+    async def _try_store(self) -> bool:
+        """Connect, check the schema and make the next leaves; False when PostgreSQL is away.
+
+        Raises:
+            SchemaError: it is there, and its schema is not the one that we need.
+        """
+        try:
+            await self._database.start()
+            async with self._database.acquire() as connection:
+                await check_schema(connection)
+            await self._partitions.prepare()
+        except CommandError:
+            raise
+        except Exception as error:  # noqa: BLE001 -- any failure of PostgreSQL; we try for ever
+            failure = translate(error)
+            self._log.warning("store is away", error=str(failure), sqlstate=failure.sqlstate)
+            return False
+        return True
+
+    # -- telemetry -------------------------------------------------------------------------------
+
+    def sample(self) -> None:
+        """Bring the gauges up to date, before a snapshot is taken."""
+        for signal, queue in self._queues.items():
+            self._metrics.queue_items.set(queue.items, signal)
+            self._metrics.queue_bytes.set(queue.bytes, signal)
+        for state, count in self._database.statistics().items():
+            self._metrics.pool_connections.set(count, state)
+
+
+def share(settings: Settings) -> Settings:
+    """Return the settings with one worker's part of the budgets that are per daemon."""
+    workers = settings.workers
+    ingest, database = settings.ingest, settings.database
+    return settings.model_copy(
+        update={
+            "ingest": ingest.model_copy(
+                update={
+                    "queue_bytes_max": ingest.queue_bytes_max // workers,
+                    "queue_items_max": ingest.queue_items_max // workers,
+                }
+            ),
+            "database": database.model_copy(
+                update={
+                    "connections_max": database.connections_max // workers,
+                    "connections_min": max(1, database.connections_min // workers),
+                }
+            ),
+        }
+    )
+
+
+def _bookkeeper(metrics: Metrics, signal: Signal) -> Callable[[End, int], None]:
+    """Return what the queue of ``signal`` tells the end of its items."""
+
+    def count(end: End, items: int) -> None:
+        if items:
+            metrics.items.add(items, signal, end)
+
+    return count
+
+
+def _cause(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return the one error that an operator can act on, or the group when there is none."""
+    found, _ = group.split(CommandError)
+    while found is not None:
+        first = found.exceptions[0]
+        if not isinstance(first, BaseExceptionGroup):
+            return first
+        found = first
+    return group

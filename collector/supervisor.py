@@ -1,0 +1,305 @@
+"""``serve``: N worker processes on one port, one place for signals, health and metrics.
+
+Workers are spawned, never forked (gRPC's threads do not survive a fork), even when there is only
+one: a worker that dies, by a bug or by the kernel's memory killer, costs its senders a retry and not
+the daemon. What workers counted before they died stays in the sums.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+import sys
+from collections.abc import Callable, Generator, Sequence
+from typing import Any, Final
+
+import orjson
+import structlog
+
+from collector import errors
+from collector.receive.listeners import Reservation
+from collector.settings import Settings
+from collector.settings.worker import to_worker_json
+from collector.telemetry.health import TelemetryServer, build_app
+from collector.telemetry.logging import configure
+from collector.telemetry.metrics import Metrics, Snapshot
+from collector.telemetry.render import merge, retire
+
+WORKER_COMMAND: Final = (sys.executable, "-m", "collector.worker")
+SCRAPE_S_MAX: Final = 0.5
+"""A worker that does not report within this time is shown with its last report."""
+RESTART_S_MIN: Final = 0.1
+RESTART_S_MAX: Final = 5.0
+SETTLED_S: Final = 30.0
+"""A worker that lived this long is restarted without delay."""
+HURRY_S_MAX: Final = 3.0
+"""After the second signal, or past the drain, workers have this long before they are killed."""
+MESSAGE_BYTES_MAX: Final = 2**24
+
+
+class Child:
+    """One life of one worker process, as its supervisor sees it."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+        self.ports: dict[str, int] | None = None
+        self.ready = False
+        self.snapshot: Snapshot = {}
+        self.failure: errors.CommandError | None = None
+        self._reported = asyncio.Event()
+
+    @classmethod
+    async def spawn(cls, command: Sequence[str], index: int, settings: Settings) -> Child:
+        """Start a worker in a session of its own, so that Ctrl-C reaches only the supervisor."""
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            str(index),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            limit=MESSAGE_BYTES_MAX,
+            start_new_session=True,
+        )
+        child = cls(process)
+        child.tell(to_worker_json(settings))
+        return child
+
+    def tell(self, line: str) -> None:
+        """Write one line to the worker; a worker that is gone does not hear it."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(line.encode() + b"\n")
+
+    async def listen(self, on_message: Callable[[], None]) -> int:
+        """Take in the worker's messages until it ends; return its exit status."""
+        assert self.process.stdout is not None
+        while (line := await self.process.stdout.readline()).endswith(b"\n"):
+            self._take(orjson.loads(line))  # a worker that is killed may leave half a line
+            on_message()
+        self.ready = False
+        self._reported.set()
+        return await self.process.wait()
+
+    async def report(self) -> None:
+        """Ask for a fresh snapshot and return when it is here, or after ``SCRAPE_S_MAX``."""
+        self._reported.clear()
+        self.tell("report")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(SCRAPE_S_MAX):
+                await self._reported.wait()
+
+    def _take(self, message: dict[str, Any]) -> None:
+        if "snapshot" in message:
+            self.snapshot = message["snapshot"]
+            self.ready = message["ready"]
+            self._reported.set()
+        elif "listening" in message:
+            self.ports = message["listening"]
+        elif "failed" in message:
+            self.failure = getattr(errors, message["failed"])(message["text"])
+
+
+class Supervisor:
+    """Keeps the workers of one daemon alive and speaks for all of them."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        on_ready: Callable[[dict[str, int]], None] | None = None,
+        on_snapshot: Callable[[Snapshot], None] | None = None,
+        command: Sequence[str] = WORKER_COMMAND,
+    ) -> None:
+        self._settings = settings
+        self._command = command
+        self._on_ready = on_ready
+        self._on_snapshot = on_snapshot
+        self._children: dict[int, Child] = {}
+        self._retired: Snapshot = {}
+        self._metrics = Metrics()
+        self._log = structlog.stdlib.get_logger("otlpg.supervisor")
+        self._ports: dict[str, int] = {}
+        self._announced = False
+        self._stopping = asyncio.Event()
+        self._hurrying = asyncio.Event()
+        self._failure: errors.OtlpgError | None = None
+
+    async def run(self) -> None:
+        """Serve until a signal asks to stop; return when every worker is gone.
+
+        Raises:
+            CommandError: a port is taken, or the workers cannot start.
+        """
+        receive, telemetry = self._settings.receive, self._settings.telemetry
+        with contextlib.ExitStack() as held:
+            grpc = Reservation(
+                receive.grpc_host, receive.grpc_port, setting="receive.grpc_port", shared=True
+            )
+            held.callback(grpc.release)
+            http = Reservation(
+                telemetry.host, telemetry.port, setting="telemetry.port", shared=False
+            )
+            held.callback(http.release)
+            self._ports = {"grpc": grpc.port, "telemetry": http.port}
+            self._settings = _with_grpc_port(self._settings, grpc.port)
+            held.enter_context(self._signals_caught())
+            await self._serve(http.sockets)
+        if self._failure is not None:
+            raise self._failure
+
+    async def _serve(self, listeners: list[socket.socket]) -> None:
+        http = TelemetryServer(build_app(self.scrape, self._readiness))
+        async with asyncio.TaskGroup() as tasks:
+            serving = tasks.create_task(http.run_on(listeners))
+            keepers = [
+                tasks.create_task(self._keep(index)) for index in range(self._settings.workers)
+            ]
+            stopper = tasks.create_task(self._stop_children())
+            await asyncio.wait(keepers)
+            stopper.cancel()
+            http.stop()
+            await asyncio.wait((serving,))
+        self._log.info("stopped")
+
+    # -- signals and the end ---------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def _signals_caught(self) -> Generator[None]:
+        loop = asyncio.get_running_loop()
+        numbers = (signal.SIGTERM, signal.SIGINT)
+        for number in numbers:
+            loop.add_signal_handler(number, self._on_signal, number.name)
+        try:
+            yield
+        finally:
+            for number in numbers:
+                loop.remove_signal_handler(number)
+
+    def _on_signal(self, name: str) -> None:
+        """Drain on the first signal, hurry on the second."""
+        if self._stopping.is_set():
+            self._log.warning("hurrying", signal=name)
+            self._hurrying.set()
+        else:
+            self._log.info("draining", signal=name)
+            self._stopping.set()
+
+    async def _stop_children(self) -> None:
+        """Take the workers down once asked: drain, then hurry, then kill."""
+        await self._stopping.wait()
+        self._tell_all("drain")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._settings.ingest.drain_s_max + HURRY_S_MAX):
+                await self._hurrying.wait()
+        self._tell_all("hurry")
+        await asyncio.sleep(HURRY_S_MAX)
+        for index, child in self._children.items():
+            self._log.error("worker did not stop in time and is killed", worker=index)
+            child.process.kill()
+
+    def _tell_all(self, order: str) -> None:
+        for child in self._children.values():
+            child.tell(order)
+
+    # -- the workers -----------------------------------------------------------------------------
+
+    async def _keep(self, index: int) -> None:
+        """Run worker ``index``, and run it again whenever it dies, until the daemon stops."""
+        delay_s = RESTART_S_MIN
+        loop = asyncio.get_running_loop()
+        while not self._stopping.is_set():
+            began_s = loop.time()
+            status = await self._run_child(index)
+            if self._stopping.is_set():
+                return
+            if loop.time() - began_s > SETTLED_S:
+                delay_s = RESTART_S_MIN
+            self._log.error("worker died", worker=index, status=status, restart_s=delay_s)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(delay_s):
+                    await self._stopping.wait()
+            delay_s = min(delay_s * 2, RESTART_S_MAX)
+            self._metrics.worker_restarts.add(1)
+
+    async def _run_child(self, index: int) -> int:
+        child = await Child.spawn(self._command, index, self._settings)
+        self._children[index] = child
+        if self._stopping.is_set():  # the order to drain came while the worker was spawned
+            child.tell("drain")
+        try:
+            status = await child.listen(self._on_message)
+        finally:
+            del self._children[index]
+            self._retired = merge((self._retired, retire(child.snapshot)))
+        if child.failure is not None:
+            self._give_up(child.failure)
+        elif not self._announced and child.ports is None:
+            self._give_up(
+                errors.OtlpgError(f"worker {index} ended with {status} before it listened")
+            )
+        return status
+
+    def _give_up(self, failure: errors.OtlpgError) -> None:
+        """Stop for good, because no restart can help."""
+        if self._failure is None and not self._stopping.is_set():
+            self._failure = failure
+        self._stopping.set()
+
+    # -- what they say ---------------------------------------------------------------------------
+
+    def _on_message(self) -> None:
+        if not self._announced and self._all_listen():
+            self._announced = True
+            self._log.info("listening", workers=self._settings.workers, **self._ports)
+            if self._on_ready is not None:
+                self._on_ready(dict(self._ports))
+        if self._on_snapshot is not None:
+            self._on_snapshot(self._sum())
+
+    def _all_listen(self) -> bool:
+        children = self._children.values()
+        return len(children) == self._settings.workers and all(child.ports for child in children)
+
+    def _readiness(self) -> dict[str, bool]:
+        return {
+            "listening": self._all_listen(),
+            "store": bool(self._children) and all(c.ready for c in self._children.values()),
+            "serving": not self._stopping.is_set(),
+        }
+
+    async def scrape(self) -> Snapshot:
+        """Return the sum over all workers, living and gone, as of now."""
+        await asyncio.gather(*(child.report() for child in self._children.values()))
+        return self._sum()
+
+    def _sum(self) -> Snapshot:
+        self._metrics.workers.set(len(self._children))
+        living = [child.snapshot for child in self._children.values()]
+        return merge((self._retired, *living, self._metrics.snapshot()))
+
+
+def _with_grpc_port(settings: Settings, port: int) -> Settings:
+    """Return ``settings`` with the port that was reserved in the place of 0."""
+    receive = settings.receive.model_copy(update={"grpc_port": port})
+    return settings.model_copy(update={"receive": receive})
+
+
+def serve(
+    settings: Settings,
+    *,
+    on_ready: Callable[[dict[str, int]], None] | None = None,
+    on_snapshot: Callable[[Snapshot], None] | None = None,
+) -> int:
+    """Run the daemon until SIGTERM or SIGINT and return the exit code; blocks.
+
+    ``on_ready`` is called once, with the real ports, when every worker listens; PostgreSQL may
+    still be away then. ``on_snapshot`` is called about once a second with the sum of all counters.
+    Both run inside the loop and must return at once.
+
+    Raises:
+        SettingsError: a port is taken or an address is not ours.
+        SchemaError: the schema is not the one that this version needs.
+    """
+    configure(settings.telemetry)
+    asyncio.run(Supervisor(settings, on_ready=on_ready, on_snapshot=on_snapshot).run())
+    return 0

@@ -1,0 +1,172 @@
+"""One worker process: a daemon, and the pipe to its supervisor.
+
+The supervisor writes lines to standard input: the settings first (they hold secrets, so they never
+travel as arguments), then ``report``, ``drain`` or ``hurry``. The worker writes one JSON object per
+line to what was its standard output; nothing else can, because descriptor 1 leads to standard error
+from the start. The end of standard input means that the supervisor is gone, however it died: the
+worker stops at once, so that no orphan keeps the port.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any, Final
+
+import orjson
+
+from collector.app import Daemon
+from collector.errors import CommandError
+from collector.settings import Settings
+from collector.settings.worker import from_worker_json
+from collector.telemetry.clock import SystemClock
+from collector.telemetry.logging import configure
+from collector.telemetry.metrics import Metrics
+from collector.telemetry.probe import Probe
+
+REPORT_S: Final = 1.0
+"""A worker reports this often by itself; a scrape asks for a fresh report."""
+REPORT_BACKLOG_BYTES_MAX: Final = 2**20
+"""A supervisor that does not read (it is stopped, say) costs no more memory than this."""
+ORPHAN_S_MAX: Final = 3.0
+"""A worker without supervisor ends within this time, whatever its loop is doing."""
+
+
+class Pipe:
+    """The two directions between a worker and its supervisor."""
+
+    def __init__(self, lines: asyncio.StreamReader, out: asyncio.WriteTransport) -> None:
+        self.lines = lines
+        self._out = out
+
+    @classmethod
+    async def open(cls, report_fd: int) -> Pipe:
+        """Attach standard input and ``report_fd`` to the running loop."""
+        loop = asyncio.get_running_loop()
+        lines = asyncio.StreamReader(limit=2**20)
+        await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
+        out, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, os.fdopen(report_fd, "wb"))
+        return cls(lines, out)
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Write one message, or drop it when the supervisor has stopped reading."""
+        if self._out.get_write_buffer_size() < REPORT_BACKLOG_BYTES_MAX:
+            self._out.write(orjson.dumps(message) + b"\n")
+
+    def close(self) -> None:
+        """Let what was written out and close."""
+        self._out.close()
+
+
+class Worker:
+    """Runs one daemon until it is told to stop, and reports what it counts."""
+
+    def __init__(self, settings: Settings, pipe: Pipe) -> None:
+        self._settings = settings
+        self._pipe = pipe
+        self._metrics = Metrics()
+        self._daemon = Daemon(settings, clock=SystemClock(), metrics=self._metrics, probe=Probe())
+        self._draining = asyncio.Event()
+
+    async def run(self) -> None:
+        """Start, report, drain, stop.
+
+        Raises:
+            CommandError: the daemon could not start, or found a schema that it cannot use.
+        """
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self._draining.set)
+        loop.add_signal_handler(signal.SIGINT, self._draining.set)
+        listener = asyncio.create_task(self._obey())
+        reporter = asyncio.create_task(self._report_regularly())
+        try:
+            await self._daemon.start()
+            self._pipe.send({"listening": {"grpc": self._daemon.grpc_port}})
+            self._report()
+            await self._until_drain()
+            await self._daemon.drain(self._settings.ingest.drain_s_max)
+        finally:
+            await self._daemon.stop()
+            self._report()
+            for task in (listener, reporter):
+                task.cancel()
+
+    async def _until_drain(self) -> None:
+        """Return when somebody asks to stop; raise when the daemon ends by itself."""
+        asked = asyncio.create_task(self._draining.wait())
+        ended = asyncio.create_task(self._daemon.wait())
+        try:
+            await asyncio.wait((asked, ended), return_when=asyncio.FIRST_COMPLETED)
+            if ended.done():
+                await ended
+        finally:
+            asked.cancel()
+            ended.cancel()
+
+    async def _obey(self) -> None:
+        orders: dict[bytes, Callable[[], None]] = {
+            b"report\n": self._report,
+            b"drain\n": self._draining.set,
+            b"hurry\n": self._hurry,
+        }
+        while line := await self._pipe.lines.readline():
+            orders[line]()
+        asyncio.get_running_loop().call_later(ORPHAN_S_MAX, os._exit, 1)
+        self._hurry()
+
+    def _hurry(self) -> None:
+        self._draining.set()
+        self._daemon.hurry()
+
+    async def _report_regularly(self) -> None:
+        while True:
+            await asyncio.sleep(REPORT_S)
+            self._report()
+
+    def _report(self) -> None:
+        self._daemon.sample()
+        self._pipe.send({"snapshot": self._metrics.snapshot(), "ready": self._daemon.store_up})
+
+
+async def _main(report_fd: int, index: str) -> int:
+    pipe = await Pipe.open(report_fd)
+    try:
+        line = await pipe.lines.readline()
+        if not line:
+            return 1
+        settings = from_worker_json(line.decode())
+        configure(settings.telemetry, worker=int(index))
+        await Worker(settings, pipe).run()
+    except CommandError as error:
+        pipe.send({"failed": type(error).__name__, "text": str(error)})
+        return 1
+    finally:
+        pipe.close()
+    return 0
+
+
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    """Return uvloop's factory where it is installed, asyncio's otherwise."""
+    with contextlib.suppress(ModuleNotFoundError):
+        factory: Callable[[], asyncio.AbstractEventLoop] = importlib.import_module(
+            "uvloop"
+        ).new_event_loop
+        return factory
+    return asyncio.new_event_loop
+
+
+def main() -> None:
+    """Be the worker whose number is the only argument."""
+    report_fd = os.dup(1)
+    os.dup2(2, 1)
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        sys.exit(runner.run(_main(report_fd, sys.argv[1])))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""The books balance: every item of a decoded request met exactly one end (promise 5)."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from collector.rows import Signal
+from collector.settings import DatabaseSettings
+from collector.store.pool import Connection
+from tests.e2e.daemon import Daemon
+from tests.e2e.senders import Caller, Failure, numbered_logs
+from tests.factories import logs_request, request_of, trace_request
+
+TABLES = {"traces": "trace_spans", "metrics": "metric_data_points", "logs": "logs"}
+
+
+@pytest.mark.parametrize("signal", list(Signal))
+async def test_received_is_the_sum_of_the_five_ends(
+    database_settings: DatabaseSettings, connection: Connection, signal: Signal
+) -> None:
+    """Stored, duplicate, quarantined, rejected and refused, all of them in one run."""
+    now = time.time_ns()
+    good = request_of(signal, items=50, base_unix_nano=now).SerializeToString()
+    other = logs_request(items=9) if signal is not Signal.LOGS else trace_request(items=9)
+    with Daemon(
+        database_settings,
+        OTLPG_INGEST__QUEUE_ITEMS_MAX="1000",
+        OTLPG_INGEST__FLUSH_ROWS_MAX="1000",
+    ) as daemon, Caller(daemon.grpc_port) as caller:  # fmt: skip
+
+        async def send(body: bytes, timeout_s: float = 30.0) -> bytes | Failure:
+            return await asyncio.to_thread(caller.send, signal, body, timeout_s=timeout_s)
+
+        assert await send(good) == b""
+        assert await send(good) == b""
+        await send(b"\xff" * 9)
+        assert isinstance(await send(other.SerializeToString()), Failure)
+        async with connection.transaction():
+            await connection.execute(f"LOCK TABLE {TABLES[signal]} IN ACCESS EXCLUSIVE MODE")
+            late = request_of(signal, items=20, seed=7, base_unix_nano=now).SerializeToString()
+            assert isinstance(await send(late, timeout_s=0.5), Failure)
+            full = request_of(signal, items=990, seed=8, base_unix_nano=now).SerializeToString()
+            assert isinstance(await send(full, timeout_s=0.5), Failure)
+        assert await send(late) == b""
+        books = daemon.items(signal)
+
+    assert books["received"] == sum(n for end, n in books.items() if end != "received")
+    assert books["stored"] == await connection.fetchval(f"SELECT count(*) FROM {TABLES[signal]}")
+    assert books["refused"] >= 990
+    assert books["rejected"] == 9
+    assert books["duplicate"] >= 50
+
+
+async def test_every_declared_metric_is_served(daemon: Daemon) -> None:
+    """An idle daemon shows the bounds of its queues and its connections."""
+    status, text = await asyncio.to_thread(daemon.get, "/metrics")
+
+    assert status == 200
+    assert b'otlpg_queue_items_max{signal="traces"} 400000.0' in text
+    assert daemon.metric("otlpg_pool_connections", state="max") == 20
+    assert daemon.metric("otlpg_store_up") == 1
+    assert daemon.metric("otlpg_workers") == 1
+
+
+async def test_the_budgets_are_per_daemon(database_settings: DatabaseSettings) -> None:
+    """Two workers share what one would have alone."""
+    with Daemon(database_settings, workers=2) as daemon:
+        assert daemon.metric("otlpg_queue_bytes_max", signal="logs") == 192 * 2**20
+        assert daemon.metric("otlpg_pool_connections", state="max") == 20
+
+
+async def test_repeats_in_flight_are_one_row(daemon: Daemon, connection: Connection) -> None:
+    """The same bytes on four connections at once, while the table is locked."""
+    body = numbered_logs([1])
+    callers = [Caller(daemon.grpc_port) for _ in range(4)]
+    async with connection.transaction():
+        await connection.execute("LOCK TABLE logs IN ACCESS EXCLUSIVE MODE")
+        calls = [
+            asyncio.create_task(asyncio.to_thread(caller.send, Signal.LOGS, body))
+            for caller in callers
+        ]
+        await asyncio.to_thread(daemon.wait_for_log, "flush_failed", sqlstate="55P03")
+    heard = await asyncio.gather(*calls)
+    for caller in callers:
+        caller.channel.close()
+
+    assert heard == [b""] * 4
+    assert await connection.fetchval("SELECT count(*) FROM logs") == 1
+    assert daemon.items("logs")["duplicate"] == 3

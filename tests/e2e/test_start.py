@@ -1,0 +1,71 @@
+"""A daemon that cannot serve says why in one line and ends with the code for it."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import Any
+
+import pytest
+
+from collector.settings import DatabaseSettings
+from tests.e2e.daemon import Daemon
+
+
+async def end_of(daemon: Daemon) -> tuple[int, str]:
+    """Start a daemon that must not come up; return its exit code and what it said."""
+    with pytest.raises(AssertionError, match="listening"):
+        await asyncio.to_thread(daemon.start)
+    code = await asyncio.to_thread(daemon.wait)
+    daemon.kill()
+    return code, daemon.log_text()
+
+
+async def test_a_database_without_schema_is_exit_6_and_names_the_command(
+    empty_database: DatabaseSettings,
+) -> None:
+    """Nothing is migrated behind the operator's back."""
+    code, said = await end_of(Daemon(empty_database, workers=2))
+
+    assert code == 6
+    assert "otlpg migrate up" in said
+    assert "Traceback" not in said
+
+
+async def test_a_taken_port_is_exit_4_and_named(database_settings: DatabaseSettings) -> None:
+    """Not a silent share of another daemon's connections."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        code, said = await end_of(Daemon(database_settings, OTLPG_RECEIVE__GRPC_PORT=port))
+
+    assert code == 4
+    assert "receive.grpc_port" in said
+    assert port in said
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [{"OTLPG_RECEIVE__GRPC_HOST": "0.0.0.0"}, {"OTLPG_TELEMETRY__HOST": "::"}],
+    ids=["grpc", "telemetry"],
+)
+async def test_an_anonymous_listener_beyond_loopback_is_refused(
+    database_settings: DatabaseSettings, environment: dict[str, Any]
+) -> None:
+    """Promise 9; the way out is named."""
+    code, said = await end_of(Daemon(database_settings, **environment))
+
+    assert code == 4
+    assert "--insecure" in said
+
+
+async def test_insecure_in_as_many_words_listens_everywhere(
+    database_settings: DatabaseSettings,
+) -> None:
+    """The operator's word counts."""
+    with (
+        Daemon(
+            database_settings, OTLPG_RECEIVE__GRPC_HOST="0.0.0.0", OTLPG_RECEIVE__INSECURE="true"
+        ) as daemon,
+        socket.create_connection(("127.0.0.1", daemon.grpc_port), timeout=5),
+    ):
+        pass
