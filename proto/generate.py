@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
+from typing import cast
 
 from grpc_tools import protoc
 
@@ -34,7 +36,8 @@ def generate(folder: Path) -> list[Path]:
         f"--mypy_out=quiet:{folder}",
         *map(str, sources),
     ]
-    if protoc.main(arguments) != 0:
+    run = cast("Callable[[list[str]], int]", protoc.main)  # pyright: ignore[reportUnknownMemberType]
+    if run(arguments) != 0:
         raise ProtocError
     return [
         folder / source.with_name(f"{source.stem}_pb2{suffix}")

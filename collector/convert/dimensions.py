@@ -1,0 +1,228 @@
+"""Rows of resources, scopes, metrics and series, with ids that follow from their content.
+
+An id is the first half of a 128-bit BLAKE2b over a canonical form: every column, attributes with
+sorted keys at every depth, and ``raw`` where keys repeat. So every process computes the same id
+without asking, and the order in which a sender writes attributes does not matter.
+
+A row of repaired text, or with duplicate keys, is not remembered: the next one must be marked in
+its ``notes`` again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import blake2b
+from sys import getsizeof
+
+import orjson
+
+from collector.convert.attributes import AttributesJson, attribute_members, entries_json
+from collector.convert.memo import DIMENSION_BYTES_MAX, SLOT_BYTES, Memo
+from collector.convert.notes import Notes
+from collector.convert.values import decode, json_string, key_json, object_json
+from collector.rows import MetricRow, ResourceRow, ScopeRow, SeriesRow
+from collector.wire.common_pb2 import EntityRef, InstrumentationScope, Resource
+from collector.wire.metrics_pb2 import Metric, Sum
+from collector.wire.traces_pb2 import ResourceSpans, ScopeSpans
+
+SERVICE_NAME_CHARACTERS_MAX = 255
+DIGEST_BYTES = 16
+RESOURCE_LEVEL, SCOPE_LEVEL, METRIC_LEVEL = 3, 4, 4
+"""Level of their KeyValues: request > ResourceSpans (1) > Resource (2) > KeyValue (3)."""
+
+
+def content_id(table: str, *columns: str | bytes | int | None) -> tuple[int, bytes]:
+    """Return the id and the digest of a row of ``table`` with these columns.
+
+    Shape: a signed 64-bit integer, and the 16 bytes of which it is the first half.
+    """
+    canonical = bytearray()
+    for column in columns:
+        if column is None:
+            canonical += b"-"
+        else:
+            raw = column if isinstance(column, bytes) else str(column).encode()
+            canonical += b"%d:" % len(raw) + raw
+    digest = blake2b(canonical, digest_size=DIGEST_BYTES, person=table.encode()).digest()
+    return int.from_bytes(digest[:8], "big", signed=True), digest
+
+
+def resource_of(head: bytes, memo: Memo, notes: Notes) -> ResourceRow:
+    """Return the row of the resource in ``head``: a ResourceSpans without its scopes.
+
+    ResourceMetrics and ResourceLogs have the same numbers, so one function reads all three.
+
+    Raises:
+        QuarantineError: the resource does not decode or nests too deep.
+    """
+    row = memo.resources.get(head)
+    if row is None:
+        row = _resource_row(head, memo, notes)
+        if len(head) <= DIMENSION_BYTES_MAX and _is_regular(row, notes):
+            memo.spend(len(head) + row_bytes(row))
+            memo.resources[head] = row
+    return row
+
+
+def _resource_row(head: bytes, memo: Memo, notes: Notes) -> ResourceRow:
+    around = decode(ResourceSpans, head)
+    resource = decode(Resource, b"".join(around.resource))
+    members = attribute_members(resource.attributes, memo.pairs, RESOURCE_LEVEL, notes)
+    attributes = object_json(sorted(members.values()))
+    schema_url = notes.text(around.schema_url) or None
+    dropped = resource.dropped_attributes_count or None
+    refs = entries_json(
+        resource.entity_refs, _entity_json, pairs=memo.pairs, level=3, notes=notes, field=""
+    )
+    raw = notes.take_raw()
+    resource_id, digest = content_id("resources", attributes, schema_url, dropped, refs, raw)
+    return ResourceRow(
+        resource_id,
+        _text_of(members, "service.name"),
+        _text_of(members, "service.namespace"),
+        _text_of(members, "service.instance.id"),
+        attributes,
+        schema_url,
+        dropped,
+        refs,
+        raw,
+        digest,
+    )
+
+
+def _entity_json(raw: bytes, _: AttributesJson, notes: Notes) -> str:
+    entity = decode(EntityRef, raw)
+    members: list[str] = []
+    for name, text in (("schema_url", entity.schema_url), ("type", entity.type)):
+        if text:
+            members.append(key_json(name) + json_string(notes.text(text)))
+    lists = (("id_keys", entity.id_keys), ("description_keys", entity.description_keys))
+    for name, keys in lists:
+        if keys:
+            texts = ",".join([json_string(notes.text(key)) for key in keys])
+            members.append(f"{key_json(name)}[{texts}]")
+    return object_json(members)
+
+
+def _text_of(members: dict[str, str], key: str) -> str | None:
+    """Return the start of a string attribute; None when it is absent, empty or not a string."""
+    value = members.get(key, "").removeprefix(key_json(key))
+    if not value.startswith('"'):
+        return None
+    return orjson.loads(value)[:SERVICE_NAME_CHARACTERS_MAX] or None
+
+
+def scope_of(head: bytes, memo: Memo, notes: Notes) -> ScopeRow:
+    """Return the row of the scope in ``head``: a ScopeSpans without its items.
+
+    Raises:
+        QuarantineError: the scope does not decode or nests too deep.
+    """
+    row = memo.scopes.get(head)
+    if row is None:
+        row = _scope_row(head, memo, notes)
+        if len(head) <= DIMENSION_BYTES_MAX and _is_regular(row, notes):
+            memo.spend(len(head) + row_bytes(row))
+            memo.scopes[head] = row
+    return row
+
+
+def _scope_row(head: bytes, memo: Memo, notes: Notes) -> ScopeRow:
+    around = decode(ScopeSpans, head)
+    scope = decode(InstrumentationScope, b"".join(around.scope))
+    members = attribute_members(scope.attributes, memo.pairs, SCOPE_LEVEL, notes)
+    columns = (
+        notes.text(scope.name) or None,
+        notes.text(scope.version) or None,
+        object_json(sorted(members.values())),
+        notes.text(around.schema_url) or None,
+        scope.dropped_attributes_count or None,
+        notes.take_raw(),
+    )
+    scope_id, digest = content_id("scopes", *columns)
+    return ScopeRow(scope_id, *columns, digest)
+
+
+def metric_of(member: str, head: bytes, data: bytes, memo: Memo, notes: Notes) -> MetricRow:
+    """Return the row of a metric of type ``member``.
+
+    Args:
+        member: the metric's type.
+        head: the Metric without its data.
+        data: the member of the oneof without its data points.
+        memo: what is remembered.
+        notes: of the metric.
+
+    Raises:
+        QuarantineError: the metric does not decode or nests too deep.
+    """
+    key = (member, head, data)
+    row = memo.metrics.get(key)
+    if row is None:
+        row = _metric_row(member, head, data, memo, notes)
+        if len(head) + len(data) <= DIMENSION_BYTES_MAX and _is_regular(row, notes):
+            memo.spend(len(head) + len(data) + row_bytes(row))
+            memo.metrics[key] = row
+    return row
+
+
+def _metric_row(member: str, head: bytes, data: bytes, memo: Memo, notes: Notes) -> MetricRow:
+    metric = decode(Metric, head)
+    about = decode(Sum, data)  # the other types use a subset of its fields
+    members = attribute_members(metric.metadata, memo.pairs, METRIC_LEVEL, notes, "metadata")
+    has_temporality = member in ("sum", "histogram", "exponential_histogram")
+    columns = (
+        notes.text(metric.name),
+        notes.text(metric.description) or None,
+        notes.text(metric.unit) or None,
+        member,
+        about.aggregation_temporality if has_temporality else None,
+        about.is_monotonic if member == "sum" else None,
+        object_json(sorted(members.values())),
+        notes.take_raw(),
+    )
+    metric_id, digest = content_id("metrics", *columns)
+    return MetricRow(metric_id, *columns, digest)
+
+
+def series_row(
+    metric: MetricRow,
+    resource: ResourceRow,
+    scope: ScopeRow,
+    attributes: Sequence[bytes],
+    level: int,
+    memo: Memo,
+    notes: Notes,
+) -> SeriesRow:
+    """Return the row of the series with these attributes.
+
+    Raises:
+        QuarantineError: an attribute does not decode or nests too deep.
+    """
+    own = Notes()
+    members = attribute_members(attributes, memo.pairs, level, own)
+    notes.mark(own.repair)
+    text = object_json(sorted(members.values()))
+    raw = own.take_raw()
+    series_id, digest = content_id(
+        "metric_series", metric.digest, resource.digest, scope.digest, text, raw
+    )
+    return SeriesRow(
+        series_id,
+        metric.metric_id,
+        resource.resource_id,
+        scope.scope_id,
+        resource.service_name,
+        text,
+        raw,
+        digest,
+    )
+
+
+def row_bytes(row: tuple[object, ...]) -> int:
+    """Return about what a dimension row costs in memory, with its place in a dict."""
+    return SLOT_BYTES + sum([getsizeof(column) for column in row if isinstance(column, str)])
+
+
+def _is_regular(row: ResourceRow | ScopeRow | MetricRow, notes: Notes) -> bool:
+    return row.raw is None and notes.repair is None

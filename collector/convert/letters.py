@@ -1,0 +1,64 @@
+"""Dead letters of one request: each bad item's original bytes, as a request that can be replayed."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+
+from collector.convert.extract import Extractor
+from collector.convert.framing import Leaf
+from collector.rows import DeadLetterRow, Reason, Signal
+
+LETTER_BYTES = 250
+"""What a letter costs besides its payload."""
+
+FREE_BYTES = 2**20
+LETTERS_PER_TURN = 1_000
+
+
+class LetterWriter:
+    """Writes letters until their bytes reach a budget; the items left over share one letter.
+
+    A one-item request repeats the item's resource and scope, so without the budget a thousand bad
+    items under a resource of 60 MiB would become 60 GiB.
+
+    Args:
+        signal: of the request.
+        payload: its bytes.
+        leaves: where its items are.
+        received_at: microseconds since 2000.
+    """
+
+    def __init__(
+        self, signal: Signal, payload: bytes, leaves: Sequence[Leaf], received_at: int
+    ) -> None:
+        self._signal = signal
+        self._extractor = Extractor(payload, leaves)
+        self._received_at = received_at
+        self._bytes_left = FREE_BYTES + 2 * len(payload)
+        self.letters: list[DeadLetterRow] = []
+        self.size_bytes = 0
+
+    def write(self, outcome: str, reasons: Mapping[int, Reason]) -> Generator[None]:
+        """Append the letters of items with this ``outcome``; yield now and then.
+
+        Args:
+            outcome: ``"quarantined"`` or ``"repaired"``.
+            reasons: reason by item number.
+        """
+        indexes = sorted(reasons)
+        written = 0
+        while written < len(indexes) and self._bytes_left > 0:
+            self._append([indexes[written]], reasons[indexes[written]], outcome)
+            written += 1
+            if written % LETTERS_PER_TURN == 0:
+                yield
+        rest = indexes[written:]
+        if rest:
+            self._append(rest, reasons[rest[0]], outcome)
+
+    def _append(self, indexes: Sequence[int], reason: Reason, outcome: str) -> None:
+        payload = self._extractor.cut(indexes)
+        self._bytes_left -= LETTER_BYTES + len(payload)
+        self.size_bytes += LETTER_BYTES + len(payload)
+        letter = DeadLetterRow(self._signal, self._received_at, reason, outcome, payload)
+        self.letters.append(letter)

@@ -1,0 +1,152 @@
+"""Log records to rows of ``logs``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from sys import getsizeof
+
+from collector.convert.attributes import attribute_members
+from collector.convert.memo import Memo
+from collector.convert.notes import Notes
+from collector.convert.output import Group, Output, Row
+from collector.convert.tags import read_varint
+from collector.convert.times import Window, optional_time
+from collector.convert.values import ValueWriter, decode_nested, hex_json
+from collector.errors import MalformedError
+from collector.rows import PG_EPOCH_UNIX_US, LogRow
+from collector.wire.common_pb2 import AnyValue
+from collector.wire.logs_pb2 import LogRecord, ScopeLogs
+
+BODY_LEVEL, ATTRIBUTE_LEVEL = 4, 4
+"""Request > ResourceLogs (1) > ScopeLogs (2) > LogRecord (3) > AnyValue or KeyValue (4)."""
+
+STRING_VALUE_TAG = 0x0A
+NO_TRACE_ID, NO_SPAN_ID = bytes(16), bytes(8)
+
+ROW_BYTES = 500
+"""A row's tuple, numbers and ids, and its place in the list; text comes on top."""
+
+TEXT_COLUMNS = tuple(
+    LogRow._fields.index(name) for name in ("severity_text", "body_text", "attributes")
+)
+
+
+def kind_of(_member: str) -> str:
+    """Return what ``survey`` calls the items of a leaf."""
+    return "log_record"
+
+
+def decode_items(_member: str, piece: bytes) -> Iterable[LogRecord]:
+    """Return the log records in a piece of a ScopeLogs.
+
+    Raises:
+        DecodeError: at least one does not decode.
+    """
+    return ScopeLogs.FromString(piece).log_records
+
+
+def row_maker(
+    _member: str, group: Group, output: Output, memo: Memo, window: Window
+) -> Callable[[LogRecord], Row]:
+    """Return the function that makes the row of one log record of ``group``.
+
+    It raises QuarantineError for a record that cannot have one. It is long because whatever every
+    record has is done in place: calls would double its time.
+    """
+    notes, pairs = output.notes, memo.pairs
+    raw = notes.raw
+    low, high, received_at = window
+    resource_id, scope_id = group.resource.resource_id, group.scope.scope_id
+    service_name = group.resource.service_name
+
+    def row_of(record: LogRecord) -> Row:
+        sent, observed = record.time_unix_nano, record.observed_time_unix_nano
+        event_ns = sent or observed
+        if event_ns > output.latest_ns:
+            output.latest_ns = event_ns
+            output.has_identity = True
+        time_ns = sent % 1_000 if sent else None
+        if low <= event_ns <= high:
+            time = event_ns // 1_000 - PG_EPOCH_UNIX_US
+        else:
+            time = received_at
+            if sent:
+                raw["time_unix_nano"] = str(sent)
+                time_ns = 0
+        observed_time, observed_ns = optional_time(observed)
+        body = record.body
+        body_text, body_json = _body(b"".join(body), output) if body else (None, None)
+        trace_id, span_id = record.trace_id or None, record.span_id or None
+        if trace_id or span_id:
+            output.has_entropy = True
+            if trace_id and (len(trace_id) != 16 or trace_id == NO_TRACE_ID):
+                raw["trace_id"] = hex_json(trace_id)
+                trace_id = None
+            if span_id and (len(span_id) != 8 or span_id == NO_SPAN_ID):
+                raw["span_id"] = hex_json(span_id)
+                span_id = None
+        members = attribute_members(record.attributes[:], pairs, ATTRIBUTE_LEVEL, notes)
+        severity_text, event_name = record.severity_text, record.event_name
+        return (
+            time,
+            time_ns,
+            observed_time,
+            observed_ns,
+            service_name,
+            record.severity_number,
+            notes.text(severity_text) if severity_text else None,
+            body_text,
+            body_json,
+            notes.text(event_name) if event_name else None,
+            trace_id,
+            span_id,
+            record.flags,
+            "{" + ",".join(members.values()) + "}",
+            record.dropped_attributes_count or None,
+            resource_id,
+            scope_id,
+            output.take_raw() if raw else None,
+        )
+
+    return row_of
+
+
+def _body(raw: bytes, output: Output) -> tuple[str | None, str | None]:
+    """Return the body's text, or else its JSON; no value at all is no body.
+
+    A body that needs no repair also shows that the item is a log record.
+    """
+    text, json = _text_or_json(raw, output.notes)
+    if output.notes.repair is None and (text is not None or json is not None):
+        output.has_identity = True
+    if json is not None:
+        output.size_bytes += getsizeof(json)
+    return text, json
+
+
+def _text_or_json(raw: bytes, notes: Notes) -> tuple[str | None, str | None]:
+    text = _plain_string(raw)
+    if text is not None:
+        return notes.text(text), None
+    value = decode_nested(AnyValue, raw, "value", BODY_LEVEL)
+    kind = value.WhichOneof("value")
+    if kind == "string_value":
+        return notes.text(value.string_value), None
+    if kind is None or kind == "string_value_strindex":
+        return None, None
+    writer = ValueWriter(notes)
+    json = writer.value(value, BODY_LEVEL)
+    if writer.has_duplicates:
+        notes.raw["body"] = writer.list_form(value)
+    return None, json
+
+
+def _plain_string(raw: bytes) -> bytes | None:
+    """Return the string of an AnyValue that is one string and nothing else: nearly every body."""
+    if len(raw) < 2 or raw[0] != STRING_VALUE_TAG:
+        return None
+    try:
+        length, start = read_varint(raw, 1)
+    except (MalformedError, IndexError):
+        return None
+    return raw[start:] if start + length == len(raw) else None

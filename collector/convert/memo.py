@@ -1,0 +1,158 @@
+"""What convert remembers: attributes, resources, scopes, metrics and series it has seen before.
+
+Telemetry repeats itself: a look-up by the undecoded bytes saves decoding, JSON and hashing. Only
+these are remembered, never bodies, events, links or exemplars, which do not repeat. A value that
+was repaired or has duplicate keys is never remembered, or its second sight would pass unnoticed.
+
+Bounded in bytes: when full, everything is forgotten. Measured against a second generation that
+keeps what is in use: the same speed, since what repeats is back after one request.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+from sys import getsizeof
+from typing import TypeAlias
+
+from google.protobuf.message import DecodeError
+
+from collector.convert.notes import Notes
+from collector.convert.tags import read_varint
+from collector.convert.values import ValueWriter, double_json, json_string, key_json
+from collector.errors import IrregularError, MalformedError, QuarantineError
+from collector.rows import MetricRow, ResourceRow, ScopeRow, SeriesRow
+from collector.wire.common_pb2 import KeyValue
+
+PAIR_BYTES_MAX = 256
+"""Longest KeyValue that is remembered; longer ones hardly ever repeat."""
+
+DIMENSION_BYTES_MAX = 4096
+"""Longest resource, scope, metric or attribute set; a pod's resource easily has a kilobyte."""
+
+LEVELS_MAX = 64
+"""Deepest nesting that is remembered: allowed wherever an attribute may stand."""
+
+SLOT_BYTES = 240
+"""What an entry costs besides its text: key object, tuple or row, and its place in a dict."""
+
+Pair: TypeAlias = tuple[str, str]
+"""An attribute's key, and ``"key":value`` as JSON."""
+
+SeriesGroup: TypeAlias = tuple[int, int, int]
+"""Ids of the metric, the resource and the scope."""
+
+_DOUBLE = Struct("<d")
+
+
+class Pairs(dict[bytes, Pair]):
+    """KeyValue as sent -> its pair; a missing one is decoded, and remembered if it is regular.
+
+    Raises:
+        IrregularError: from a look-up, when the attribute needs the careful road.
+    """
+
+    __slots__ = ("_keys", "_memo")
+
+    def __init__(self, memo: Memo) -> None:
+        super().__init__()
+        self._memo = memo
+        self._keys: dict[bytes, Pair] = {}  # a key's text, and as JSON with its colon
+
+    def __missing__(self, raw: bytes) -> Pair:
+        pair = self._plain_pair(raw) or _pair(raw)
+        if len(raw) <= PAIR_BYTES_MAX:
+            self._memo.spend(SLOT_BYTES + len(raw) + getsizeof(pair[1]))
+            self[raw] = pair
+        return pair
+
+    def clear(self) -> None:
+        """Forget every attribute and every key."""
+        super().clear()
+        self._keys.clear()
+
+    def _plain_pair(self, raw: bytes) -> Pair | None:
+        """Return the pair of a short KeyValue as every SDK writes it, or None.
+
+        Half of all misses' time when decoded as a message. Shape: 0A n key 12 m value, where value
+        is 0A n text, 18 varint or 21 double, and every length takes one byte.
+        """
+        try:
+            key_end = raw[1] + 2
+            start = key_end + 2
+            if (
+                raw[0] != 0x0A
+                or raw[key_end] != 0x12
+                or not raw[key_end + 1] == len(raw) - start < 128
+            ):
+                return None
+            value = self._plain_value(raw, start)
+            if value is None:
+                return None
+            key = raw[2:key_end]
+            known = self._keys.get(key) or self._remember_key(key)
+        except (IndexError, UnicodeDecodeError, MalformedError):
+            return None
+        return (known[0], known[1] + value) if known else None
+
+    def _plain_value(self, raw: bytes, start: int) -> str | None:
+        kind = raw[start]
+        if kind == 0x0A and raw[start + 1] == len(raw) - start - 2:
+            text = raw[start + 2 :].decode()
+            return None if "\0" in text else json_string(text)
+        if kind == 0x18:
+            number, end = read_varint(raw, start + 1)
+            return str(number - (number >> 63 << 64)) if end == len(raw) else None
+        if kind == 0x21 and len(raw) == start + 9:
+            return double_json(_DOUBLE.unpack_from(raw, start + 1)[0])
+        return None
+
+    def _remember_key(self, key: bytes) -> Pair | None:
+        text = key.decode()
+        if "\0" in text:
+            return None
+        known = self._keys[key] = (text, key_json(text))
+        self._memo.spend(SLOT_BYTES + len(key) + getsizeof(text) + getsizeof(known[1]))
+        return known
+
+
+def _pair(raw: bytes) -> Pair:
+    """Return the pair of any regular KeyValue."""
+    notes = Notes()
+    writer = ValueWriter(notes, LEVELS_MAX)
+    try:
+        members = writer.members([KeyValue.FromString(raw)], 1)
+    except (DecodeError, QuarantineError) as error:
+        raise IrregularError from error
+    if notes.repair or writer.has_duplicates:
+        raise IrregularError
+    [pair] = members.items()
+    return pair
+
+
+class Memo:
+    """All that one converter remembers; every part is a dict that its users read directly.
+
+    Sound at any moment: forgetting changes dicts in place, and rows that were handed out live on.
+    """
+
+    def __init__(self, bytes_max: int) -> None:
+        self.bytes_max = bytes_max
+        self.used_bytes = 0
+        self.pairs = Pairs(self)
+        self.resources: dict[bytes, ResourceRow] = {}
+        self.scopes: dict[bytes, ScopeRow] = {}
+        self.metrics: dict[tuple[str, bytes, bytes], MetricRow] = {}
+        self.series: dict[SeriesGroup, dict[tuple[bytes, ...], SeriesRow]] = {}
+
+    def spend(self, size: int) -> None:
+        """Account for an entry about to be remembered; forget everything else when it is too much."""
+        self.used_bytes += size
+        if self.used_bytes > self.bytes_max:
+            self.clear()
+            self.used_bytes = size
+
+    def clear(self) -> None:
+        """Forget everything."""
+        for part in (self.pairs, self.resources, self.scopes, self.metrics, self.series):
+            part.clear()
+        self.used_bytes = 0

@@ -1,0 +1,108 @@
+"""How many parts an item has and how deep it nests, counted without decoding it.
+
+Only large items are surveyed, before they are decoded, and values that did not decode, to say why.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from collector.convert.tags import Field, read_fields
+from collector.errors import MalformedError
+from collector.rows import Reason
+
+LEVELS_MAX = 100
+"""Levels of messages below a request that a full OTLP message may have (upb's own limit)."""
+
+TOTAL_PER_OWN_MAX = 16
+"""Parts at all depths, per part of the cap on an item's own."""
+
+CHILDREN: dict[str, dict[int, str]] = {
+    "span": {0x4A: "key_value", 0x5A: "event", 0x6A: "link"},
+    "event": {0x1A: "key_value"},
+    "link": {0x22: "key_value"},
+    "log_record": {0x2A: "value", 0x32: "key_value"},
+    "number_point": {0x3A: "key_value", 0x2A: "exemplar"},
+    "histogram_point": {0x4A: "key_value", 0x42: "exemplar", 0x32: "fixed", 0x3A: "fixed"},
+    "exponential_point": {0x0A: "key_value", 0x5A: "exemplar", 0x42: "buckets", 0x4A: "buckets"},
+    "summary_point": {0x3A: "key_value", 0x32: "quantile"},
+    "exemplar": {0x3A: "key_value"},
+    "buckets": {0x12: "varints"},
+    "key_value": {0x12: "value"},
+    "value": {0x2A: "array", 0x32: "kvlist"},
+    "array": {0x0A: "value"},
+    "kvlist": {0x0A: "key_value"},
+}
+"""Per message the tags of the fields that hold messages or packed numbers, and what these are."""
+
+PACKED = {"fixed": 8, "varints": 1}
+"""Smallest size of one packed number."""
+
+
+class Survey(NamedTuple):
+    """What a walk through all depths of one message found."""
+
+    own_most: int  # fields of the most frequent tag of the message itself
+    total: int  # fields and packed numbers at all depths
+    levels: int  # levels of messages below it
+
+
+def survey(payload: bytes, kind: str, *, total_max: int) -> Survey:
+    """Return what ``payload``, a message of ``kind``, holds; stop counting above ``total_max``.
+
+    A loop with its own stack, so that no nesting can exhaust Python's.
+
+    Raises:
+        MalformedError: it breaks protobuf's format somewhere.
+    """
+    own: Counter[int] = Counter()
+    total = levels = 0
+    waiting = [(kind, 0, len(payload), 0)]
+    while waiting and total <= total_max:
+        kind, start, end, level = waiting.pop()
+        if kind in PACKED:
+            total += (end - start) // PACKED[kind]
+            continue
+        levels = max(levels, level)
+        children = CHILDREN.get(kind, {})
+        for field in _fields(payload, start, end):
+            total += 1
+            if level == 0:
+                own[field.tag] += 1
+            if field.tag in children:
+                waiting.append((children[field.tag], field.content, field.end, level + 1))
+            if total > total_max:
+                break
+    return Survey(max(own.values(), default=0), total, levels)
+
+
+def _fields(payload: bytes, start: int, end: int) -> Iterator[Field]:
+    try:
+        yield from read_fields(payload, start, end)
+    except IndexError as error:
+        raise MalformedError from error
+
+
+def has_too_many_parts(payload: bytes, kind: str, parts_max: int) -> bool:
+    """Return whether decoding the item ``payload`` would cost too much.
+
+    Own parts (attributes, events, links, exemplars ...) are counted per field, those at all depths
+    together, so that 10 000 links with two attributes each are fine and 10 000 events with
+    thousands of empty attributes are not.
+
+    Raises:
+        MalformedError: it breaks protobuf's format somewhere.
+    """
+    found = survey(payload, kind, total_max=TOTAL_PER_OWN_MAX * parts_max)
+    return found.own_most > parts_max or found.total > TOTAL_PER_OWN_MAX * parts_max
+
+
+def reason_of_failure(payload: bytes, kind: str, level: int) -> Reason:
+    """Return why a message of ``kind`` at ``level`` below its request did not decode."""
+    try:
+        levels = survey(payload, kind, total_max=len(payload)).levels
+    except MalformedError:
+        return Reason.UNDECODABLE
+    return Reason.TOO_DEEP if level + levels > LEVELS_MAX else Reason.UNDECODABLE

@@ -1,0 +1,210 @@
+"""The JSON forms of OTLP's values, exact in jsonb; the only place that writes them.
+
+====================  ==========================================================================
+string, bool, int64   JSON string, boolean, integer
+double                a number with a fraction, or ``{"$double":"<text>"}`` for NaN, infinities,
+                      -0.0, abs(x) >= 1e15 and 0 < abs(x) < 1e-15, which jsonb's numeric would change
+bytes                 ``{"$bytes":"<base64>"}``
+array, kvlist         array; object
+nothing set           ``null``
+object key            as it is; a leading ``$`` is doubled, so that no sender can write our tags
+====================  ==========================================================================
+
+Of two equal keys the last wins, and ``raw`` keeps all in *list form* (see ``rows``). Attributes come
+as undecoded KeyValues; ``Pairs`` in ``memo`` knows the usual ones by heart, the rest is decoded here.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Callable, Iterable, Sequence
+from json.encoder import encode_basestring
+from math import copysign
+from typing import TypeVar
+
+import orjson
+from google.protobuf.message import DecodeError, Message
+
+from collector.convert.notes import Notes
+from collector.convert.survey import LEVELS_MAX, reason_of_failure
+from collector.errors import QuarantineError
+from collector.rows import Reason
+from collector.wire.common_pb2 import AnyValue, KeyValue
+
+MessageT = TypeVar("MessageT", bound=Message)
+
+json_string: Callable[[str], str] = encode_basestring
+"""A JSON string: the C function of the standard library; only what JSON demands is escaped."""
+
+
+def double_json(number: float) -> str:
+    """Return a double so that jsonb keeps its value, its sign and that it is a double."""
+    size = abs(number)
+    if 1e-4 <= size < 1e15:
+        return orjson.dumps(number).decode()  # the same digits as repr, three times as fast
+    if 1e-15 <= size < 1e-4 or (number == 0 and copysign(1, number) > 0):
+        return repr(number)
+    return f'{{"$double":"{_double_text(number)}"}}'
+
+
+def _double_text(number: float) -> str:
+    if number != number:
+        return "NaN"
+    return repr(number).replace("inf", "Infinity")
+
+
+def bytes_json(raw: bytes) -> str:
+    """Return tagged base64."""
+    return f'{{"$bytes":"{b64encode(raw).decode("ascii")}"}}'
+
+
+def key_json(key: str) -> str:
+    """Return an object's key with its colon."""
+    return json_string("$" + key if key.startswith("$") else key) + ":"
+
+
+def hex_json(identifier: bytes) -> str:
+    """Return an id of whatever length as a JSON string of hex."""
+    return f'"{identifier.hex()}"'
+
+
+class ValueWriter:
+    """Writes decoded values as JSON and notes what was unusual about them.
+
+    Levels count messages below the request; ``level`` is that of the message at hand. Recursion is
+    bounded by ``levels_max``.
+
+    Raises:
+        QuarantineError: a value nests deeper than ``levels_max``.
+    """
+
+    __slots__ = ("_levels_max", "_notes", "has_duplicates")
+
+    def __init__(self, notes: Notes, levels_max: int = LEVELS_MAX) -> None:
+        self._notes = notes
+        self._levels_max = levels_max
+        self.has_duplicates = False
+
+    def value(self, value: AnyValue, level: int) -> str:
+        """Return the map form of one value."""
+        kind = value.WhichOneof("value")
+        if kind == "array_value":
+            self._check(level + 1)
+            values = value.array_value.values
+            return "[" + ",".join([self.value(entry, level + 2) for entry in values]) + "]"
+        if kind == "kvlist_value":
+            self._check(level + 1)
+            return object_json(sorted(self.members(value.kvlist_value.values, level + 2).values()))
+        self._check(level)
+        return self._scalar(value, kind)
+
+    def members(self, entries: Sequence[KeyValue], level: int) -> dict[str, str]:
+        """Return the members of an object, ``"key":value``, by key; the last of equal keys wins."""
+        if entries:
+            self._check(level)
+        names = self._names([entry.key for entry in entries])
+        if len(names) < len(entries):
+            self.has_duplicates = True
+        members: dict[str, str] = {}
+        for entry in entries:
+            name = names[entry.key]
+            members[name] = key_json(name) + self._value_of(entry, level)
+        return members
+
+    def list_form(self, value: AnyValue) -> str:
+        """Return the list form of one value that ``value`` has already accepted."""
+        kind = value.WhichOneof("value")
+        if kind == "array_value":
+            return "[" + ",".join(map(self.list_form, value.array_value.values)) + "]"
+        if kind == "kvlist_value":
+            return f'{{"$kvlist":{self.list_form_of(value.kvlist_value.values)}}}'
+        return self._scalar(value, kind)
+
+    def list_form_of(self, entries: Sequence[KeyValue]) -> str:
+        """Return the list form of an attribute list: every entry, in the sent order."""
+        names = self._names([entry.key for entry in entries])
+        pairs = [
+            f"[{json_string(names[entry.key])},{self.list_form(entry.value)}]" for entry in entries
+        ]
+        return "[" + ",".join(pairs) + "]"
+
+    def _value_of(self, entry: KeyValue, level: int) -> str:
+        return self.value(entry.value, level + 1) if entry.HasField("value") else "null"
+
+    def _scalar(self, value: AnyValue, kind: str | None) -> str:
+        match kind:
+            case "string_value":
+                return json_string(self._notes.text(value.string_value))
+            case "bool_value":
+                return "true" if value.bool_value else "false"
+            case "int_value":
+                return str(value.int_value)
+            case "double_value":
+                return double_json(value.double_value)
+            case "bytes_value":
+                return bytes_json(value.bytes_value)
+            case _:  # nothing, or string_value_strindex, which only profiles may use
+                return "null"
+
+    def _names(self, keys: list[bytes]) -> dict[bytes, str]:
+        """Return the text of each distinct key; texts that a repair made equal get a suffix.
+
+        Keys that needed no repair keep their text, whatever the order.
+        """
+        names: dict[bytes, str] = {}
+        repaired: dict[bytes, str] = {}
+        for key in keys:
+            own = Notes()
+            text = own.text(key)
+            if own.repair is None:
+                names[key] = text
+            else:
+                repaired[key] = text
+                self._notes.mark(own.repair)
+        taken = set(names.values())
+        for key, text in repaired.items():
+            name, number = text, 1
+            while name in taken:
+                number += 1
+                name = f"{text}#{number}"
+            taken.add(name)
+            names[key] = name
+        return names
+
+    def _check(self, level: int) -> None:
+        if level > self._levels_max:
+            raise QuarantineError(Reason.TOO_DEEP)
+
+
+def object_json(members: Iterable[str]) -> str:
+    """Return an object of members that are written already."""
+    return "{" + ",".join(members) + "}"
+
+
+def decode(message: type[MessageT], raw: bytes) -> MessageT:
+    """Return the decoded message, of a type that keeps its submessages undecoded.
+
+    Raises:
+        QuarantineError: it does not decode.
+    """
+    try:
+        return message.FromString(raw)
+    except DecodeError as error:
+        raise QuarantineError(Reason.UNDECODABLE) from error
+
+
+def decode_nested(message: type[MessageT], raw: bytes, kind: str, level: int) -> MessageT:
+    """Return the decoded value or KeyValue, which stands at ``level`` below the request.
+
+    Raises:
+        QuarantineError: it does not decode; the reason tells broken from too deep.
+    """
+    try:
+        return message.FromString(raw)
+    except DecodeError as error:
+        raise QuarantineError(reason_of_failure(raw, kind, level)) from error
+
+
+def decode_key_values(attributes: Sequence[bytes], level: int) -> list[KeyValue]:
+    """Return decoded KeyValues, which stand at ``level`` below the request."""
+    return [decode_nested(KeyValue, raw, "key_value", level) for raw in attributes]
