@@ -18,7 +18,7 @@ SELECT s.start_time,
                + make_interval(secs => (div(mod(n.unix_ns, 3600000000000), 1000) / 1000000)::double precision)
        END                                                            AS time,
        CASE WHEN n.unix_ns > 0 THEN mod(n.unix_ns, 1000)::smallint END AS time_ns,
-       e.event ->> 'name'                                             AS name,
+       coalesce(e.event ->> 'name', '')                               AS name,
        coalesce(e.event -> 'attributes', '{}')                        AS attributes,
        coalesce((e.event ->> 'dropped_attributes_count')::numeric, 0) AS dropped_attributes_count,
        s.resource_id,
@@ -67,8 +67,8 @@ COMMENT ON COLUMN trace_links.span_id IS 'Span id of the span that holds the lin
 COMMENT ON COLUMN trace_links.service_name IS 'service_name of the span that holds the link.';
 COMMENT ON COLUMN trace_links.span_name IS 'Name of the span that holds the link.';
 COMMENT ON COLUMN trace_links.link_index IS 'Place of the link within its span, from 0.';
-COMMENT ON COLUMN trace_links.linked_trace_id IS 'Trace id that the link points to, as many bytes as were sent.';
-COMMENT ON COLUMN trace_links.linked_span_id IS 'Span id that the link points to, as many bytes as were sent.';
+COMMENT ON COLUMN trace_links.linked_trace_id IS 'Trace id that the link points to, as many bytes as were sent. NULL: none.';
+COMMENT ON COLUMN trace_links.linked_span_id IS 'Span id that the link points to, as many bytes as were sent. NULL: none.';
 COMMENT ON COLUMN trace_links.trace_state IS 'W3C trace state of the linked span. NULL: empty.';
 COMMENT ON COLUMN trace_links.flags IS 'W3C trace flags of the linked span.';
 COMMENT ON COLUMN trace_links.attributes IS 'Attributes of the link as a JSON object.';

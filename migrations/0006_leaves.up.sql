@@ -56,8 +56,8 @@ BEGIN
         RAISE EXCEPTION 'a leaf of % cannot have % hours', parent, hours
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
-    IF moment IS NULL OR moment NOT BETWEEN now() - interval '87672 hours' AND now() + interval '1464 hours' THEN
-        RAISE EXCEPTION 'leaves reach from ten years ago to two months ahead, not to %', moment
+    IF moment IS NULL OR moment < TIMESTAMPTZ '2000-01-01 00:00:00+00' OR moment >= TIMESTAMPTZ '2100-01-01 00:00:00+00' THEN
+        RAISE EXCEPTION 'leaves are made for the years 2000 to 2099, not for %', moment
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
 

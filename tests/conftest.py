@@ -165,6 +165,14 @@ async def connection(database_settings: DatabaseSettings) -> AsyncGenerator[Conn
 
 
 @pytest.fixture
+async def other_connection(database_settings: DatabaseSettings) -> AsyncGenerator[Connection]:
+    """A second connection to the test's own database."""
+    opened = await connect(database_settings)
+    yield opened
+    opened.terminate()
+
+
+@pytest.fixture
 async def no_tasks_left() -> AsyncGenerator[None]:
     """Fail when a test ends and a task that it started does not."""
     before = asyncio.all_tasks()
@@ -182,7 +190,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a test marked ``postgres_versions`` on the oldest PostgreSQL too, where there is one."""
-    if metafunc.definition.get_closest_marker("postgres_versions") is None:
+    marked = metafunc.definition.get_closest_marker("postgres_versions") is not None
+    if not marked or "postgres_binaries" not in metafunc.fixturenames:
         return
     versions = {"default": default_binaries()}
     if OLDEST_POSTGRES.exists():

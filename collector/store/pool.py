@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 else:
     Connection = asyncpg.Connection
 
+DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
+"""What a connection raises; ``failures.translate`` makes ours of it. TimeoutError is an OSError."""
+
 KEEPALIVE_IDLE_S = 15
 KEEPALIVE_INTERVAL_S = 5
 KEEPALIVE_PROBES = 3
@@ -80,7 +83,7 @@ async def connect(settings: DatabaseSettings, **overrides: Any) -> Connection:
         connection: Connection = await asyncpg.connect(
             resolve_dsn(settings), connection_class=OtlpgConnection, **arguments
         )
-    except (asyncpg.PostgresError, OSError, TimeoutError) as error:
+    except (asyncpg.PostgresError, OSError) as error:
         raise StoreUnavailableError(
             f"cannot connect to PostgreSQL at {describe(settings)}: {_cause(error)}",
             sqlstate=getattr(error, "sqlstate", None) or "",

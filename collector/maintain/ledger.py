@@ -1,0 +1,145 @@
+"""What is older than its window leaves the ledger, without holding up who writes to it.
+
+A leaf is let go by its *content*: it may be of an old day and hold a request of a minute ago, for a
+sender may catch up on a week. It is detached CONCURRENTLY, which waits for running transactions
+instead of blocking new ones, and dropped. Rows that came while it was on its way out are put back.
+
+Whoever does not own the ledger (a role that may only insert) deletes the old rows instead.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import asyncpg
+import structlog
+
+from collector.rows import PG_EPOCH_UNIX_US
+from collector.store.failures import translate
+from collector.store.migrate import LOCK_CLASS, MIGRATIONS_KEY
+from collector.store.pool import DRIVER_ERRORS
+
+if TYPE_CHECKING:
+    from collector.store.pool import Connection, Database
+    from collector.telemetry.clock import Clock
+
+DETACH_S_MAX = 60.0
+"""A reader may keep its transaction open; then the leaf stays half detached until the next round."""
+
+_STATE = """
+SELECT quote_ident(c.relname) AS leaf, i.inhdetachpending AS pending
+FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
+WHERE i.inhparent = 'ingest_ledger'::regclass AND c.relname <> 'ingest_ledger_sentinel'
+UNION ALL
+SELECT quote_ident(c.relname), NULL
+FROM pg_class AS c
+WHERE c.relkind = 'r' AND NOT c.relispartition AND c.relname ~ '^ingest_ledger_p[0-9]{8}'
+  AND c.relnamespace = (SELECT relnamespace FROM pg_class WHERE oid = 'ingest_ledger'::regclass)
+ORDER BY 1
+"""
+"""Every leaf, with whether a detach of it was begun; NULL when it is detached but not dropped."""
+
+_DELETE = "DELETE FROM ingest_ledger WHERE received_at < $1"
+_DELETE_SENTINEL = _DELETE + " AND day = DATE '1970-01-01'"
+
+
+class LedgerRetirement:
+    """Keeps ``ingest_ledger`` to the requests of the last ``window_h`` hours, roughly."""
+
+    def __init__(self, window_h: float, database: Database, clock: Clock) -> None:
+        self._window_us = round(window_h * 3_600_000_000)
+        self._database = database
+        self._clock = clock
+        self._log = structlog.stdlib.get_logger("otlpg.maintain")
+
+    async def retire(self) -> None:
+        """Let go of every leaf, and every row of the sentinel leaf, that is past the window.
+
+        Raises:
+            StoreError: PostgreSQL did not; what is left over is taken up by the next call.
+        """
+        cutoff = self._clock.unix_ns() // 1000 - PG_EPOCH_UNIX_US - self._window_us
+        try:
+            await self._retire(cutoff)
+        except DRIVER_ERRORS as error:
+            raise translate(error) from error
+
+    async def _retire(self, cutoff: int) -> None:
+        async with self._database.acquire() as connection:
+            owner = await connection.fetchval(
+                "SELECT pg_has_role(relowner, 'USAGE') FROM pg_class"
+                " WHERE oid = 'ingest_ledger'::regclass"
+            )
+            if owner:
+                await connection.execute(_DELETE_SENTINEL, cutoff)
+            else:
+                await connection.execute(_DELETE, cutoff)
+            leaves = [row["leaf"] for row in await connection.fetch(_STATE)] if owner else []
+        for leaf in leaves:
+            try:
+                await self._let_go(leaf, cutoff)
+            except asyncpg.LockNotAvailableError:
+                return  # another process is at it, and will go on after this leaf
+
+    async def _let_go(self, leaf: str, cutoff: int) -> None:
+        """Drop one leaf, whatever state it was left in, unless a row of it is still young.
+
+        ``guard`` is inside a transaction, in which it keeps makers of ledger leaves out by an
+        advisory lock: the leaf must not be made anew before its young rows are back. Detaching
+        waits for whoever holds a lock on the ledger or a snapshot: ``guard`` has neither, so long
+        as it has run nothing but this text (a query's portal would keep its snapshot).
+        """
+        async with self._database.acquire() as guard, guard.transaction():
+            await guard.execute(
+                f"SET LOCAL lock_timeout = '{self._database.settings.lock_s_max}s';"
+                f"SELECT pg_advisory_xact_lock_shared({LOCK_CLASS}, {MIGRATIONS_KEY});"
+                f"SELECT pg_advisory_xact_lock({LOCK_CLASS}, 'ingest_ledger'::regclass::oid::integer)"
+            )
+            async with self._database.acquire() as connection:
+                detached = await _detach(connection, leaf, cutoff)
+            if detached:
+                if await _has_young(guard, leaf, cutoff):
+                    await _put_back(guard, leaf, cutoff)
+                await guard.execute(f"DROP TABLE {leaf}")
+                self._log.info("ledger leaf dropped", leaf=leaf)
+
+
+async def _detach(connection: Connection, leaf: str, cutoff: int) -> bool:
+    """Detach the leaf unless it holds a young row; return whether it is now a table by itself."""
+    state = {row["leaf"]: row["pending"] for row in await connection.fetch(_STATE)}
+    if leaf not in state:
+        return False  # another process was faster
+    pending = state[leaf]
+    if pending is None:
+        return True
+    if not pending and await _has_young(connection, leaf, cutoff):
+        return False
+    how = "FINALIZE" if pending else "CONCURRENTLY"
+    await connection.execute(
+        f"ALTER TABLE ingest_ledger DETACH PARTITION {leaf} {how}", timeout=DETACH_S_MAX
+    )
+    return True
+
+
+async def _has_young(connection: Connection, leaf: str, cutoff: int) -> bool:
+    """Return whether a row of the leaf is inside the window."""
+    return await connection.fetchval(
+        f"SELECT EXISTS (SELECT FROM {leaf} WHERE received_at >= $1)",  # noqa: S608 -- quoted
+        cutoff,
+    )
+
+
+async def _put_back(guard: Connection, leaf: str, cutoff: int) -> None:
+    """Write the young rows of a detached leaf into a new leaf of the ledger."""
+    days = await guard.fetch(f"SELECT DISTINCT day FROM {leaf}")  # noqa: S608 -- quoted
+    for row in days:
+        await guard.execute(
+            "SELECT otlpg_make_leaf('ingest_ledger', $1::date::timestamp AT TIME ZONE 'UTC', 24)",
+            row["day"],
+        )
+    columns = "day, digest, received_at, items, seen"
+    await guard.execute(
+        f"INSERT INTO ingest_ledger ({columns}) SELECT {columns} FROM {leaf}"  # noqa: S608 -- quoted
+        " WHERE received_at >= $1 ON CONFLICT DO NOTHING",
+        cutoff,
+    )

@@ -1,0 +1,192 @@
+"""What is past the window leaves the ledger; what is inside it never does, not for a moment."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from datetime import date, timedelta
+
+import asyncpg
+import pytest
+
+from collector.maintain.leaves import day_us
+from collector.maintain.ledger import LedgerRetirement
+from collector.maintain.partitions import Partitions
+from collector.rows import PG_EPOCH_UNIX_US
+from collector.settings import DatabaseSettings, PartitionSettings
+from collector.store.ledger import SENTINEL_DAY
+from collector.store.pool import Connection, Database, connect
+from collector.telemetry.metrics import Metrics
+from tests.clocks import NOON, HandClock
+
+pytestmark = pytest.mark.postgres_versions
+
+HOUR_US = 3_600_000_000
+NOW = round(NOON.timestamp() * 1e6) - PG_EPOCH_UNIX_US
+TODAY = NOON.date()
+LAST_WEEK = TODAY - timedelta(days=7)
+WINDOW_H = 24
+
+
+@asynccontextmanager
+async def household(
+    settings: DatabaseSettings, clock: HandClock
+) -> AsyncGenerator[tuple[LedgerRetirement, Partitions]]:
+    """What one process uses to keep its ledger."""
+    database = Database(settings)
+    partitions = Partitions(PartitionSettings(), database, clock, Metrics())
+    yield LedgerRetirement(WINDOW_H, database, clock), partitions
+    await database.stop()
+
+
+async def claim(connection: Connection, day: date, digest: bytes, received_at: int) -> None:
+    """Write one request into the ledger."""
+    await connection.execute(
+        "INSERT INTO ingest_ledger (day, digest, received_at, items) VALUES ($1, $2, $3, 1)",
+        day,
+        digest,
+        received_at,
+    )
+
+
+async def ledger(connection: Connection) -> set[bytes]:
+    """Return the digests that the ledger knows."""
+    return {row["digest"] for row in await connection.fetch("SELECT digest FROM ingest_ledger")}
+
+
+async def ledger_tables(connection: Connection) -> list[str]:
+    """Return the tables of the ledger's leaves, attached or not."""
+    rows = await connection.fetch(
+        "SELECT relname FROM pg_class WHERE relkind = 'r' AND relname LIKE 'ingest_ledger_p%'"
+        " ORDER BY 1"
+    )
+    return [row["relname"] for row in rows]
+
+
+async def test_leaves_go_by_what_they_hold(
+    database_settings: DatabaseSettings, connection: Connection
+) -> None:
+    """An old day with a request of an hour ago stays; a day whose requests are old goes."""
+    async with household(database_settings, HandClock()) as (retirement, partitions):
+        for days in (3, 7):
+            await partitions.ensure_day("ingest_ledger", TODAY - timedelta(days=days))
+        await claim(connection, TODAY - timedelta(days=3), b"old", NOW - 25 * HOUR_US)
+        await claim(connection, LAST_WEEK, b"old too", NOW - 25 * HOUR_US)
+        await claim(connection, LAST_WEEK, b"young", NOW - 23 * HOUR_US)
+
+        await retirement.retire()
+
+    assert await ledger_tables(connection) == ["ingest_ledger_p20261114"]
+    assert await ledger(connection) == {b"old too", b"young"}
+
+
+async def test_rows_of_the_sentinel_go_by_age(
+    database_settings: DatabaseSettings, connection: Connection
+) -> None:
+    """The sentinel leaf stays for ever and loses its old rows."""
+    async with household(database_settings, HandClock()) as (retirement, _):
+        await claim(connection, SENTINEL_DAY, b"old", NOW - 25 * HOUR_US)
+        await claim(connection, SENTINEL_DAY, b"young", NOW - 23 * HOUR_US)
+
+        await retirement.retire()
+
+    assert await ledger(connection) == {b"young"}
+
+
+async def test_a_row_that_comes_while_its_leaf_goes_is_put_back(
+    database_settings: DatabaseSettings, connection: Connection
+) -> None:
+    """A flush that was under way when the leaf was found old keeps its claim.
+
+    Detaching waits for that flush; what it wrote is young, and is in the ledger afterwards.
+    """
+    async with household(database_settings, HandClock()) as (retirement, partitions):
+        await partitions.ensure_day("ingest_ledger", LAST_WEEK)
+        await claim(connection, LAST_WEEK, b"old", NOW - 25 * HOUR_US)
+        async with connection.transaction():  # a flush, before its COMMIT
+            await claim(connection, LAST_WEEK, b"young", NOW)
+            retiring = asyncio.create_task(retirement.retire())
+            await detach_begun(database_settings)
+
+        await retiring
+
+        assert await ledger(connection) == {b"young"}
+        assert await ledger_tables(connection) == ["ingest_ledger_p20261114_2"]
+        partitions.forget()
+        await partitions.ensure_day("ingest_ledger", LAST_WEEK)
+        await claim(connection, LAST_WEEK, b"later", NOW)
+
+
+async def detach_begun(settings: DatabaseSettings) -> None:
+    """Return once a leaf of the ledger is on its way out."""
+    connection = await connect(settings)
+    while not await connection.fetchval("SELECT count(*) FROM pg_inherits WHERE inhdetachpending"):
+        pass
+    await connection.close()
+
+
+async def test_a_flush_never_waits_for_a_leaf_that_goes(
+    database_settings: DatabaseSettings, connection: Connection, other_connection: Connection
+) -> None:
+    """While a detach waits for a slow reader, claims of other days go through at once."""
+    async with household(database_settings, HandClock()) as (retirement, partitions):
+        await partitions.prepare()
+        await partitions.ensure_day("ingest_ledger", LAST_WEEK)
+        async with other_connection.transaction():
+            await other_connection.fetch("SELECT * FROM ingest_ledger")
+            retiring = asyncio.create_task(retirement.retire())
+            await detach_begun(database_settings)
+            await connection.execute("SET lock_timeout = '100ms'")
+
+            await claim(connection, TODAY, b"now", NOW)
+
+        await retiring
+    assert "ingest_ledger_p20261114" not in await ledger_tables(connection)
+
+
+async def test_a_detach_that_was_cut_short_is_finished_next_time(
+    database_settings: DatabaseSettings, connection: Connection, other_connection: Connection
+) -> None:
+    """A leaf left half detached, or detached and not dropped, goes with the next round."""
+    async with household(database_settings, HandClock()) as (retirement, partitions):
+        for days in (7, 8):
+            await partitions.ensure_day("ingest_ledger", TODAY - timedelta(days=days))
+        await connection.execute(
+            "ALTER TABLE ingest_ledger DETACH PARTITION ingest_ledger_p20261113 CONCURRENTLY"
+        )
+        async with other_connection.transaction():
+            await other_connection.fetch("SELECT * FROM ingest_ledger")
+            await connection.execute("SET statement_timeout = '100ms'")
+            with pytest.raises(asyncpg.QueryCanceledError):
+                await connection.execute(
+                    "ALTER TABLE ingest_ledger DETACH PARTITION ingest_ledger_p20261114"
+                    " CONCURRENTLY"
+                )
+
+        await retirement.retire()
+
+    await connection.execute("RESET statement_timeout")
+    assert await ledger_tables(connection) == []
+
+
+async def test_many_processes_retire_at_once(
+    database_settings: DatabaseSettings, connection: Connection
+) -> None:
+    """Rounds of several processes at the same time end with each leaf gone once, without error."""
+    async with household(database_settings, HandClock()) as (_, partitions):
+        for days in range(3, 9):
+            await partitions.ensure_day("ingest_ledger", TODAY - timedelta(days=days))
+
+    async def retire() -> None:
+        async with household(database_settings, HandClock()) as (retirement, _):
+            await retirement.retire()
+
+    await asyncio.gather(*(retire() for _ in range(4)))
+
+    assert await ledger_tables(connection) == []
+
+
+def test_the_sentinel_day_is_the_one_of_the_schema() -> None:
+    """0004_ledger.up.sql made a leaf for exactly this day."""
+    assert day_us(SENTINEL_DAY) == -PG_EPOCH_UNIX_US
