@@ -60,7 +60,7 @@ def _items(request: ExportRequest) -> Iterator[Json]:
         for group in request.resource_metrics:
             for scope in group.scope_metrics:
                 for metric in scope.metrics:
-                    for item in _in_scope(group, scope, _points_of(metric)):
+                    for item in _in_scope(group, scope, points_of(metric)):
                         yield {**item, "metric": _metric(metric)}
 
 
@@ -75,7 +75,8 @@ def _in_scope(group: Any, scope: Any, items: Iterable[Message]) -> Iterator[dict
         yield {**surroundings, "item": comparable(item)}
 
 
-def _points_of(metric: Metric) -> Sequence[Message]:
+def points_of(metric: Metric) -> Sequence[Message]:
+    """Return the data points of a metric of any type, none when it has no data."""
     data = metric.WhichOneof("data")
     return () if data is None else getattr(getattr(metric, data), _POINTS)
 

@@ -93,7 +93,9 @@ def row_maker(
     find_series = _series_finder(group, output, memo)
     assert group.metric is not None
     has_name = group.metric.name != ""
-    has_clean_name = has_name and REPLACEMENT not in group.metric.name
+    has_clean_name = has_name and not (
+        group.is_metric_repaired and REPLACEMENT in group.metric.name
+    )
 
     def row_of(point: Any) -> Row:
         sent, start = point.time_unix_nano, point.start_time_unix_nano
