@@ -1,0 +1,135 @@
+"""Promise 8: what goes in can come out, over every field of the protocol, through PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
+
+from collector.convert.extract import item_payload
+from collector.rows import FACT_TABLES, ConvertedRequest, Signal
+from collector.settings import DatabaseSettings
+from collector.store.known import KnownDimensions
+from collector.store.pool import Connection
+from collector.store.read import snapshot
+from collector.store.transaction import Context, write_batch
+from collector.telemetry.clock import SystemClock
+from collector.telemetry.metrics import Metrics
+from collector.telemetry.probe import Probe
+from tests.equality import assert_same_items
+from tests.factories import ExportRequest, request_of
+from tests.leaves import DAY_US, make_leaves, pg_us
+from tests.round_trip import Arrivals, expected_back, for_all, restore, with_quarantined
+from tests.strategies import NOW_UNIX_NANO, HostileRequest, hostile_requests, requests
+
+examples = hypothesis_settings(
+    max_examples=60,
+    derandomize=True,
+    database=None,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+many_examples = hypothesis_settings(examples, max_examples=5_000, derandomize=False)
+
+RoundTrip = Callable[[Signal, ConvertedRequest], Awaitable[ExportRequest]]
+
+
+@pytest.fixture
+async def round_trip(connection: Connection, database_settings: DatabaseSettings) -> RoundTrip:
+    """Store a converted request as a flusher does, and return what PostgreSQL then holds of it."""
+    known = KnownDimensions()
+    await make_leaves(connection, [pg_us(NOW_UNIX_NANO) + day * DAY_US for day in range(-3, 3)])
+
+    async def there_and_back(signal: Signal, converted: ConvertedRequest) -> ExportRequest:
+        context = Context(
+            signal=signal,
+            limits=database_settings,
+            known=known,
+            ledger=False,
+            ledger_day=lambda day, _: day,
+            payload_of=item_payload,
+            clock=SystemClock(),
+            metrics=Metrics(),
+            probe=Probe(),
+        )
+        assert await write_batch(connection, [converted], context) == [True]
+        restored = await read_back(connection, signal)
+        await connection.execute(f"DELETE FROM {FACT_TABLES[signal]}; DELETE FROM traces")
+        return restored
+
+    return there_and_back
+
+
+async def read_back(connection: Connection, signal: Signal) -> ExportRequest:
+    """Return everything that is stored of a signal, in chunks so small that items get parted."""
+    whole = type(request_of(signal, items=0))()
+    async with snapshot(connection) as frozen:
+        async for chunk in frozen.chunks(signal, chunk_rows=7):
+            part = restore(signal, chunk.rows, chunk.dimensions)
+            whole.MergeFromString(part.SerializeToString())
+    return whole
+
+
+@pytest.mark.parametrize("signal", Signal)
+async def test_any_request_comes_back(signal: Signal, round_trip: RoundTrip) -> None:
+    """restore(read back(store(convert(x)))) == x; quarantined items lie whole in dead letters."""
+    await for_all(
+        requests(signal), _check_that_it_comes_back(signal, round_trip), settings=examples
+    )
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3_600)
+@pytest.mark.parametrize("signal", Signal)
+async def test_thousands_of_requests_come_back(signal: Signal, round_trip: RoundTrip) -> None:
+    """The same with other examples at each run."""
+    check = _check_that_it_comes_back(signal, round_trip)
+    await for_all(requests(signal), check, settings=many_examples)
+
+
+def _check_that_it_comes_back(
+    signal: Signal, round_trip: RoundTrip
+) -> Callable[[ExportRequest], Awaitable[None]]:
+    arrivals = Arrivals()
+
+    async def check(request: ExportRequest) -> None:
+        converted = arrivals.convert(signal, request.SerializeToString())
+        expected = expected_back(converted, request)
+
+        restored = await round_trip(signal, converted)
+
+        assert_same_items(restored, expected)
+        if not converted.wrong_signal:
+            assert_same_items(with_quarantined(restored, converted.dead_letters), request)
+
+    return check
+
+
+@pytest.mark.parametrize("signal", Signal)
+async def test_hostile_requests_come_back_repaired(signal: Signal, round_trip: RoundTrip) -> None:
+    """PostgreSQL takes every repaired row, and it holds U+FFFD for what it could not take."""
+    arrivals = Arrivals()
+
+    async def check(hostile: HostileRequest) -> None:
+        converted = arrivals.convert(signal, hostile.wire)
+        expected = expected_back(converted, hostile.repaired)
+
+        assert_same_items(await round_trip(signal, converted), expected)
+
+    await for_all(hostile_requests(signal), check, settings=examples)
+
+
+@pytest.mark.postgres_versions
+@pytest.mark.parametrize("signal", Signal)
+async def test_usual_requests_come_back(signal: Signal, round_trip: RoundTrip) -> None:
+    """A shop's requests come back, from every PostgreSQL that is installed."""
+    arrivals = Arrivals()
+    request = request_of(signal, items=500, base_unix_nano=NOW_UNIX_NANO)
+    converted = arrivals.convert(signal, request.SerializeToString())
+
+    restored = await round_trip(signal, converted)
+
+    assert len(converted.rows) == 500
+    assert_same_items(restored, request)
