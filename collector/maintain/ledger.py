@@ -112,13 +112,26 @@ async def _detach(connection: Connection, leaf: str, cutoff: int) -> bool:
     pending = state[leaf]
     if pending is None:
         return True
-    if not pending and await _has_young(connection, leaf, cutoff):
+    if not pending and (
+        await _reaches_into_window(connection, leaf, cutoff)
+        or await _has_young(connection, leaf, cutoff)
+    ):
         return False
     how = "FINALIZE" if pending else "CONCURRENTLY"
     await connection.execute(
         f"ALTER TABLE ingest_ledger DETACH PARTITION {leaf} {how}", timeout=DETACH_S_MAX
     )
     return True
+
+
+async def _reaches_into_window(connection: Connection, leaf: str, cutoff: int) -> bool:
+    """Return whether the leaf is of a day inside the window or ahead: it is there to be filled."""
+    return await connection.fetchval(
+        "SELECT EXISTS (SELECT FROM otlpg_leaves()"
+        " WHERE parent = 'ingest_ledger' AND quote_ident(leaf) = $1 AND ends_at > $2)",
+        leaf,
+        cutoff,
+    )
 
 
 async def _has_young(connection: Connection, leaf: str, cutoff: int) -> bool:

@@ -81,6 +81,20 @@ async def test_leaves_go_by_what_they_hold(
     assert await ledger(connection) == {b"old too", b"young"}
 
 
+async def test_leaves_of_the_window_and_ahead_stay_empty(
+    database_settings: DatabaseSettings, connection: Connection
+) -> None:
+    """A leaf that was made for today or for tomorrow waits for its rows, however old they are."""
+    async with household(database_settings, HandClock()) as (retirement, partitions):
+        await partitions.prepare()
+        ahead = await ledger_tables(connection)
+        await claim(connection, TODAY, b"old", NOW - 25 * HOUR_US)
+
+        await retirement.retire()
+
+    assert await ledger_tables(connection) == ahead != []
+
+
 async def test_rows_of_the_sentinel_go_by_age(
     database_settings: DatabaseSettings, connection: Connection
 ) -> None:
