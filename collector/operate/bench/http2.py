@@ -109,6 +109,7 @@ class Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self.ready: asyncio.Future[None] = self._loop.create_future()
         self.going_away = asyncio.Event()
+        self.closed = asyncio.Event()
         self._transport: asyncio.Transport | None = None
         self._received = bytearray()
         self._streams: dict[int, _Stream] = {}
@@ -197,6 +198,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Fail what is open."""
         self._end(exc or ConnectionError("the server closed the connection"))
+        self.closed.set()
 
     # -- frames ------------------------------------------------------------------------------------
 
@@ -220,6 +222,7 @@ class Connection(asyncio.Protocol):
             case 7:  # GOAWAY: what is open comes to its end, nothing new begins
                 self._ended = ConnectionError("the server is going away")
                 self.going_away.set()
+                self._close_if_done()
             case 8:
                 self._widen(stream, number, int.from_bytes(payload, "big"))
             case _:
@@ -280,11 +283,18 @@ class Connection(asyncio.Protocol):
         future = self._streams.pop(number).future
         if not future.done():  # done: the caller was cancelled
             future.set_result(reply)
+        self._close_if_done()
 
     def _fail(self, number: int, error: Exception) -> None:
         future = self._streams.pop(number).future
         if not future.done():
             future.set_exception(error)
+        self._close_if_done()
+
+    def _close_if_done(self) -> None:
+        """Close after GOAWAY once nothing is open; a server that drains waits for that."""
+        if self.going_away.is_set() and not self._streams:
+            self.close()
 
     def _end(self, error: Exception) -> None:
         self._ended = self._ended or error

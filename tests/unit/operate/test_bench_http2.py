@@ -122,7 +122,10 @@ async def test_a_server_that_stops_fails_open_calls() -> None:
 
 
 async def test_the_end_of_a_connection_lets_open_calls_finish() -> None:
-    """After GOAWAY the open call is answered, and the connection takes no new one."""
+    """After GOAWAY the open call is answered, no new one is taken, and our end closes.
+
+    A server that drains waits for its clients to close.
+    """
     release = asyncio.Event()
 
     async def body(request: bytes, context: Any) -> bytes:
@@ -137,6 +140,7 @@ async def test_the_end_of_a_connection_lets_open_calls_finish() -> None:
 
         assert await call == Reply(0, has_message=False)
         assert connection.ended
+        await connection.closed.wait()
 
 
 async def test_the_servers_deadline_is_ours() -> None:
