@@ -66,8 +66,8 @@ def resource_of(head: bytes, memo: Memo, notes: Notes) -> ResourceRow:
 
 def _resource_row(head: bytes, memo: Memo, notes: Notes) -> ResourceRow:
     around = decode(ResourceSpans, head)
-    resource = decode(Resource, b"".join(around.resource))
-    members = attribute_members(resource.attributes, memo.pairs, RESOURCE_LEVEL, notes)
+    resource = decode(Resource, b"".join(around.resource[:]))
+    members = attribute_members(resource.attributes[:], memo.pairs, RESOURCE_LEVEL, notes)
     attributes = object_json(sorted(members.values()))
     schema_url = notes.text(around.schema_url) or None
     dropped = resource.dropped_attributes_count or None
@@ -129,8 +129,8 @@ def scope_of(head: bytes, memo: Memo, notes: Notes) -> ScopeRow:
 
 def _scope_row(head: bytes, memo: Memo, notes: Notes) -> ScopeRow:
     around = decode(ScopeSpans, head)
-    scope = decode(InstrumentationScope, b"".join(around.scope))
-    members = attribute_members(scope.attributes, memo.pairs, SCOPE_LEVEL, notes)
+    scope = decode(InstrumentationScope, b"".join(around.scope[:]))
+    members = attribute_members(scope.attributes[:], memo.pairs, SCOPE_LEVEL, notes)
     columns = (
         notes.text(scope.name) or None,
         notes.text(scope.version) or None,
@@ -169,7 +169,7 @@ def metric_of(member: str, head: bytes, data: bytes, memo: Memo, notes: Notes) -
 def _metric_row(member: str, head: bytes, data: bytes, memo: Memo, notes: Notes) -> MetricRow:
     metric = decode(Metric, head)
     about = decode(Sum, data)  # the other types use a subset of its fields
-    members = attribute_members(metric.metadata, memo.pairs, METRIC_LEVEL, notes, "metadata")
+    members = attribute_members(metric.metadata[:], memo.pairs, METRIC_LEVEL, notes, "metadata")
     has_temporality = member in ("sum", "histogram", "exponential_histogram")
     columns = (
         notes.text(metric.name),

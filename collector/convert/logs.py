@@ -75,7 +75,7 @@ def row_maker(
                 time_ns = 0
         observed_time, observed_ns = optional_time(observed)
         body = record.body
-        body_text, body_json = _body(b"".join(body), output) if body else (None, None)
+        body_text, body_json = _body(b"".join(body[:]), output) if body else (None, None)
         trace_id, span_id = record.trace_id or None, record.span_id or None
         if trace_id or span_id:
             output.has_entropy = True

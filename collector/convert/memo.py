@@ -29,6 +29,8 @@ PAIR_BYTES_MAX = 256
 DIMENSION_BYTES_MAX = 4096
 """Longest resource, scope, metric or attribute set; a pod's resource easily has a kilobyte."""
 
+DOOR_MASK = 2**16 - 1
+DOOR_KNOCKS_MAX = 2**14
 LEVELS_MAX = 64
 """Deepest nesting that is remembered: allowed wherever an attribute may stand."""
 
@@ -51,16 +53,25 @@ class Pairs(dict[bytes, Pair]):
         IrregularError: from a look-up, when the attribute needs the careful road.
     """
 
-    __slots__ = ("_keys", "_memo")
+    __slots__ = ("_door", "_keys", "_knocks", "_memo")
 
     def __init__(self, memo: Memo) -> None:
         super().__init__()
         self._memo = memo
+        self._door = bytearray(DOOR_MASK + 1)
+        self._knocks = 0
         self._keys: dict[bytes, Pair] = {}  # a key's text, and as JSON with its colon
 
     def __missing__(self, raw: bytes) -> Pair:
         pair = self._plain_pair(raw) or _pair(raw)
-        if len(raw) <= PAIR_BYTES_MAX:
+        place = hash(raw) & DOOR_MASK
+        if not self._door[place]:
+            self._door[place] = 1
+            self._knocks += 1
+            if self._knocks > DOOR_KNOCKS_MAX:
+                self._knocks = 0
+                self._door = bytearray(DOOR_MASK + 1)
+        elif len(raw) <= PAIR_BYTES_MAX:
             self._memo.spend(SLOT_BYTES + len(raw) + getsizeof(pair[1]))
             self[raw] = pair
         return pair
@@ -73,38 +84,34 @@ class Pairs(dict[bytes, Pair]):
     def _plain_pair(self, raw: bytes) -> Pair | None:
         """Return the pair of a short KeyValue as every SDK writes it, or None.
 
-        Half of all misses' time when decoded as a message. Shape: 0A n key 12 m value, where value
-        is 0A n text, 18 varint or 21 double, and every length takes one byte.
+        Takes half the time of decoding it as a message. Shape: 0A n key 12 m value, where value is
+        0A n text, 18 varint or 21 double, and every length takes one byte.
         """
         try:
             key_end = raw[1] + 2
-            start = key_end + 2
-            if (
-                raw[0] != 0x0A
-                or raw[key_end] != 0x12
-                or not raw[key_end + 1] == len(raw) - start < 128
-            ):
+            start, size = key_end + 2, len(raw)
+            if raw[0] != 0x0A or raw[key_end] != 0x12 or not raw[key_end + 1] == size - start < 128:
                 return None
-            value = self._plain_value(raw, start)
-            if value is None:
+            kind = raw[start]
+            if kind == 0x0A and raw[start + 1] == size - start - 2:
+                text = raw[start + 2 :].decode()
+                if "\0" in text:
+                    return None
+                value = json_string(text)
+            elif kind == 0x21 and size == start + 9:
+                value = double_json(_DOUBLE.unpack_from(raw, start + 1)[0])
+            elif kind == 0x18:
+                number, end = read_varint(raw, start + 1)
+                if end != size:
+                    return None
+                value = str(number - (number >> 63 << 64))  # two's complement
+            else:
                 return None
             key = raw[2:key_end]
             known = self._keys.get(key) or self._remember_key(key)
         except (IndexError, UnicodeDecodeError, MalformedError):
             return None
         return (known[0], known[1] + value) if known else None
-
-    def _plain_value(self, raw: bytes, start: int) -> str | None:
-        kind = raw[start]
-        if kind == 0x0A and raw[start + 1] == len(raw) - start - 2:
-            text = raw[start + 2 :].decode()
-            return None if "\0" in text else json_string(text)
-        if kind == 0x18:
-            number, end = read_varint(raw, start + 1)
-            return str(number - (number >> 63 << 64)) if end == len(raw) else None
-        if kind == 0x21 and len(raw) == start + 9:
-            return double_json(_DOUBLE.unpack_from(raw, start + 1)[0])
-        return None
 
     def _remember_key(self, key: bytes) -> Pair | None:
         text = key.decode()

@@ -26,8 +26,8 @@ ROW_BYTES = 584
 
 TEXT_COLUMNS = (SpanRow._fields.index("name"), SpanRow._fields.index("attributes"))
 
-STATUSES: dict[bytes, tuple[int, str | None]] = {b"": (0, None), b"\x18\x01": (1, None)}
-"""Status as sent -> code and message, for the two that nearly all spans have."""
+NO_STATUS: tuple[int, str | None] = (0, None)
+"""Code and message of a span without a status: nearly every span."""
 
 
 def kind_of(_member: str) -> str:
@@ -83,11 +83,10 @@ def row_maker(
             if start:
                 raw["start_time_unix_nano"] = str(start)
                 time_ns = 0
-        status = b"".join(span.status)
-        status_code, status_message = STATUSES.get(status) or _status(status, output)
-        found = span.attributes[:]  # a slice takes half the time of iterating
-        members = attribute_members(found, pairs, ATTRIBUTE_LEVEL, notes)
-        trace_state, events, links = span.trace_state, span.events, span.links
+        # A container is sliced, since iterating over it takes twice as long.
+        members = attribute_members(span.attributes[:], pairs, ATTRIBUTE_LEVEL, notes)
+        trace_state, events, links, status = span.trace_state, span.events, span.links, span.status
+        code, message = _status(b"".join(status[:]), output) if status else NO_STATUS
         return (
             time,
             time_ns,
@@ -98,8 +97,8 @@ def row_maker(
             notes.text(span.name),
             span.kind,
             service_name,
-            status_code,
-            status_message,
+            code,
+            message,
             notes.text(trace_state) if trace_state else None,
             span.flags,
             "{" + ",".join(members.values()) + "}",

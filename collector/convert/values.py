@@ -147,6 +147,14 @@ class ValueWriter:
                 return "null"
 
     def _names(self, keys: list[bytes]) -> dict[bytes, str]:
+        """Return the text of each distinct key."""
+        try:
+            names = {key: key.decode() for key in keys}
+        except UnicodeDecodeError:
+            return self._repaired_names(keys)
+        return self._repaired_names(keys) if b"\0" in b"".join(keys) else names
+
+    def _repaired_names(self, keys: list[bytes]) -> dict[bytes, str]:
         """Return the text of each distinct key; texts that a repair made equal get a suffix.
 
         Keys that needed no repair keep their text, whatever the order.
