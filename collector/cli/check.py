@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -43,12 +42,9 @@ def check(
 
 def _load(config: Path | None, data_dir: Path | None) -> Loaded:
     """Return the settings; where they name no database, that of a running `otlpg dev`."""
-    from collector import settings
     from collector.operate import dev
 
-    loaded = settings.load_with_origins(
-        config=config, flags={"data_dir": data_dir}, environ=os.environ
-    )
+    loaded = options.load(config, data_dir=data_dir)
     if dev.names_no_database(loaded.settings.database):
         running = dev.find(dev.data_dir(loaded.settings))
         if running is not None:

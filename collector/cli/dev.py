@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from typing import TYPE_CHECKING
 
 import typer
@@ -31,15 +30,17 @@ def dev(
     from collector.operate import dev as running
     from collector.store.embedded import EmbeddedPostgres
 
-    settings = options.load_settings(
-        config,
-        data_dir=data_dir,
-        workers=1,
-        receive__grpc_host="127.0.0.1",
-        receive__grpc_port=grpc_port,
-        telemetry__host="127.0.0.1",
-        telemetry__port=telemetry_port,
-        telemetry__log_level=log_level or os.environ.get("OTLPG_TELEMETRY__LOG_LEVEL") or "warning",
+    settings = running.quiet(
+        options.load(
+            config,
+            data_dir=data_dir,
+            workers=1,
+            receive__grpc_host="127.0.0.1",
+            receive__grpc_port=grpc_port,
+            telemetry__host="127.0.0.1",
+            telemetry__port=telemetry_port,
+            telemetry__log_level=log_level,
+        )
     )
     if not running.names_no_database(settings.database):
         printing.note("the database of the settings is left alone: dev brings its own PostgreSQL")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from collector.settings import Settings
+    from collector.settings import Loaded, Settings
 
 Config = Annotated[
     Path | None,
@@ -37,8 +37,8 @@ LogFormat = Annotated[str | None, typer.Option("--log-format", help="auto, json 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
-def load_settings(config: Path | None, **flags: Any) -> Settings:
-    """Return the settings of this command line and environment.
+def load(config: Path | None, **flags: Any) -> Loaded:
+    """Return the settings of this command line and environment, and where each came from.
 
     A flag is named like its setting with ``__`` for the dot: ``receive__grpc_port``.
 
@@ -48,4 +48,9 @@ def load_settings(config: Path | None, **flags: Any) -> Settings:
     from collector import settings
 
     dotted = {name.replace("__", "."): value for name, value in flags.items()}
-    return settings.load(config=config, flags=dotted, environ=os.environ)
+    return settings.load_with_origins(config=config, flags=dotted, environ=os.environ)
+
+
+def load_settings(config: Path | None, **flags: Any) -> Settings:
+    """Return the settings as ``load`` does."""
+    return load(config, **flags).settings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -82,7 +83,7 @@ def _point(row: Row) -> str:
         )
         if part
     )
-    attributes = ", ".join(f"{key}={value}" for key, value in row["attributes"].items())
+    attributes = ", ".join(f"{key}={_text(value)}" for key, value in row["attributes"].items())
     name = row["name"] + (f"{{{attributes}}}" if attributes else "")
     return f"{name:<58} {form:<34} {_value(row)}"
 
@@ -101,8 +102,13 @@ def _value(row: Row) -> str:
 
 
 def _log_record(row: Row) -> str:
-    body = row["body_text"] if row["body_text"] is not None else row["body"]
+    body = row["body_text"] if row["body_text"] is not None else _text(row["body"])
     event = f"{row['event_name']}: " if row["event_name"] else ""
     exception = row["attributes"].get("exception.type", "")
     trace = f" (trace {row['trace_id'][:8]}..)" if row["trace_id"] else ""
     return f"{row['severity_text'] or '-':<6} {event}{body}{' ' + exception if exception else ''}{trace}"
+
+
+def _text(value: Any) -> str:
+    """Return a text as it is, and anything else as JSON."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

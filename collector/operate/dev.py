@@ -17,7 +17,7 @@ from typing import NamedTuple, Self
 
 from pydantic import SecretStr
 
-from collector.settings import DatabaseSettings, Settings
+from collector.settings import DatabaseSettings, Loaded, Settings
 from collector.store.embedded import default_data_dir
 
 FILE_NAME = "dev.json"
@@ -80,3 +80,15 @@ def with_dsn(settings: Settings, dsn: str) -> Settings:
     cleared = dict.fromkeys(("host", "port", "name", "user", "password", "ssl_mode"))
     database = settings.database.model_copy(update={**cleared, "dsn": SecretStr(dsn)})
     return settings.model_copy(update={"database": database})
+
+
+def quiet(loaded: Loaded) -> Settings:
+    """Return the settings with logs from warnings on, unless somebody chose a level.
+
+    The terminal of `otlpg dev` belongs to the banner and the counts.
+    """
+    settings = loaded.settings
+    if "telemetry.log_level" in loaded.origins:
+        return settings
+    telemetry = settings.telemetry.model_copy(update={"log_level": "warning"})
+    return settings.model_copy(update={"telemetry": telemetry})

@@ -14,9 +14,10 @@ from collector.operate.dev import (
     data_dir,
     find,
     names_no_database,
+    quiet,
     with_dsn,
 )
-from collector.settings import DatabaseSettings, Settings
+from collector.settings import DatabaseSettings, Settings, load_with_origins
 
 PORTS = {"grpc": 4317, "telemetry": 9095}
 
@@ -91,3 +92,14 @@ def test_with_dsn_leaves_no_other_address() -> None:
 
     assert (database.host, database.password) == (None, None)
     assert database.dsn is not None
+
+
+def test_quiet_unless_a_level_was_chosen() -> None:
+    """The setting of the environment is not overruled by what dev prefers."""
+    plain = load_with_origins(config=None, flags={}, environ={})
+    chosen = load_with_origins(
+        config=None, flags={}, environ={"OTLPG_TELEMETRY__LOG_LEVEL": "info"}
+    )
+
+    assert quiet(plain).telemetry.log_level == "warning"
+    assert quiet(chosen).telemetry.log_level == "info"

@@ -1,0 +1,163 @@
+"""Commands as processes: exit codes, what goes to which output, and a quick start."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from collector.settings import DatabaseSettings
+from collector.store.migrate import known_migrations
+from collector.store.pool import resolve_dsn
+from tests.e2e.daemon import FOREIGN_SETTINGS, Daemon
+
+SLOW = (
+    "asyncpg",
+    "grpc",
+    "pydantic_settings",
+    "rich",
+    "opentelemetry",
+    "uvicorn",
+    "yaml",
+    "orjson",
+)
+"""Packages that no one who only asks for help should wait for."""
+
+
+async def otlpg(*arguments: str, database: DatabaseSettings | None = None) -> tuple[int, str, str]:
+    """Run a command; return its exit code, standard output and standard error."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(FOREIGN_SETTINGS)}
+    if database is not None:
+        environment["DATABASE_URL"] = resolve_dsn(database)
+    done = await asyncio.to_thread(
+        subprocess.run, [sys.executable, "-m", "collector", *arguments],
+        env=environment, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("command", ["", "dev", "serve", "migrate", "check", "send-test", "bench"])
+def test_help_imports_nothing_slow(command: str) -> None:
+    """Help and shell completion start no database driver and no gRPC."""
+    code = (
+        "import sys; from collector.cli import run; "
+        f"code = run([*{command.split()!r}, '--help']); "
+        f"print([name for name in {SLOW!r} if name in sys.modules], code)"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+
+    assert done.stdout.splitlines()[-1] == "[] 0"
+    assert done.stderr == ""
+
+
+async def test_the_life_of_a_schema(empty_database: DatabaseSettings) -> None:
+    """status, up, up again, down: data on standard output, the rest on standard error."""
+    labels = [m.label for m in known_migrations() if m.track == "main"]
+
+    code, out, _ = await otlpg("migrate", "status", "--json", database=empty_database)
+    assert code == 0
+    assert [s["applied_at"] for s in json.loads(out) if s["migration"] in labels] == [None] * len(
+        labels
+    )
+
+    code, out, err = await otlpg("migrate", "up", database=empty_database)
+    assert (code, out) == (0, "")
+    assert err.splitlines() == [f"applied {label}" for label in labels]
+
+    code, _, err = await otlpg("migrate", "up", database=empty_database)
+    assert (code, err) == (0, "the schema is up to date\n")
+
+    code, out, _ = await otlpg("migrate", "status", database=empty_database)
+    assert code == 0
+    assert "pending" not in out
+
+    code, out, err = await otlpg(
+        "migrate", "down", "--steps", str(len(labels)), database=empty_database
+    )
+    assert (code, out) == (6, "")
+    assert "--yes" in err
+
+    code, _, err = await otlpg(
+        "migrate", "down", "--steps", str(len(labels)), "--yes", database=empty_database
+    )
+    assert code == 0
+    assert err.splitlines() == [f"took back {label}" for label in reversed(labels)]
+
+
+async def test_sql_is_what_up_would_run(empty_database: DatabaseSettings) -> None:
+    """The script is data, and names each migration; nothing is changed."""
+    code, out, err = await otlpg("migrate", "sql", database=empty_database)
+
+    assert (code, err) == (0, "")
+    assert [m.label for m in known_migrations() if m.track == "main" and m.label not in out] == []
+    assert "pending" in (await otlpg("migrate", "status", database=empty_database))[1]
+
+
+@pytest.mark.parametrize(
+    "command", ["migrate status", "migrate up", "check", "send-test --endpoint http://127.0.0.1:1"]
+)
+async def test_unreachable_is_exit_5_in_plain_words(command: str) -> None:
+    """No traceback, no password, and what to do next."""
+    away = DatabaseSettings.model_validate({"dsn": "postgresql://u:hunter2@127.0.0.1:1/d"})
+
+    code, out, err = await otlpg(*command.split(), database=away)
+
+    assert code == 5
+    assert "Traceback" not in err
+    assert "hunter2" not in out + err
+    assert "otlpg " in err or "DATABASE_URL" in out
+
+
+async def test_check_of_a_database_without_schema_is_exit_6(
+    empty_database: DatabaseSettings,
+) -> None:
+    """The exit code is that of the first failing class."""
+    code, out, _ = await otlpg("check", database=empty_database)
+
+    assert code == 6
+    assert "otlpg migrate up" in out.splitlines()[-1]
+
+
+async def test_check_as_json_is_one_line(database_settings: DatabaseSettings) -> None:
+    """Every step with its result, for scripts."""
+    code, out, err = await otlpg("check", "--json", database=database_settings)
+
+    assert (code, err) == (0, "")
+    steps = json.loads(out)
+    assert [step["step"] for step in steps][:3] == ["settings", "redis", "postgres"]
+    assert {step["result"] for step in steps} <= {"ok", "warning"}
+
+
+async def test_sample_goes_through_a_served_daemon(
+    daemon: Daemon, database_settings: DatabaseSettings
+) -> None:
+    """send-test works against `serve` with the settings that serve has."""
+    code, out, err = await otlpg(
+        "send-test", "--endpoint", daemon.endpoint, database=database_settings
+    )
+
+    assert code == 0, err
+    assert "POST /checkout" in out
+    assert "sent to" in err
+    assert daemon.items("traces")["stored"] == 10
+    assert daemon.items("metrics")["stored"] == 8
+    assert daemon.items("logs")["stored"] == 4
+
+
+async def test_sample_in_another_database_is_told(
+    daemon: Daemon, empty_database: DatabaseSettings
+) -> None:
+    """Acknowledged but not here: the operator learns that two databases are in play."""
+    await otlpg("migrate", "up", database=empty_database)
+
+    code, _, err = await otlpg("send-test", "--endpoint", daemon.endpoint, database=empty_database)
+
+    assert code == 1
+    assert "does the daemon at" in err
