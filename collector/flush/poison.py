@@ -90,12 +90,24 @@ async def _culprits(
             await _try(part_of(request, group), context)
         except PoisonRowError:
             if len(group) == 1:
-                await _try(sample(request.signal, request.time_min), context)
+                await _check_health(request, context)
                 culprits += group
             else:
                 half = len(group) // 2
                 groups += [group[half:], group[:half]]
     return culprits
+
+
+async def _check_health(request: ConvertedRequest, context: Context) -> None:
+    """Return if a row of our own making goes where the request's rows should go.
+
+    Raises:
+        UnlistedStoreError: it is refused as well, so no row is to blame.
+    """
+    try:
+        await _try(sample(request.signal, request.time_min), context)
+    except PoisonRowError as error:
+        raise UnlistedStoreError("our own row is refused too", sqlstate=error.sqlstate) from error
 
 
 async def _try(request: ConvertedRequest, context: Context) -> None:

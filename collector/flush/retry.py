@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from typing import TYPE_CHECKING
 
 import structlog
@@ -64,5 +65,22 @@ class Alarm:
             error=str(error),
             requests=requests,
             not_logged_since=self._silent.pop(cause, 0),
-            exc_info=error if isinstance(error, UnlistedStoreError) else None,
+            frames=_frames(error) if isinstance(error, UnlistedStoreError) else None,
         )
+
+
+def _frames(error: BaseException) -> list[str]:
+    """Return where ``error`` and its causes were raised, without their texts.
+
+    PostgreSQL puts the failing row into its messages, and a sender's data is not for our log.
+    """
+    frames: list[str] = []
+    cause: BaseException | None = error
+    while cause is not None:
+        frames.append(type(cause).__name__)
+        frames += (
+            f"{frame.filename}:{frame.lineno} {frame.name}"
+            for frame in traceback.extract_tb(cause.__traceback__)
+        )
+        cause = cause.__cause__
+    return frames

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @dataclass(slots=True, eq=False)
 class _Straggler:
     entry: Entry
-    error: StoreError
+    error: StoreError | None
     due_s: float
     attempts: int = 0
     named: int = 0
@@ -81,30 +81,26 @@ class Stragglers:
 
     async def _retry(self, straggler: _Straggler) -> None:
         try:
-            await self._resolve(straggler)
+            await self._move_culprits(straggler)
             await self._write([straggler.entry])
         except Exception as error:  # noqa: BLE001 -- the loop outlives every failure of one entry
-            failure = translate(error)
-            self._alarm.failed(failure, requests=1)
-            if not isinstance(straggler.error, PoisonRowError) or isinstance(
-                failure, PoisonRowError
-            ):
-                straggler.error = failure
-            pause_s = backoff_s(straggler.attempts, self._random)
-            straggler.attempts += 1
+            straggler.error = translate(error)
+            self._alarm.failed(straggler.error, requests=1)
+            pause_s = 0.0
+            if not isinstance(straggler.error, PoisonRowError):  # which is looked into at once
+                pause_s = backoff_s(straggler.attempts, self._random)
+                straggler.attempts += 1
+                await self._context.probe.reach("flush.straggler_failed")
             straggler.due_s = self._context.clock.monotonic_s() + pause_s
             self._held.remove(straggler)
             self._held.append(straggler)  # behind those that were due before it
-            await self._context.probe.reach("flush.straggler_failed")
         else:
             self._held.remove(straggler)
 
-    async def _resolve(self, straggler: _Straggler) -> None:
-        """Move the items that the last error was about out of the way."""
-        if isinstance(straggler.error, PoisonRowError):
+    async def _move_culprits(self, straggler: _Straggler) -> None:
+        """Move the items that the last write was refused for out of the way."""
+        error, straggler.error = straggler.error, None  # one look at each refusal
+        if isinstance(error, PoisonRowError):
             straggler.named += await quarantine_culprits(
-                straggler.entry.request,
-                straggler.error,
-                self._context,
-                named=straggler.named,
+                straggler.entry.request, error, self._context, named=straggler.named
             )

@@ -20,7 +20,7 @@ from collector.telemetry.probe import TestProbe
 from tests.db.writing import partitions, payload_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
 
     from collector.rows import ConvertedRequest
     from collector.settings import DatabaseSettings
@@ -88,7 +88,7 @@ async def flushing(
     *,
     flushers: int = 1,
     rows_max: int = 20_000,
-) -> AsyncIterator[Stand]:
+) -> AsyncGenerator[Stand]:
     """Run the flushers of one signal, as one worker would."""
     stand = Stand(settings, signal, flushers=flushers, rows_max=rows_max)
     running = asyncio.create_task(stand.flushers.run())

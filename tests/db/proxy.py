@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from collector.store.pool import connect
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
 
     from collector.settings import DatabaseSettings
 
@@ -90,7 +90,7 @@ class Wire:
 
 
 @asynccontextmanager
-async def wire_to(settings: DatabaseSettings) -> AsyncIterator[tuple[Wire, DatabaseSettings]]:
+async def wire_to(settings: DatabaseSettings) -> AsyncGenerator[tuple[Wire, DatabaseSettings]]:
     """Lay a wire to the database of ``settings`` and return it with the settings that use it."""
     connection = await connect(settings)
     folder = await connection.fetchval("SHOW unix_socket_directories")

@@ -1,0 +1,266 @@
+"""Rows that PostgreSQL refuses: their items are dead-lettered, their neighbours are stored."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from collector.buffer.queue import End, Outcome
+from collector.flush.poison import NAMED_MAX
+from collector.rows import FACT_COLUMNS, Reason, Signal
+from tests.converted import (
+    dimensions,
+    log_row,
+    metric_row,
+    point_row,
+    request,
+    resource_row,
+    scope_row,
+    series_row,
+    span_row,
+)
+from tests.db.flushing import flushing
+from tests.db.writing import NOW, count, make_leaves, rows_of
+
+if TYPE_CHECKING:
+    from collector.rows import ConvertedRequest
+    from collector.settings import DatabaseSettings
+    from collector.store.pool import Connection
+
+NUL = '{"a":"\\u0000"}'
+"""JSON that jsonb refuses (22P05)."""
+
+
+@pytest.fixture
+async def settings(database_settings: DatabaseSettings) -> DatabaseSettings:
+    """A database with leaves around now."""
+    await make_leaves(database_settings)
+    return database_settings
+
+
+def logs(name: str, number: int, bad: dict[int, dict[str, Any]]) -> ConvertedRequest:
+    """Return a request with ``number`` records; those in ``bad`` have other columns."""
+    rows = [list(log_row(time=NOW + n, body=f"{name} {n}")) for n in range(number)]
+    for n, columns in bad.items():
+        for column, value in columns.items():
+            rows[n][FACT_COLUMNS[Signal.LOGS].index(column)] = value
+    return request(name, rows=[tuple(row) for row in rows])
+
+
+async def letters(connection: Connection) -> list[bytes]:
+    """Return the payloads of the dead letters, which must all say the same otherwise."""
+    rows = await rows_of(
+        connection, "SELECT signal, reason, outcome, payload FROM dead_letters ORDER BY id"
+    )
+    assert {row[:3] for row in rows} <= {("logs", Reason.REFUSED_BY_POSTGRES, "quarantined")}
+    return [row[3] for row in rows]
+
+
+REFUSED: dict[str, dict[str, Any]] = {
+    "jsonb with NUL": {"attributes": NUL},
+    "no json": {"attributes": '{"line 1": not json'},
+    "json that imitates a context": {"attributes": '{"a":\n"COPY logs, line 1, column 2"'},
+    "text with NUL": {"body_text": "nul \0 in text"},
+    "lone surrogate": {"body_text": "\ud800"},
+    "bytes for text": {"body_text": b"bytes"},
+    "beyond integer": {"severity_number": 2**31},
+    "text for integer": {"severity_number": "9"},
+    "beyond smallint": {"time_ns": 2**15},
+    "beyond bigint": {"flags": 2**63},
+    "text for bytes": {"trace_id": "text"},
+    "NULL": {"attributes": None},
+}
+"""What asyncpg's codecs or PostgreSQL refuse."""
+
+
+@pytest.mark.postgres_versions
+@pytest.mark.parametrize("position", [0, 3, 5])
+async def test_refused_row_costs_no_other_row(
+    settings: DatabaseSettings, connection: Connection, position: int
+) -> None:
+    """Whoever refuses it, one item is quarantined and five are stored, each time."""
+    async with flushing(settings) as stand:
+        for name, columns in REFUSED.items():
+            assert await stand.send(logs(name, 6, {position: columns})) is Outcome.STORED, name
+
+        stand.check_books()
+        kinds = len(REFUSED)
+        assert stand.books[End.STORED] == 5 * kinds
+        assert stand.books[End.QUARANTINED] == kinds
+        reasons = {("logs", Reason.REFUSED_BY_POSTGRES.value): kinds}
+        assert stand.metrics.quarantined.values == reasons
+    expected = [f"logs item {position} of {name}".encode() for name in REFUSED]
+    assert await letters(connection) == expected
+    stored = await rows_of(connection, "SELECT body_text FROM logs ORDER BY 1")
+    assert stored == sorted((f"{name} {n}",) for name in REFUSED for n in range(6) if n != position)
+
+
+async def test_many_refused_rows(settings: DatabaseSettings, connection: Connection) -> None:
+    """After the first few the rows are halved: every culprit is found, and only they."""
+    bad = set(range(5, 160, 13))
+    assert len(bad) > NAMED_MAX
+    async with flushing(settings) as stand:
+        sender = stand.send(logs("a", 160, {n: {"attributes": NUL} for n in bad}))
+
+        assert await sender is Outcome.STORED
+
+        stand.check_books()
+        assert stand.books[End.QUARANTINED] == len(bad)
+    assert await count(connection, "logs") == 160 - len(bad)
+    assert sorted(await letters(connection)) == sorted(b"logs item %d of a" % n for n in bad)
+
+
+async def test_request_of_nothing_but_refused_rows(
+    settings: DatabaseSettings, connection: Connection
+) -> None:
+    """Nothing is left to store: the request is in dead_letters and in the ledger."""
+    async with flushing(settings) as stand:
+        one = logs("a", 3, {n: {"attributes": NUL} for n in range(3)})
+
+        assert await stand.send(one) is Outcome.STORED
+        again = logs("a", 3, {n: {"attributes": NUL} for n in range(3)})
+        assert await stand.send(again) is Outcome.DUPLICATE
+
+        stand.check_books()
+    assert len(await letters(connection)) == 3
+    assert await count(connection, "logs") == 0
+
+
+async def test_refused_row_keeps_nobody_else_waiting(
+    settings: DatabaseSettings, connection: Connection
+) -> None:
+    """The group of a poisoned request is committed before the culprit is looked for."""
+    async with flushing(settings) as stand:
+        stand.probe.hold("flush.taken")
+        blocker = stand.send(logs("blocker", 1, {}))
+        await stand.probe.reached("flush.taken")
+        poisoned = stand.send(logs("poisoned", 3, {1: {"attributes": NUL}}))
+        others = [stand.send(logs(f"other {n}", 3, {})) for n in range(5)]
+        stand.probe.release("flush.taken")
+
+        outcomes = await asyncio.gather(blocker, poisoned, *others)
+
+        assert set(outcomes) == {Outcome.STORED}
+        assert await count(connection, "logs") == 1 + 2 + 15
+        assert stand.metrics.flush_retries.values == {("logs", "22P05"): 2}
+
+
+async def test_item_numbers_survive_earlier_quarantines(
+    settings: DatabaseSettings, connection: Connection
+) -> None:
+    """The letter holds the item that the row came from, not the row's number."""
+    one = logs("a", 3, {0: {"attributes": NUL}, 2: {"attributes": NUL}})
+    one.item_indexes = [4, 7, 9]
+    async with flushing(settings) as stand:
+        await stand.send(one)
+
+    assert sorted(await letters(connection)) == [b"logs item 4 of a", b"logs item 9 of a"]
+
+
+async def test_refusal_without_a_named_row_is_halved(
+    settings: DatabaseSettings, connection: Connection
+) -> None:
+    """The trace summary refuses: the server names no row, the halves do."""
+    await connection.execute("ALTER TABLE traces ADD CONSTRAINT no CHECK (root_name <> 'bad')")
+    rows = [
+        span_row(n, time=NOW + n, trace=f"trace {n}", root=True, name="bad" if n == 5 else "good")
+        for n in range(9)
+    ]
+    async with flushing(settings, Signal.TRACES) as stand:
+        sender = stand.send(request("a", signal=Signal.TRACES, rows=rows))
+
+        assert await sender is Outcome.STORED
+
+        stand.check_books()
+        assert stand.books[End.QUARANTINED] == 1
+    assert await count(connection, "trace_spans", "name = 'good'") == 8
+    assert await rows_of(connection, "SELECT payload FROM dead_letters") == [
+        (b"traces item 5 of a",)
+    ]
+
+
+async def test_refused_dimension_takes_only_its_own_items(
+    settings: DatabaseSettings, connection: Connection
+) -> None:
+    """A resource that PostgreSQL refuses: its items are quarantined, it is not tried again."""
+    bad = resource_row("bad")._replace(attributes=NUL)
+    rows = [span_row(0, time=NOW), span_row(1, time=NOW, resource=bad), span_row(2, time=NOW)]
+    dims = dimensions([resource_row(), bad], [scope_row()])
+    async with flushing(settings, Signal.TRACES) as stand:
+        sender = stand.send(request("a", signal=Signal.TRACES, rows=rows, dims=dims))
+
+        assert await sender is Outcome.STORED
+
+    assert await count(connection, "trace_spans") == 2
+    assert await rows_of(connection, "SELECT service_name FROM resources") == [("shop",)]
+
+
+async def test_refused_dimension_that_nothing_refers_to_is_left_out(
+    settings: DatabaseSettings, connection: Connection
+) -> None:
+    """No item is to blame, so none is quarantined."""
+    bad = resource_row("bad")._replace(attributes=NUL)
+    dims = dimensions([resource_row(), bad], [scope_row()])
+    async with flushing(settings) as stand:
+        sender = stand.send(request("a", rows=[log_row(time=NOW)], dims=dims))
+
+        assert await sender is Outcome.STORED
+
+    assert await count(connection, "logs") == 1
+    assert await count(connection, "dead_letters") == 0
+
+
+async def test_refused_point(settings: DatabaseSettings, connection: Connection) -> None:
+    """Points take the same road, with the series that they need."""
+    metric, resource, scope = metric_row(), resource_row(), scope_row()
+    series = series_row(metric, resource, scope)
+    rows = [point_row(series, time=NOW + n) for n in range(5)]
+    rows[2] = (*rows[2][:7], 2**63, *rows[2][8:])
+    dims = dimensions([resource], [scope], [metric], [series])
+    async with flushing(settings, Signal.METRICS) as stand:
+        sender = stand.send(request("a", signal=Signal.METRICS, rows=rows, dims=dims))
+
+        assert await sender is Outcome.STORED
+
+    assert await count(connection, "metric_data_points") == 4
+    assert await rows_of(connection, "SELECT payload FROM dead_letters") == [
+        (b"metrics item 2 of a",)
+    ]
+
+
+async def test_nothing_is_given_up_while_the_sample_row_fails_too(
+    settings: DatabaseSettings, connection: Connection
+) -> None:
+    """The table refuses everything: hold, and store when it has come to its senses."""
+    await connection.execute("ALTER TABLE logs ADD CONSTRAINT closed CHECK (false)")
+    async with flushing(settings) as stand:
+        sender = stand.send(logs("a", 3, {}))
+        await stand.probe.reached("flush.straggler_failed", 3)
+        assert not sender.done()
+        assert await count(connection, "dead_letters") == 0
+
+        await connection.execute("ALTER TABLE logs DROP CONSTRAINT closed")
+
+        assert await sender is Outcome.STORED
+        assert stand.books[End.QUARANTINED] == 0
+    assert await count(connection, "logs") == 3
+
+
+async def test_refusal_that_no_row_repeats_is_held(
+    settings: DatabaseSettings, connection: Connection
+) -> None:
+    """The ledger refuses, not a row: nothing is quarantined, the request waits."""
+    await connection.execute("ALTER TABLE ingest_ledger ADD CONSTRAINT no CHECK (items <> 3)")
+    async with flushing(settings) as stand:
+        sender = stand.send(logs("a", 3, {}))
+        await stand.probe.reached("flush.straggler_failed", 2)
+        assert not sender.done()
+        assert await stand.send(logs("b", 2, {})) is Outcome.STORED, "others pass"
+
+        await connection.execute("ALTER TABLE ingest_ledger DROP CONSTRAINT no")
+
+        assert await sender is Outcome.STORED
+    assert await count(connection, "dead_letters") == 0
+    assert await count(connection, "logs") == 5
