@@ -12,6 +12,7 @@ import time
 import uuid
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
@@ -109,13 +110,25 @@ def _channel(host: str, secure: bool) -> grpc.Channel:
 
 def _await_listener(channel: grpc.Channel, endpoint: str, timeout_s: float) -> None:
     """Tell at once when nobody listens; the exporters would try again for a long time."""
+    states: SimpleQueue[grpc.ChannelConnectivity] = SimpleQueue()
+    deadline_s = time.monotonic() + timeout_s
+    state = grpc.ChannelConnectivity.IDLE
+    channel.subscribe(states.put, try_to_connect=True)
     try:
-        grpc.channel_ready_future(channel).result(timeout=timeout_s)
-    except grpc.FutureTimeoutError:
+        while state not in {
+            grpc.ChannelConnectivity.READY,
+            grpc.ChannelConnectivity.TRANSIENT_FAILURE,
+        }:
+            state = states.get(timeout=max(0, deadline_s - time.monotonic()))
+    except Empty:
+        state = grpc.ChannelConnectivity.TRANSIENT_FAILURE
+    finally:
+        channel.unsubscribe(states.put)
+    if state is not grpc.ChannelConnectivity.READY:
         raise UnreachableError(
             f"nobody takes OTLP/gRPC at {endpoint}; start `otlpg dev`, or name the daemon with "
             "--endpoint http://host:port"
-        ) from None
+        )
 
 
 def _export(sample: Sample, host: str, secure: bool, timeout_s: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -102,7 +103,16 @@ def test_warning_without_rejected_points_is_fine(sender: SummarySender) -> None:
 def test_nobody_listening_is_told_at_once() -> None:
     """The exporters' own retries are not waited for."""
     with pytest.raises(UnreachableError, match="otlpg dev"):
-        send("http://127.0.0.1:1", timeout_s=0.2)
+        send("http://127.0.0.1:1", timeout_s=3600)
+
+
+def test_a_listener_that_says_nothing_is_given_up() -> None:
+    """A port that takes connections and never speaks is no daemon."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as mute,
+        pytest.raises(UnreachableError, match="nobody takes OTLP"),
+    ):
+        send(f"127.0.0.1:{mute.getsockname()[1]}", timeout_s=0.2)
 
 
 @pytest.mark.parametrize("endpoint", ["ftp://h:1", "http://", ""])
