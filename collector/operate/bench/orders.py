@@ -7,6 +7,7 @@ daemon's, and neither may share an interpreter lock with the clock.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import multiprocessing
 from collections.abc import Awaitable, Callable
 from multiprocessing.connection import Connection
@@ -72,17 +73,16 @@ def obey_orders(
 ) -> None:
     """Answer each order with what ``obey`` returns, in one event loop, until the near end closes."""
 
-    async def answer(order: Any) -> Any:
-        return await obey(order)
-
-    async def finish() -> None:
-        await close()
-
-    with asyncio.Runner() as runner:
+    async def run() -> None:
         try:
             while True:
-                orders.send(runner.run(answer(orders.recv())))
-        except (EOFError, KeyboardInterrupt):
-            pass  # the command is gone; nobody waits for an answer
+                # In a thread: between orders the loop goes on, and answers what connections say.
+                order = await asyncio.to_thread(orders.recv)
+                orders.send(await obey(order))
+        except EOFError:
+            return  # the command is gone; nobody waits for an answer
         finally:
-            runner.run(finish())
+            await close()
+
+    with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C reaches the command too; it says so
+        asyncio.run(run())
