@@ -266,7 +266,7 @@ class Settings(Stage):
             raise ValueError(
                 f"database.connections_max (DB_MAX_CONNECTIONS) is {self.database.connections_max}, but at least "
                 f"{needed} are needed: for each of workers={self.workers}, 3 signals x "
-                f"ingest.flushers={self.ingest.flushers}, 1 to make partitions, 1 to reap"
+                f"ingest.flushers={self.ingest.flushers}, and 2 for housekeeping"
             )
         for name, host in (
             ("receive.grpc_host", self.receive.grpc_host),
