@@ -1,0 +1,316 @@
+"""Migrations: up, down and up again, alone among many, and never over a changed file."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import pytest
+
+from collector.errors import SchemaError, StoreError
+from collector.settings import DatabaseSettings
+from collector.store import migrate
+from collector.store.embedded import EmbeddedPostgres
+from collector.store.pool import Connection, connect
+
+pytestmark = pytest.mark.postgres_versions
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+async def empty(empty_database: DatabaseSettings) -> AsyncGenerator[Connection]:
+    """A connection to a database with nothing in it."""
+    opened = await connect(empty_database)
+    yield opened
+    opened.terminate()
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the SQL files that a test may change; migrate reads them instead."""
+    folder = tmp_path / "migrations"
+    shutil.copytree(ROOT / "migrations", folder)
+    monkeypatch.setattr(migrate, "_folder", lambda: folder)
+    return folder
+
+
+def add(files: Path, name: str, up: str, down: str = "") -> str:
+    """Add a migration after the last one and return its label."""
+    label = f"{migrate.required_version() + 1:04d}_{name}"
+    (files / f"{label}.up.sql").write_text(up)
+    (files / f"{label}.down.sql").write_text(down)
+    return label
+
+
+def remove(files: Path, label: str) -> None:
+    """Take a migration away, as if this otlpg were older."""
+    (files / f"{label}.up.sql").unlink()
+    (files / f"{label}.down.sql").unlink()
+
+
+def last_label() -> str:
+    """Return the label of the newest migration of the main track."""
+    return next(m.label for m in reversed(migrate.known_migrations()) if m.track == "main")
+
+
+async def dump(server: EmbeddedPostgres, connection: Connection) -> str:
+    """Return the schema as ``pg_dump`` writes it, without its random keys."""
+    database = await connection.fetchval("SELECT current_database()")
+    assert server.binaries is not None
+    process = await asyncio.create_subprocess_exec(
+        server.binaries / "pg_dump", "--schema-only", server.dsn(database),
+        stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    output, _ = await process.communicate()
+    assert process.returncode == 0
+    lines = output.decode().splitlines()
+    return "\n".join(line for line in lines if "restrict " not in line)
+
+
+async def everything_down(connection: Connection) -> list[migrate.Migration]:
+    """Take back all that there is."""
+    return await migrate.down(connection, steps=migrate.required_version(), yes=True)
+
+
+async def test_up_down_up_leaves_the_same_schema(
+    empty: Connection, test_server: EmbeddedPostgres
+) -> None:
+    """Each down undoes its up wholly: nothing is left, and the next up finds its way."""
+    first = await migrate.up(empty, roles=True)
+    schema = await dump(test_server, empty)
+    assert "CREATE TABLE public.trace_spans" in schema
+
+    taken_back = await everything_down(empty)
+    bare = await dump(test_server, empty)
+    assert "otlpg_migrations" in bare
+    assert "trace_spans" not in bare
+    assert "FUNCTION" not in bare
+
+    again = await migrate.up(empty, roles=True)
+    assert await dump(test_server, empty) == schema
+    assert again == first
+    assert {m.label for m in taken_back} == {m.label for m in first}
+
+
+async def test_up_goes_one_step_at_a_time_both_ways(empty: Connection) -> None:
+    """Every version on the way down is one that up can start from."""
+    await migrate.up(empty)
+    for step in range(migrate.required_version()):
+        await migrate.down(empty, steps=step + 1, yes=True)
+        assert len(await migrate.up(empty)) == step + 1
+
+    await migrate.check_schema(empty)
+
+
+async def test_up_with_nothing_to_do_changes_nothing(connection: Connection) -> None:
+    """A second up is safe and says that there was nothing."""
+    assert await migrate.up(connection) == []
+
+
+async def test_many_ups_at_once_apply_each_file_once(empty_database: DatabaseSettings) -> None:
+    """Ten pods that start together migrate once; the others wait and find it done."""
+
+    async def up() -> int:
+        opened = await connect(empty_database)
+        try:
+            return len(await migrate.up(opened))
+        finally:
+            await opened.close()
+
+    applied = await asyncio.gather(*(up() for _ in range(10)))
+
+    assert sorted(applied) == [0] * 9 + [migrate.required_version()]
+
+
+async def test_down_refuses_to_lose_telemetry(connection: Connection) -> None:
+    """Without yes a down that would drop facts does nothing at all, not even its harmless part."""
+    with pytest.raises(SchemaError, match=r"0001_facts would drop stored telemetry.*--yes"):
+        await migrate.down(connection, steps=migrate.required_version())
+
+    await migrate.check_schema(connection)
+    assert [m.label for m in await migrate.down(connection)] == [last_label()]
+
+
+async def test_a_changed_file_is_named(connection: Connection, files: Path) -> None:
+    """A file that is not what was applied stops up and down, and status shows it."""
+    changed = files / "0002_dimensions.up.sql"
+    changed.write_text(changed.read_text() + "-- a harmless remark\n")
+
+    with pytest.raises(SchemaError, match="0002_dimensions is not the file"):
+        await migrate.up(connection)
+    with pytest.raises(SchemaError, match="0002_dimensions is not the file"):
+        await migrate.down(connection)
+    assert [s.migration.name for s in await migrate.status(connection) if s.changed] == [
+        "dimensions"
+    ]
+
+
+async def test_status_tells_what_is_applied_and_what_waits(
+    connection: Connection, files: Path
+) -> None:
+    """Applied ones have a time, a new file and the roles that nobody asked for do not."""
+    label = add(files, "later", "SELECT 1;")
+
+    found = await migrate.status(connection)
+
+    waiting = [s.migration.label for s in found if s.applied_at is None]
+    assert waiting == [label, "roles/0001_roles"]
+    assert all(s.applied_at.endswith("Z") for s in found if s.applied_at)
+
+
+async def test_status_of_an_empty_database(empty: Connection) -> None:
+    """Nothing is applied, and asking makes no table."""
+    found = await migrate.status(empty)
+
+    assert all(s.applied_at is None for s in found)
+    assert await empty.fetchval("SELECT to_regclass('otlpg_migrations')") is None
+
+
+async def test_the_script_does_what_up_does(
+    empty: Connection, test_server: EmbeddedPostgres
+) -> None:
+    """What sql prints, run by hand, leaves the schema and the records of up; likewise down."""
+    script = await migrate.sql()
+    assert await migrate.sql(empty) == script
+
+    await empty.execute(script)
+
+    await migrate.check_schema(empty)
+    by_hand = await dump(test_server, empty)
+    assert await migrate.up(empty) == []
+    await empty.execute(await migrate.sql(empty, direction="down", steps=99))
+    await migrate.up(empty)
+    assert await dump(test_server, empty) == by_hand
+
+
+async def test_a_failing_file_leaves_no_trace(empty: Connection, files: Path) -> None:
+    """The error names the file; those before it stay, nothing of its own does, and it can go on."""
+    label = add(files, "broken", "CREATE TABLE half (a integer);\nSELECT 1/0;")
+
+    with pytest.raises(StoreError, match=rf"{label}\.up\.sql.*22012.*division by zero"):
+        await migrate.up(empty)
+
+    assert await empty.fetchval("SELECT to_regclass('half')") is None
+    assert [s.migration.label for s in await migrate.status(empty) if s.applied_at is None] == [
+        label,
+        "roles/0001_roles",
+    ]
+    locks = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
+    assert await empty.fetchval(locks) == 0
+    (files / f"{label}.up.sql").write_text("CREATE TABLE whole (a integer);")
+    assert [m.label for m in await migrate.up(empty)] == [label]
+
+
+async def test_a_file_may_refuse_a_transaction(connection: Connection, files: Path) -> None:
+    """With the marker a statement runs by itself, and is recorded all the same."""
+    index = "CREATE INDEX CONCURRENTLY extra ON dead_letters (received_at);"
+    label = add(files, "index", f"-- otlpg: no-transaction\n{index}", "DROP INDEX extra;")
+
+    assert [m.label for m in await migrate.up(connection)] == [label]
+
+    assert await connection.fetchval("SELECT to_regclass('extra') IS NOT NULL")
+    assert [m.label for m in await migrate.down(connection)] == [label]
+    assert await connection.fetchval("SELECT to_regclass('extra') IS NULL")
+
+
+async def test_without_the_marker_that_file_fails(connection: Connection, files: Path) -> None:
+    """The control of the test above."""
+    add(files, "index", "CREATE INDEX CONCURRENTLY extra ON dead_letters (received_at);")
+
+    with pytest.raises(StoreError) as caught:
+        await migrate.up(connection)
+
+    assert caught.value.sqlstate == "25001"
+
+
+async def test_ddl_does_not_queue_for_ever(
+    connection: Connection,
+    other_connection: Connection,
+    files: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A migration that cannot have its lock gives up instead of holding up all who come after."""
+    monkeypatch.setattr(migrate, "LOCK_S_MAX", 0.05)
+    label = add(files, "column", "ALTER TABLE dead_letters ADD COLUMN more text;")
+    async with other_connection.transaction():
+        await other_connection.execute("SELECT FROM dead_letters")
+
+        with pytest.raises(StoreError) as caught:
+            await migrate.up(connection)
+
+    assert caught.value.sqlstate == "55P03"
+    assert [m.label for m in await migrate.up(connection)] == [label]
+
+
+async def test_the_schema_has_to_be_there(empty: Connection) -> None:
+    """An empty database is not served; the text holds the command."""
+    with pytest.raises(SchemaError, match="no otlpg schema yet; run `otlpg migrate up`"):
+        await migrate.check_schema(empty)
+
+
+async def test_an_older_schema_is_not_served(connection: Connection) -> None:
+    """The text says which version there is, which is needed, and the command."""
+    await migrate.down(connection, steps=2)
+
+    with pytest.raises(
+        SchemaError, match="at version 4, this otlpg needs 6; run `otlpg migrate up`"
+    ):
+        await migrate.check_schema(connection)
+
+
+async def test_a_newer_schema_is_not_served(connection: Connection, files: Path) -> None:
+    """An older otlpg neither serves nor migrates what it does not know."""
+    label = add(files, "later", "CREATE TABLE later (a integer);", "DROP TABLE later;")
+    await migrate.up(connection)
+    remove(files, label)
+
+    for attempt in (migrate.check_schema, migrate.up, migrate.down):
+        with pytest.raises(SchemaError, match=f"newer than this otlpg: it has {label}"):
+            await attempt(connection)
+
+
+async def test_a_role_that_may_not_look_is_told_so(
+    connection: Connection, other_connection: Connection
+) -> None:
+    """A user without any grant learns which one is missing, not that the schema is."""
+    name = await connection.fetchval("SELECT 'stranger_' || current_database()")
+    await connection.execute(f"CREATE ROLE {name}; GRANT {name} TO otlpg")
+    await other_connection.execute(f"SET ROLE {name}")
+
+    with pytest.raises(SchemaError, match="grant it otlpg_ingest or otlpg_read"):
+        await migrate.check_schema(other_connection)
+
+    await connection.execute(f"DROP ROLE {name}")
+
+
+async def test_roles_stay_up_to_date_once_asked_for(connection: Connection, files: Path) -> None:
+    """After ``roles=True`` a plain up applies new files of that track too; down begins with it."""
+    assert [m.label for m in await migrate.up(connection, roles=True)] == ["roles/0001_roles"]
+    (files / "roles" / "0002_more.up.sql").write_text("SELECT 1;")
+    (files / "roles" / "0002_more.down.sql").write_text("SELECT 1;")
+
+    assert [m.label for m in await migrate.up(connection)] == ["roles/0002_more"]
+    assert [m.label for m in await migrate.down(connection)] == [
+        "roles/0002_more",
+        "roles/0001_roles",
+        last_label(),
+    ]
+
+
+def test_an_installed_wheel_brings_the_files(tmp_path: Path) -> None:
+    """The wheel holds every SQL file where migrate looks for it."""
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path],
+        cwd=ROOT, check=True, capture_output=True,
+    )  # fmt: skip
+    with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
+        inside = {name.removeprefix("collector/migrations/") for name in wheel.namelist()}
+
+    ours = ROOT / "migrations"
+    assert {str(file.relative_to(ours)) for file in ours.rglob("*.sql")} <= inside

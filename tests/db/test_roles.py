@@ -1,0 +1,162 @@
+"""The optional role split: each role can do its work, and nothing beside it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+
+import asyncpg
+import pytest
+from pydantic import SecretStr
+
+from collector.maintain.ledger import LedgerRetirement
+from collector.maintain.partitions import Partitions
+from collector.rows import ConvertedRequest, Signal
+from collector.settings import DatabaseSettings, PartitionSettings
+from collector.settings.dsn import Address
+from collector.store import migrate
+from collector.store.pool import Connection, Database, connect, resolve_dsn
+from collector.store.transaction import write_batch
+from collector.telemetry.clock import SystemClock
+from collector.telemetry.metrics import Metrics
+from tests.converted import request, span_row
+from tests.db.writing import NOW, context
+
+pytestmark = pytest.mark.postgres_versions
+
+FORBIDDEN_TO_INGEST = [
+    "SELECT name FROM trace_spans",
+    "SELECT * FROM logs",
+    "SELECT * FROM trace_events",
+    "DELETE FROM trace_spans",
+    "UPDATE metric_data_points SET value = 0",
+    "TRUNCATE logs",
+    "DROP TABLE logs",
+    "CREATE TABLE mine (a integer)",
+    "ALTER TABLE logs DISABLE TRIGGER ALL",
+    "UPDATE resources SET attributes = '{}'",
+    "DELETE FROM metric_series",
+    "INSERT INTO otlpg_migrations (track, version, name, checksum) VALUES ('main', 99, '', '')",
+]
+FORBIDDEN_TO_READ = [
+    "INSERT INTO scopes (scope_id, attributes, digest) VALUES (1, '{}', '')",
+    "DELETE FROM dead_letters",
+    "UPDATE ingest_ledger SET seen = 0",
+    "SELECT otlpg_make_leaf('logs', now(), 24)",
+]
+
+
+def as_user(settings: DatabaseSettings, user: str) -> DatabaseSettings:
+    """Return settings for the same database and another user."""
+    address = Address.from_dsn(resolve_dsn(settings))
+    address.change({"user": user})
+    return settings.model_copy(update={"dsn": SecretStr(address.to_dsn())})
+
+
+@pytest.fixture
+async def users(
+    connection: Connection, database_settings: DatabaseSettings
+) -> AsyncGenerator[dict[str, DatabaseSettings]]:
+    """One user in each of the two roles, by the name of the role."""
+    await migrate.up(connection, roles=True)
+    database = await connection.fetchval("SELECT current_database()")
+    names = {role: f"{role}_{database}" for role in ("otlpg_ingest", "otlpg_read")}
+    for role, name in names.items():
+        await connection.execute(f"CREATE ROLE {name} LOGIN IN ROLE {role}")
+    yield {role: as_user(database_settings, name) for role, name in names.items()}
+    for name in names.values():
+        await connection.execute(f"DROP ROLE {name}")
+
+
+@pytest.fixture
+async def ingest(users: dict[str, DatabaseSettings]) -> AsyncGenerator[Connection]:
+    """A connection of a user who may only write telemetry."""
+    opened = await connect(users["otlpg_ingest"])
+    yield opened
+    opened.terminate()
+
+
+@pytest.fixture
+async def reader(users: dict[str, DatabaseSettings]) -> AsyncGenerator[Connection]:
+    """A connection of a user who may only read."""
+    opened = await connect(users["otlpg_read"])
+    yield opened
+    opened.terminate()
+
+
+def spans() -> ConvertedRequest:
+    """Return a request that touches facts, dimensions, ledger and traces."""
+    return request("roles", signal=Signal.TRACES, rows=[span_row(1, time=NOW, root=True)])
+
+
+async def test_ingest_can_do_all_that_serve_does(
+    users: dict[str, DatabaseSettings], ingest: Connection, connection: Connection
+) -> None:
+    """Schema check, leaves, a whole transaction twice, dead letters, the ledger's old rows."""
+    settings = users["otlpg_ingest"]
+    database = Database(settings)
+    clock = SystemClock()
+    await migrate.check_schema(ingest)
+    partitions = Partitions(PartitionSettings(), database, clock, Metrics())
+    await partitions.prepare()
+
+    stored = await write_batch(ingest, [spans()], context(settings, Signal.TRACES))
+    again = await write_batch(ingest, [spans()], context(settings, Signal.TRACES))
+    await ingest.execute(
+        "INSERT INTO dead_letters (signal, received_at, reason, outcome, payload)"
+        " VALUES ('logs', now(), 'nul', 'repaired', '')"
+    )
+    await LedgerRetirement(24, database, clock).retire()
+    await database.stop()
+
+    assert (stored, again) == ([True], [False])
+    assert await connection.fetchval("SELECT count(*) FROM trace_spans") == 1
+    assert await connection.fetchval("SELECT count(*) FROM resources") == 1
+    assert await connection.fetchval("SELECT count(*) FROM dead_letters") == 1
+    assert await connection.fetchval("SELECT count(*) FROM ingest_ledger") == 0
+    owners = "SELECT DISTINCT pg_get_userbyid(relowner) FROM pg_class WHERE relispartition"
+    assert await connection.fetch(owners) == [("otlpg",)]
+
+
+@pytest.mark.parametrize("statement", FORBIDDEN_TO_INGEST)
+async def test_ingest_can_do_nothing_else(ingest: Connection, statement: str) -> None:
+    """A stolen password of the daemon reads and changes no telemetry."""
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await ingest.execute(statement)
+
+
+@pytest.mark.parametrize("statement", FORBIDDEN_TO_READ)
+async def test_read_can_write_nothing(reader: Connection, statement: str) -> None:
+    """A dashboard's password changes nothing."""
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await reader.execute(statement)
+
+
+async def test_read_can_read_everything(reader: Connection) -> None:
+    """Every table and view of ours is readable, and the schema check passes."""
+    await migrate.check_schema(reader)
+    unreadable = await reader.fetch(
+        "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p', 'v') AND NOT relispartition"
+        " AND relnamespace = 'public'::regnamespace AND NOT has_table_privilege(oid, 'SELECT')"
+    )
+
+    assert not unreadable
+
+
+async def test_the_maker_of_leaves_cannot_be_tricked(
+    ingest: Connection, connection: Connection
+) -> None:
+    """The function runs as the owner, but not what a caller puts into its search_path."""
+    await ingest.execute(
+        "CREATE TEMP TABLE logs (time timestamptz) PARTITION BY RANGE (time);"
+        "SET search_path = pg_temp, public"
+    )
+
+    leaf = await ingest.fetchval("SELECT public.otlpg_make_leaf('logs', now(), 24)")
+
+    await ingest.execute("DROP TABLE pg_temp.logs")
+
+    parent = "SELECT inhparent::regclass::text FROM pg_inherits WHERE inhrelid = $1::text::regclass"
+    assert await connection.fetchval(parent, leaf) == "logs"
+    assert await connection.fetchval(
+        "SELECT prosecdef FROM pg_proc WHERE proname = 'otlpg_make_leaf'"
+    )
