@@ -1,7 +1,7 @@
 """Every setting, and how flags, environment, file and defaults become one ``Settings``.
 
 ``models`` holds the settings themselves, ``names`` what each is called where, ``layers`` where
-values come from, ``load`` puts them together. A wrong setting stops the start; nothing is corrected
+values come from, ``load`` puts them together and ``table`` shows them all. A wrong setting stops the start; nothing is corrected
 or ignored in silence.
 """
 
@@ -19,11 +19,13 @@ from collector.settings.models import (
     Stage,
     TelemetrySettings,
 )
+from collector.settings.table import Description, describe, settings_table
 from collector.settings.worker import from_worker_json, to_worker_json
 
 __all__ = [
     "ConvertSettings",
     "DatabaseSettings",
+    "Description",
     "IngestSettings",
     "Loaded",
     "PartitionSettings",
@@ -32,8 +34,10 @@ __all__ = [
     "Settings",
     "Stage",
     "TelemetrySettings",
+    "describe",
     "from_worker_json",
     "load",
     "load_with_origins",
+    "settings_table",
     "to_worker_json",
 ]

@@ -34,7 +34,7 @@ _SECONDS = {
 
 @dataclass(frozen=True)
 class Unit:
-    """What one of a setting's numbers means; read by ``describe``."""
+    """What one of a setting's numbers means; read by ``table.describe``."""
 
     name: str
 

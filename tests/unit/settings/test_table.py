@@ -1,9 +1,8 @@
-"""settings.describe: no setting without an explanation."""
+"""settings.table: no setting without an explanation."""
 
 from __future__ import annotations
 
-from collector.settings import Settings, Stage, load
-from collector.settings.describe import describe, to_markdown
+from collector.settings import Settings, Stage, describe, load, settings_table
 
 BY_NAME = {setting.name: setting for setting in describe()}
 
@@ -52,6 +51,6 @@ def test_every_default_can_be_written_as_it_is_shown() -> None:
     assert load(config=None, flags={}, environ=environ) == Settings()
 
 
-def test_markdown_has_one_row_per_setting() -> None:
+def test_table_has_one_row_per_setting() -> None:
     """The table of README: a head of two lines, then every setting."""
-    assert len(to_markdown(BY_NAME.values()).splitlines()) == len(BY_NAME) + 2
+    assert len(settings_table().splitlines()) == len(BY_NAME) + 2

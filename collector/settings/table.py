@@ -31,10 +31,10 @@ def describe() -> list[Description]:
     return [_description(name, field) for name, field in FIELDS.items()]
 
 
-def to_markdown(descriptions: Iterable[Description]) -> str:
-    """Return the table of README, one row per setting."""
+def settings_table() -> str:
+    """Return the table of README as Markdown, one row per setting."""
     lines = ["| Setting | Environment | Default | Meaning |", "|---|---|---|---|"]
-    for setting in descriptions:
+    for setting in describe():
         names = ", ".join(
             f"`{name}`" for name in (setting.environment, *setting.aliases, setting.flag) if name
         )
