@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 from typing import TYPE_CHECKING
 
 import typer
@@ -79,7 +80,7 @@ async def _migrate(settings: Settings) -> None:
 def banner(settings: Settings, postgres: EmbeddedPostgres, ports: dict[str, int]) -> str:
     """Return what a newcomer needs to send the first item and to see it."""
     grpc, telemetry = ports["grpc"], ports["telemetry"]
-    extra = "" if grpc == 4317 else f" --data-dir {settings.data_dir}" if settings.data_dir else ""
+    folder = f" --data-dir {shlex.quote(str(settings.data_dir))}" if settings.data_dir else ""
     return f"""
 otlpg is ready: what it acknowledges is committed in PostgreSQL.
 
@@ -94,7 +95,7 @@ Send from any OpenTelemetry SDK:
 
 or send a sample from a second terminal:
 
-  otlpg send-test{extra}
+  {printing.own_command()} send-test{folder}
 
 Look at it in SQL:
 

@@ -75,7 +75,8 @@ def from_environment(environ: Mapping[str, str]) -> list[Layer]:
         found = {
             setting: name
             for name, setting in names.items()
-            if environ.get(name) and not is_kubernetes_noise(name, environ[name])
+            if environ.get(name)
+            and (names is ENVIRONMENT or not is_kubernetes_noise(name, environ[name]))
         }
         layers.append(Layer({s: environ[name] for s, name in found.items()}, found))
     return layers

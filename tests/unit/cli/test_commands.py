@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -14,13 +15,14 @@ from collector.cli.check import as_map, as_text
 from collector.errors import SchemaError
 from collector.operate.check import Step
 from collector.settings.names import FLAGS
+from tests.e2e.daemon import FOREIGN_SETTINGS
 
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No command of these tests finds a database or a running `otlpg dev`."""
-    for name in ("DATABASE_URL", "PGHOST", "PGPORT", "OTLPG_CONFIG"):
-        monkeypatch.delenv(name, raising=False)
+    for name in [name for name in os.environ if name.startswith(FOREIGN_SETTINGS)]:
+        monkeypatch.delenv(name)
     monkeypatch.setenv("OTLPG_DATA_DIR", str(tmp_path))
 
 

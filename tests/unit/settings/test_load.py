@@ -311,6 +311,7 @@ def test_missing_file_is_an_error(tmp_path: Path) -> None:
     [
         ({"OTLPG_INGEST__FLUSHERS": "99"}, {}, ["OTLPG_INGEST__FLUSHERS", "16", "'99'"]),
         ({"DB_PORT": "0"}, {}, ["DB_PORT", "database.port", "1", "'0'"]),
+        ({"OTLPG_TELEMETRY__PORT": "tcp://h:1"}, {}, ["OTLPG_TELEMETRY__PORT", "integer"]),
         ({}, {"receive.grpc_port": 70_000}, ["--grpc-port", "65535", "70000"]),
         ({"OTLPG_WORKERS": "many"}, {}, ["OTLPG_WORKERS", "integer", "'many'"]),
         ({"OTLPG_INGEST__QUEUE_BYTES_MAX": "12M"}, {}, ["256MiB", "'12M'"]),
