@@ -8,6 +8,7 @@ calls another signal at the wrong door.
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, TypeVar
 
@@ -102,7 +103,8 @@ def has_valid_ids(span: Span) -> bool:
 def has_no_identity(request: ExportRequest) -> bool:
     """Tell whether several items came and none of them looks like one of this signal.
 
-    Traces show it by ids, metrics by a name, logs by a time or a body (DESIGN section 7).
+    Traces show it by ids, metrics by a name, logs by a time or a body (DESIGN section 7). A name
+    or body with U+FFFD may have been repaired, as another signal's bytes would be, and need not do.
     """
     if isinstance(request, ExportTraceServiceRequest):
         shown = items_in(without_quarantined(request)) > 0
@@ -110,19 +112,23 @@ def has_no_identity(request: ExportRequest) -> bool:
         shown = any(
             record.time_unix_nano
             or record.observed_time_unix_nano
-            or comparable(record).get("body")
+            or _shows(comparable(record).get("body"))
             for group in request.resource_logs
             for scope in group.scope_logs
             for record in scope.log_records
         )
     else:
         shown = any(
-            metric.name and points_of(metric)
+            points_of(metric) and _shows(metric.name)
             for group in request.resource_metrics
             for scope in group.scope_metrics
             for metric in scope.metrics
         )
     return items_in(request) > 1 and not shown
+
+
+def _shows(value: object) -> bool:
+    return bool(value) and "\ufffd" not in json.dumps(value, ensure_ascii=False)
 
 
 async def for_all(

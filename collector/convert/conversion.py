@@ -4,32 +4,27 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Generator, Iterable, Sized
-from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any, Protocol, cast
 
 from google.protobuf.message import DecodeError
 
 from collector.convert import logs, metrics, traces
-from collector.convert.dimensions import metric_of, resource_of, scope_of
-from collector.convert.framing import BROKEN_METRIC, Frame, Leaf, Walk
+from collector.convert.around import Known, Surroundings
+from collector.convert.framing import BROKEN_METRIC, Leaf, Walk
 from collector.convert.letters import LETTER_BYTES, LetterWriter
 from collector.convert.memo import Memo
-from collector.convert.notes import Notes
-from collector.convert.output import Group, Output, Row
+from collector.convert.output import Columns, Group, Output, Row
 from collector.convert.survey import has_too_many_parts
 from collector.convert.tags import read_field
 from collector.convert.times import Window, day_of
-from collector.errors import MalformedError, QuarantineError
+from collector.errors import MalformedError
 from collector.rows import (
     TIME_INDEX,
     ConvertedRequest,
     DeadLetterRow,
     Dimensions,
-    MetricRow,
     Reason,
-    ResourceRow,
-    ScopeRow,
     Signal,
 )
 from collector.settings import ConvertSettings
@@ -50,8 +45,7 @@ NO_ENTROPY = frozenset({Reason.INVALID_TRACE_ID, Reason.INVALID_SPAN_ID})
 class SignalModule(Protocol):
     """What ``traces``, ``metrics`` and ``logs`` have in common."""
 
-    ROW_BYTES: int
-    TEXT_COLUMNS: tuple[int, ...]
+    COLUMNS: Columns
 
     def kind_of(self, member: str, /) -> str:
         """Return what ``survey`` calls the items of a leaf."""
@@ -73,17 +67,6 @@ MODULES: dict[Signal, SignalModule] = {
     Signal.METRICS: cast("SignalModule", metrics),
     Signal.LOGS: cast("SignalModule", logs),
 }
-
-
-@dataclass(slots=True)
-class Known:
-    """What a frame's dimension turned out to be; kept while the frame's items are converted."""
-
-    frame: Frame
-    row: Any = None
-    failure: Reason | None = None  # set: the frame's items are quarantined
-    repair: Reason | None = None
-    has_letter: bool = False  # of the repair
 
 
 class Conversion:
@@ -112,7 +95,7 @@ class Conversion:
         self._memo = memo
         self._window = window
         self._output = Output()
-        self._known: dict[int, Known] = {}  # by depth: the frames around the leaf at hand
+        self._surroundings = Surroundings(memo)
         self._group_letters: dict[int, Reason] = {}
         self._repaired = 0
         self._items_of_turn = 0
@@ -134,14 +117,13 @@ class Conversion:
     # -- leaves ------------------------------------------------------------------------------
 
     def _convert_leaf(self, leaf: Leaf) -> Generator[None]:
-        around = self._frames_of(leaf)
+        around = self._surroundings.of(leaf)
         failure = next((known.failure for known in around if known.failure), None)
         if failure or leaf.member == BROKEN_METRIC:
             self._quarantine_leaf(leaf, failure or Reason.UNDECODABLE)
             return
-        is_metric_repaired = len(around) == 3 and around[2].repair is not None
-        group = Group(*[k.row for k in around], is_metric_repaired=is_metric_repaired)
-        self._output.add_group(group)
+        group = Group(*[known.row for known in around])
+        self._output.add_group(group, is_shared=all(known.is_shared for known in around))
         rows_before, repaired_before = len(self._output.rows), len(self._output.repaired)
         index = leaf.first
         for run in leaf.runs:
@@ -152,42 +134,6 @@ class Conversion:
             index += len(run) - 1
         rows = len(self._output.rows) - rows_before
         self._count_repairs(leaf, around, rows, len(self._output.repaired) - repaired_before)
-
-    def _frames_of(self, leaf: Leaf) -> list[Known]:
-        """Return resource, scope and, for data points, metric, outermost first."""
-        frame: Frame | None = leaf.frame
-        frames: list[Frame] = []
-        while frame is not None:
-            frames.append(frame)
-            frame = frame.parent
-        frames.reverse()
-        around = [
-            self._know(frames[0], lambda notes: resource_of(frames[0].head, self._memo, notes)),
-            self._know(frames[1], lambda notes: scope_of(frames[1].head, self._memo, notes)),
-        ]
-        if len(frames) == 4:
-            around.append(
-                self._know(frames[2], lambda notes: self._metric(leaf.member, frames, notes))
-            )
-        return around
-
-    def _metric(self, member: str, frames: list[Frame], notes: Notes) -> MetricRow:
-        return metric_of(member, frames[2].head, frames[3].head, self._memo, notes)
-
-    def _know(
-        self, frame: Frame, make: Callable[[Notes], ResourceRow | ScopeRow | MetricRow]
-    ) -> Known:
-        """Return what a frame is; made once for all of its neighbouring leaves, failures too."""
-        known = self._known.get(frame.depth)
-        if known is None or known.frame is not frame:
-            known = self._known[frame.depth] = Known(frame)
-            notes = Notes()
-            try:
-                known.row = make(notes)
-            except QuarantineError as error:
-                known.failure = Reason(error.reason)
-            known.repair = notes.repair
-        return known
 
     def _quarantine_leaf(self, leaf: Leaf, reason: Reason) -> None:
         self._output.quarantined.update(
@@ -263,7 +209,7 @@ class Conversion:
             return
         assert len(cast("Sized", items)) == len(bounds) - 1
         row_of = self._module.row_maker(member, group, self._output, self._memo, self._window)
-        self._output.add_rows(items, row_of, first, self._module.TEXT_COLUMNS)
+        self._output.add_rows(items, row_of, first, self._module.COLUMNS)
 
     # -- the end -----------------------------------------------------------------------------
 
@@ -290,7 +236,6 @@ class Conversion:
         if walk.items > 1 and not output.has_identity and reasons <= NO_IDENTITY:
             self._reject(request)
             return request
-        request.size_bytes += self._module.ROW_BYTES * len(output.rows)
         if output.rows:
             times = list(map(itemgetter(TIME_INDEX[self._signal]), output.rows))
             request.time_min, request.time_max = min(times), max(times)

@@ -4,20 +4,18 @@ An id is the first half of a 128-bit BLAKE2b over a canonical form: every column
 sorted keys at every depth, and ``raw`` where keys repeat. So every process computes the same id
 without asking, and the order in which a sender writes attributes does not matter.
 
-A row of repaired text, or with duplicate keys, is not remembered: the next one must be marked in
-its ``notes`` again.
+Text that had to be repaired is marked in ``notes``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from hashlib import blake2b
-from sys import getsizeof
 
 import orjson
 
 from collector.convert.attributes import AttributesJson, attribute_members, entries_json
-from collector.convert.memo import DIMENSION_BYTES_MAX, SLOT_BYTES, Memo
+from collector.convert.memo import Pairs
 from collector.convert.notes import Notes
 from collector.convert.values import decode, json_string, key_json, object_json
 from collector.rows import MetricRow, ResourceRow, ScopeRow, SeriesRow
@@ -47,7 +45,7 @@ def content_id(table: str, *columns: str | bytes | int | None) -> tuple[int, byt
     return int.from_bytes(digest[:8], "big", signed=True), digest
 
 
-def resource_of(head: bytes, memo: Memo, notes: Notes) -> ResourceRow:
+def resource_row(head: bytes, pairs: Pairs, notes: Notes) -> ResourceRow:
     """Return the row of the resource in ``head``: a ResourceSpans without its scopes.
 
     ResourceMetrics and ResourceLogs have the same numbers, so one function reads all three.
@@ -55,24 +53,14 @@ def resource_of(head: bytes, memo: Memo, notes: Notes) -> ResourceRow:
     Raises:
         QuarantineError: the resource does not decode or nests too deep.
     """
-    row = memo.resources.get(head)
-    if row is None:
-        row = _resource_row(head, memo, notes)
-        if len(head) <= DIMENSION_BYTES_MAX and _is_regular(row, notes):
-            memo.spend(len(head) + row_bytes(row))
-            memo.resources[head] = row
-    return row
-
-
-def _resource_row(head: bytes, memo: Memo, notes: Notes) -> ResourceRow:
     around = decode(ResourceSpans, head)
     resource = decode(Resource, b"".join(around.resource[:]))
-    members = attribute_members(resource.attributes[:], memo.pairs, RESOURCE_LEVEL, notes)
+    members = attribute_members(resource.attributes[:], pairs, RESOURCE_LEVEL, notes)
     attributes = object_json(sorted(members.values()))
     schema_url = notes.text(around.schema_url) or None
     dropped = resource.dropped_attributes_count or None
     refs = entries_json(
-        resource.entity_refs, _entity_json, pairs=memo.pairs, level=3, notes=notes, field=""
+        resource.entity_refs, _entity_json, pairs=pairs, level=RESOURCE_LEVEL, notes=notes, field=""
     )
     raw = notes.take_raw()
     resource_id, digest = content_id("resources", attributes, schema_url, dropped, refs, raw)
@@ -112,25 +100,15 @@ def _text_of(members: dict[str, str], key: str) -> str | None:
     return orjson.loads(value)[:SERVICE_NAME_CHARACTERS_MAX] or None
 
 
-def scope_of(head: bytes, memo: Memo, notes: Notes) -> ScopeRow:
+def scope_row(head: bytes, pairs: Pairs, notes: Notes) -> ScopeRow:
     """Return the row of the scope in ``head``: a ScopeSpans without its items.
 
     Raises:
         QuarantineError: the scope does not decode or nests too deep.
     """
-    row = memo.scopes.get(head)
-    if row is None:
-        row = _scope_row(head, memo, notes)
-        if len(head) <= DIMENSION_BYTES_MAX and _is_regular(row, notes):
-            memo.spend(len(head) + row_bytes(row))
-            memo.scopes[head] = row
-    return row
-
-
-def _scope_row(head: bytes, memo: Memo, notes: Notes) -> ScopeRow:
     around = decode(ScopeSpans, head)
     scope = decode(InstrumentationScope, b"".join(around.scope[:]))
-    members = attribute_members(scope.attributes[:], memo.pairs, SCOPE_LEVEL, notes)
+    members = attribute_members(scope.attributes[:], pairs, SCOPE_LEVEL, notes)
     columns = (
         notes.text(scope.name) or None,
         notes.text(scope.version) or None,
@@ -143,33 +121,22 @@ def _scope_row(head: bytes, memo: Memo, notes: Notes) -> ScopeRow:
     return ScopeRow(scope_id, *columns, digest)
 
 
-def metric_of(member: str, head: bytes, data: bytes, memo: Memo, notes: Notes) -> MetricRow:
+def metric_row(member: str, head: bytes, data: bytes, pairs: Pairs, notes: Notes) -> MetricRow:
     """Return the row of a metric of type ``member``.
 
     Args:
         member: the metric's type.
         head: the Metric without its data.
         data: the member of the oneof without its data points.
-        memo: what is remembered.
+        pairs: what is remembered of attributes.
         notes: of the metric.
 
     Raises:
         QuarantineError: the metric does not decode or nests too deep.
     """
-    key = (member, head, data)
-    row = memo.metrics.get(key)
-    if row is None:
-        row = _metric_row(member, head, data, memo, notes)
-        if len(head) + len(data) <= DIMENSION_BYTES_MAX and _is_regular(row, notes):
-            memo.spend(len(head) + len(data) + row_bytes(row))
-            memo.metrics[key] = row
-    return row
-
-
-def _metric_row(member: str, head: bytes, data: bytes, memo: Memo, notes: Notes) -> MetricRow:
     metric = decode(Metric, head)
     about = decode(Sum, data)  # the other types use a subset of its fields
-    members = attribute_members(metric.metadata[:], memo.pairs, METRIC_LEVEL, notes, "metadata")
+    members = attribute_members(metric.metadata[:], pairs, METRIC_LEVEL, notes, "metadata")
     has_temporality = member in ("sum", "histogram", "exponential_histogram")
     columns = (
         notes.text(metric.name),
@@ -191,7 +158,7 @@ def series_row(
     scope: ScopeRow,
     attributes: Sequence[bytes],
     level: int,
-    memo: Memo,
+    pairs: Pairs,
     notes: Notes,
 ) -> SeriesRow:
     """Return the row of the series with these attributes.
@@ -200,7 +167,7 @@ def series_row(
         QuarantineError: an attribute does not decode or nests too deep.
     """
     own = Notes()
-    members = attribute_members(attributes, memo.pairs, level, own)
+    members = attribute_members(attributes, pairs, level, own)
     notes.mark(own.repair)
     text = object_json(sorted(members.values()))
     raw = own.take_raw()
@@ -217,12 +184,3 @@ def series_row(
         raw,
         digest,
     )
-
-
-def row_bytes(row: tuple[object, ...]) -> int:
-    """Return about what a dimension row costs in memory, with its place in a dict."""
-    return SLOT_BYTES + sum([getsizeof(column) for column in row if isinstance(column, str)])
-
-
-def _is_regular(row: ResourceRow | ScopeRow | MetricRow, notes: Notes) -> bool:
-    return row.raw is None and notes.repair is None

@@ -8,7 +8,7 @@ from collector.convert.extract import Extractor
 from collector.convert.framing import Leaf
 from collector.rows import DeadLetterRow, Reason, Signal
 
-LETTER_BYTES = 250
+LETTER_BYTES = 150
 """What a letter costs besides its payload."""
 
 FREE_BYTES = 2**20

@@ -8,7 +8,7 @@ from sys import getsizeof
 from collector.convert.attributes import attribute_members
 from collector.convert.memo import Memo
 from collector.convert.notes import Notes
-from collector.convert.output import Group, Output, Row
+from collector.convert.output import Group, Output, Row, columns_of
 from collector.convert.tags import read_varint
 from collector.convert.times import Window, optional_time
 from collector.convert.values import ValueWriter, decode_nested, hex_json
@@ -23,11 +23,10 @@ BODY_LEVEL, ATTRIBUTE_LEVEL = 4, 4
 STRING_VALUE_TAG = 0x0A
 NO_TRACE_ID, NO_SPAN_ID = bytes(16), bytes(8)
 
-ROW_BYTES = 500
-"""A row's tuple, numbers and ids, and its place in the list; text comes on top."""
-
-TEXT_COLUMNS = tuple(
-    LogRow._fields.index(name) for name in ("severity_text", "body_text", "attributes")
+COLUMNS = columns_of(
+    LogRow,
+    text="severity_text body_text event_name attributes",
+    own="time time_ns observed_time observed_ns trace_id span_id flags",
 )
 
 

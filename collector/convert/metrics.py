@@ -7,13 +7,13 @@ from sys import getsizeof
 from typing import Any, Literal, TypeAlias
 
 from collector.convert.attributes import AttributesJson, entries_json
-from collector.convert.dimensions import row_bytes, series_row
-from collector.convert.memo import DIMENSION_BYTES_MAX, SLOT_BYTES, Memo
+from collector.convert.dimensions import series_row
+from collector.convert.memo import Memo, row_bytes
 from collector.convert.notes import REPLACEMENT, Notes
-from collector.convert.output import Group, Output, Row
+from collector.convert.output import DICT_SLOT_BYTES, SMALL_INT_MAX, Group, Output, Row, columns_of
 from collector.convert.times import Window, optional_time
 from collector.convert.values import decode, double_json, hex_json, object_json
-from collector.rows import PG_EPOCH_UNIX_US, SeriesRow
+from collector.rows import PG_EPOCH_UNIX_US, PointRow
 from collector.wire.metrics_pb2 import (
     Exemplar,
     ExponentialHistogram,
@@ -35,19 +35,13 @@ ATTRIBUTE_LEVEL, EXEMPLAR_ATTRIBUTE_LEVEL = 6, 7
 """Request > ResourceMetrics (1) > ScopeMetrics (2) > Metric (3) > Gauge (4) > point (5) > KeyValue."""
 
 BIGINT_MAX = 2**63 - 1
-FLOAT_BYTES, INT_BYTES, SMALL_INT_MAX = 24, 32, 256
-"""Python keeps integers up to 256 once; larger ones, and all floats, are objects of their own."""
+FLOAT_BYTES, INT_BYTES = 24, 32
 
-ROW_BYTES = 440
-"""A row's tuple and numbers, and its place in the list; text, lists and histograms come on top."""
-
-HISTOGRAM_BYTES = 120
-"""Count, sum, min, max and what else a distribution has beside its lists."""
-
-KEY_PART_BYTES = 90
-"""What one attribute costs in the key of a remembered series, besides its bytes."""
-
-TEXT_COLUMNS: tuple[int, ...] = ()
+COLUMNS = columns_of(
+    PointRow,
+    text="",
+    own="time time_ns start_time start_ns value value_int count sum min max zero_count",
+)
 
 DATA = {
     "gauge": Gauge,
@@ -88,14 +82,13 @@ def row_maker(
     """
     raw = output.notes.raw
     low, high, received_at = window
-    columns_of = COLUMNS[member]
+    distribution_of = DISTRIBUTIONS[member]
     has_exemplars = member != "summary"
     find_series = _series_finder(group, output, memo)
     assert group.metric is not None
     has_name = group.metric.name != ""
-    has_clean_name = has_name and not (
-        group.is_metric_repaired and REPLACEMENT in group.metric.name
-    )
+    # Another signal's bytes make names that are no text, and points without a time.
+    has_clean_name = has_name and REPLACEMENT not in group.metric.name
 
     def row_of(point: Any) -> Row:
         sent, start = point.time_unix_nano, point.start_time_unix_nano
@@ -110,7 +103,7 @@ def row_maker(
                 raw["time_unix_nano"] = str(sent)
                 time_ns = 0
         start_time, start_ns = optional_time(start) if start else (None, None)
-        columns = columns_of(point, output)
+        columns = distribution_of(point, output)
         exemplars = point.exemplars if has_exemplars else None
         if start:
             output.has_entropy = True
@@ -134,39 +127,24 @@ def _series_finder(group: Group, output: Output, memo: Memo) -> Callable[[Sequen
     """Return the function from undecoded attributes to the id of their series in this group."""
     resource, scope, metric = group.resource, group.scope, group.metric
     assert metric is not None
-    key = (metric.metric_id, resource.resource_id, scope.scope_id)
-    remembered = memo.series.get(key)
-    if remembered is None:
-        memo.spend(SLOT_BYTES)
-        remembered = memo.series[key] = {}
+    of_group = memo.series_of((metric.metric_id, resource.resource_id, scope.scope_id))
     of_request, notes = output.dimensions.series, output.notes
 
     def find_series(attributes: Sequence[bytes]) -> int:
         key = tuple(attributes)
-        row = remembered.get(key)
+        row = of_group.get(key)
+        is_shared = row is not None
         if row is None:
-            row = series_row(metric, resource, scope, attributes, ATTRIBUTE_LEVEL, memo, notes)
-            if row.raw is None and notes.repair is None:
-                _remember(remembered, key, row, memo)
+            level = ATTRIBUTE_LEVEL
+            row = series_row(metric, resource, scope, attributes, level, memo.pairs, notes)
+            memo.remember(of_group, key, row, notes)
         series_id = row[0]
         if series_id not in of_request:
             of_request[series_id] = row
-            output.size_bytes += row_bytes(row)
+            output.size_bytes += DICT_SLOT_BYTES if is_shared else row_bytes(row)
         return series_id
 
     return find_series
-
-
-def _remember(
-    remembered: dict[tuple[bytes, ...], SeriesRow],
-    key: tuple[bytes, ...],
-    row: SeriesRow,
-    memo: Memo,
-) -> None:
-    size = sum(map(len, key))
-    if size <= DIMENSION_BYTES_MAX:
-        memo.spend(row_bytes(row) + size + KEY_PART_BYTES * len(key))
-        remembered[key] = row
 
 
 # -- the columns from value to quantiles, by type of metric ---------------------------------------
@@ -190,7 +168,6 @@ def _number(point: NumberDataPoint, _: Output) -> Columns:
 
 
 def _histogram(point: HistogramDataPoint, output: Output) -> Columns:
-    output.size_bytes += HISTOGRAM_BYTES
     return (
         None,
         None,
@@ -206,7 +183,6 @@ def _histogram(point: HistogramDataPoint, output: Output) -> Columns:
 
 
 def _exponential(point: ExponentialHistogramDataPoint, output: Output) -> Columns:
-    output.size_bytes += HISTOGRAM_BYTES
     positive_offset, positive = _buckets(point, "positive", output)
     negative_offset, negative = _buckets(point, "negative", output)
     return (
@@ -231,14 +207,13 @@ def _exponential(point: ExponentialHistogramDataPoint, output: Output) -> Column
 
 
 def _summary(point: SummaryDataPoint, output: Output) -> Columns:
-    output.size_bytes += HISTOGRAM_BYTES
     quantiles = _quantiles(point) if point.quantile_values else None
     output.size_bytes += getsizeof(quantiles)
     count = _bigint(point.count, "count", output)
     return (None, None, point.flags, count, point.sum, *_MIN_TO_NEGATIVE_COUNTS, quantiles)
 
 
-COLUMNS: dict[str, Callable[[Any, Output], Columns]] = {
+DISTRIBUTIONS: dict[str, Callable[[Any, Output], Columns]] = {
     "gauge": _number,
     "sum": _number,
     "histogram": _histogram,

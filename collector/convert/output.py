@@ -6,15 +6,38 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from operator import itemgetter
 from sys import getsizeof
-from typing import Any, TypeAlias, TypeVar, cast
+from typing import Any, NamedTuple, TypeAlias, TypeVar, cast
 
-from collector.convert.dimensions import row_bytes
+from collector.convert.memo import row_bytes
 from collector.convert.notes import Notes
 from collector.errors import QuarantineError
 from collector.rows import Dimensions, MetricRow, Reason, ResourceRow, ScopeRow
 
 Row: TypeAlias = tuple[Any, ...]
 Item = TypeVar("Item")
+
+GC_HEADER_BYTES, LIST_SLOT_BYTES, DICT_SLOT_BYTES = 16, 8, 80
+SMALL_INT_MAX = 256
+"""Python keeps integers up to this once; larger ones are objects of their own."""
+
+
+class Columns(NamedTuple):
+    """Which columns of a row hold objects of their own; the others share theirs or are optional.
+
+    Optional columns are accounted for by the row makers, when a row has them.
+    """
+
+    text: tuple[int, ...]
+    own: tuple[int, ...]  # numbers and ids
+
+
+def columns_of(row_type: type[tuple[Any, ...]], *, text: str, own: str) -> Columns:
+    """Return the places of columns, which are named in two lists with spaces between."""
+    fields: tuple[str, ...] = getattr(row_type, "_fields")  # noqa: B009
+    return Columns(
+        tuple(map(fields.index, text.split())),
+        tuple(map(fields.index, own.split())),
+    )
 
 
 @dataclass(slots=True, frozen=True)
@@ -24,7 +47,6 @@ class Group:
     resource: ResourceRow
     scope: ScopeRow
     metric: MetricRow | None = None
-    is_metric_repaired: bool = False
 
 
 class Output:
@@ -65,14 +87,17 @@ class Output:
         self.has_entropy = False
         self.has_identity = False
 
-    def add_group(self, group: Group) -> None:
-        """Make the group's dimensions part of the request."""
+    def add_group(self, group: Group, *, is_shared: bool) -> None:
+        """Make the group's dimensions part of the request.
+
+        ``is_shared``: the memo holds them too, and accounts for them.
+        """
         tables = cast("tuple[dict[int, Any], ...]", self.dimensions)
         around = (group.resource, group.scope, group.metric)
         for rows, row in zip(tables, around, strict=False):  # series are added one by one
             if row is not None and row[0] not in rows:
                 rows[row[0]] = row
-                self.size_bytes += row_bytes(row)
+                self.size_bytes += DICT_SLOT_BYTES if is_shared else row_bytes(row)
 
     def take_raw(self) -> str | None:
         """Return the ``raw`` column of the item at hand, and account for it."""
@@ -81,11 +106,7 @@ class Output:
         return text
 
     def add_rows(
-        self,
-        items: Iterable[Item],
-        row_of: Callable[[Item], Row],
-        first: int,
-        text_columns: Iterable[int],
+        self, items: Iterable[Item], row_of: Callable[[Item], Row], first: int, columns: Columns
     ) -> None:
         """Append a row per item, or note the reason for its quarantine.
 
@@ -93,7 +114,7 @@ class Output:
             items: adjacent items of one leaf.
             row_of: makes a row, or raises QuarantineError.
             first: item number of the first of them.
-            text_columns: where each row has text; ``row_of`` accounts for optional columns itself.
+            columns: which columns cost memory.
         """
         notes, rows = self.notes, self.rows
         append, before = rows.append, len(rows)
@@ -107,6 +128,22 @@ class Output:
                 if notes.repair is not None:
                     self.repaired[index] = notes.repair
                     notes.repair = None
-        new_rows = rows[before:]
-        for column in text_columns:
-            self.size_bytes += sum(map(getsizeof, map(itemgetter(column), new_rows)))
+        self._account(rows[before:], columns)
+
+    def _account(self, rows: list[Row], columns: Columns) -> None:
+        """Add what ``rows`` hold in memory: text exactly, the rest as if all were like the first."""
+        if not rows:
+            return
+        self.size_bytes += len(rows) * _bytes_without_text(rows[0], columns.own)
+        for column in columns.text:
+            texts: Iterable[str | None] = map(itemgetter(column), rows)
+            self.size_bytes += sum(map(getsizeof, filter(None, texts)))
+
+
+def _bytes_without_text(row: Row, own: Iterable[int]) -> int:
+    size = getsizeof(row) + GC_HEADER_BYTES + LIST_SLOT_BYTES
+    for column in own:
+        value = row[column]
+        if value is not None and not (isinstance(value, int) and -5 <= value <= SMALL_INT_MAX):
+            size += getsizeof(value)
+    return size

@@ -8,7 +8,7 @@ from sys import getsizeof
 from collector.convert.attributes import AttributesJson, attribute_members, entries_json
 from collector.convert.memo import Memo
 from collector.convert.notes import Notes
-from collector.convert.output import Group, Output, Row
+from collector.convert.output import Group, Output, Row, columns_of
 from collector.convert.times import Window
 from collector.convert.values import decode, hex_json, json_string, object_json
 from collector.errors import QuarantineError
@@ -21,10 +21,11 @@ ATTRIBUTE_LEVEL, ENTRY_ATTRIBUTE_LEVEL = 4, 5
 BIGINT_MAX = 2**63 - 1
 NO_TRACE_ID, NO_SPAN_ID = bytes(16), bytes(8)
 
-ROW_BYTES = 584
-"""A row's tuple, numbers and ids, and its place in the list; text comes on top."""
-
-TEXT_COLUMNS = (SpanRow._fields.index("name"), SpanRow._fields.index("attributes"))
+COLUMNS = columns_of(
+    SpanRow,
+    text="name attributes",
+    own="start_time start_ns duration_ns trace_id span_id parent_span_id flags",
+)
 
 NO_STATUS: tuple[int, str | None] = (0, None)
 """Code and message of a span without a status: nearly every span."""
