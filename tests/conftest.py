@@ -28,6 +28,10 @@ from collector.store import migrate
 from collector.store.embedded import ROLE, SUPERUSER, EmbeddedPostgres
 from collector.store.pool import Connection, connect
 
+os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
+"""Before gRPC is first used: its fork handlers crash children (signal 11) of a process with calls
+under way, and a child for another user, as root starts PostgreSQL, is forked and not spawned."""
+
 OLDEST_POSTGRES = Path("/usr/lib/postgresql/15/bin")
 TEMPLATE = "otlpg_template"
 
