@@ -24,7 +24,7 @@ def durable_server() -> Generator[EmbeddedPostgres]:
     """A server with PostgreSQL's own defaults; nothing about durability is relaxed."""
     folder = Path(tempfile.mkdtemp(prefix="otlpg-fault-"))
     server = EmbeddedPostgres(binaries=default_binaries())
-    server.start(folder)
+    server.start(folder / "server")
     yield server
     server.stop("immediate")
     shutil.rmtree(folder)
