@@ -1,4 +1,8 @@
-"""The daemon under measurement: ``otlpg serve`` as its users start it, in processes of its own."""
+"""The daemon under measurement: ``otlpg serve`` as its users start it, in processes of its own.
+
+This side uses no gRPC: it starts processes, also as another user, and children of a process in
+which gRPC runs may crash.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +12,13 @@ import socket
 import subprocess
 import sys
 from collections.abc import Mapping
+from http import HTTPStatus
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Self
+from urllib.request import urlopen
 
-import grpc
 import psutil
-from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
 from collector.errors import CommandError
 from collector.operate.bench.processes import listeners, peak_rss_bytes
@@ -23,7 +27,8 @@ READY_S_MAX = 30.0
 STOP_S_MAX = 30.0
 CHECK_S_MAX = 2.0
 POLL_S = 0.05
-HEALTH_METHOD = "/grpc.health.v1.Health/Check"
+FOREIGN_SETTINGS = ("OTLPG_", "DATABASE_URL", "DB_", "PG", "REDIS_")
+"""Variables that must not reach the daemon: the load would go into a database of somebody's."""
 LOG_TAIL_BYTES = 2_000
 
 
@@ -36,11 +41,13 @@ class ServedDaemon:
         self._workers = workers
         self._log = log
         self._port = free_port()
+        telemetry_port = free_port()
+        self._ready_url = f"http://127.0.0.1:{telemetry_port}/health/ready"
         self._environ = {
-            **os.environ,
-            "DATABASE_URL": dsn,
+            **{k: v for k, v in os.environ.items() if not k.startswith(FOREIGN_SETTINGS)},
+            "OTLPG_DATABASE__DSN": dsn,
             "OTLPG_RECEIVE__GRPC_PORT": str(self._port),
-            "OTLPG_TELEMETRY__PORT": str(free_port()),
+            "OTLPG_TELEMETRY__PORT": str(telemetry_port),
             **(settings or {}),
         }
         self._process: subprocess.Popen[bytes] | None = None
@@ -92,26 +99,21 @@ class ServedDaemon:
             process.wait()
 
     def _await_ready(self) -> None:
-        """Return once every worker listens and the health service says SERVING."""
+        """Return once every worker listens and the daemon calls itself ready."""
         process, end = self._process, monotonic() + READY_S_MAX
         while process is not None and process.poll() is None and monotonic() < end:
             self.worker_pids = [p.pid for p in listeners(self.process, self._port)]
-            if len(self.worker_pids) >= self._workers and self._serves():
+            if len(self.worker_pids) >= self._workers and self._is_ready():
                 return
             sleep(POLL_S)
         raise CommandError(f"the daemon did not start:\n{self._tail()}")
 
-    def _serves(self) -> bool:
-        with grpc.insecure_channel(self.endpoint) as channel:
-            try:
-                reply = channel.unary_unary(
-                    HEALTH_METHOD,
-                    request_serializer=HealthCheckRequest.SerializeToString,
-                    response_deserializer=HealthCheckResponse.FromString,
-                )(HealthCheckRequest(), timeout=CHECK_S_MAX)
-            except grpc.RpcError:  # not yet; the caller asks again until its time is up
-                return False
-        return reply.status == HealthCheckResponse.SERVING
+    def _is_ready(self) -> bool:
+        try:
+            with urlopen(self._ready_url, timeout=CHECK_S_MAX) as reply:  # noqa: S310 -- our own URL
+                return reply.status == HTTPStatus.OK
+        except OSError:  # not yet; the caller asks again until its time is up
+            return False
 
     def _tail(self) -> str:
         return self._log.read_bytes()[-LOG_TAIL_BYTES:].decode(errors="replace")
