@@ -134,8 +134,6 @@ class Daemon:
         assert not alive, f"orphans: {alive}"
         if self._reader is not None:
             self._reader.join(STOP_S_MAX)
-        if self._process.stderr is not None:
-            self._process.stderr.close()
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to the supervisor."""
@@ -242,14 +240,15 @@ class Daemon:
 
     def _read_log(self, process: subprocess.Popen[bytes]) -> None:
         assert process.stderr is not None
-        for raw in process.stderr:
-            try:
-                line = json.loads(raw)
-            except ValueError:
-                line = {"text": raw.decode(errors="replace").rstrip()}
-            with self._logged:
-                self._log.append(line)
-                self._logged.notify_all()
+        with process.stderr as lines:
+            for raw in lines:
+                try:
+                    line = json.loads(raw)
+                except ValueError:
+                    line = {"text": raw.decode(errors="replace").rstrip()}
+                with self._logged:
+                    self._log.append(line)
+                    self._logged.notify_all()
         with self._logged:
             self._log_ended = True
             self._logged.notify_all()
