@@ -39,5 +39,5 @@ async def copy_rows(
     except Exception as error:
         # What is left tells which row the codec was at, at no cost for the rows that are fine.
         encoding = total - sum(1 for _ in rows) - 1
-        raise translate(error, table=table, row=encoding) from error
+        raise translate(error, connection=connection, table=table, row=encoding) from error
     return total

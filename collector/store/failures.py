@@ -10,6 +10,7 @@ an error of the JSON reader puts the sender's text, which may well say "line 1",
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 import asyncpg
 
@@ -21,6 +22,9 @@ from collector.errors import (
     StoreUnavailableError,
     UnlistedStoreError,
 )
+
+if TYPE_CHECKING:
+    from collector.store.pool import Connection
 
 _INVALID_BINARY = "22P03"  # asyncpg's cached type information is stale, not the row
 _CHECK_VIOLATION = "23514"
@@ -36,16 +40,25 @@ _RETRYABLE = ("40001", "40P01", "55P03", "42", "0A000", _INVALID_BINARY)
 _ROW = ("22", "23", "54")
 
 
-def translate(error: Exception, *, table: str | None = None, row: int | None = None) -> StoreError:
+def translate(
+    error: Exception,
+    *,
+    connection: Connection | None = None,
+    table: str | None = None,
+    row: int | None = None,
+) -> StoreError:
     """Return our error for one of the driver, the operating system or a codec.
 
     ``table`` names the COPY that was running, and ``row`` the row that was being encoded, for an
-    error that Python raised before the server saw the row. ``raise translate(error) from error``.
+    error that Python raised before the server saw the row. Whatever Python says on a ``connection``
+    that is closed by now is a consequence of that. ``raise translate(error) from error``.
     """
     if isinstance(error, StoreError):
         return error
     if isinstance(error, asyncpg.PostgresError):
         return _from_server(error, table)
+    if connection is not None and connection.is_closed():
+        return StoreUnavailableError(f"the connection was lost: {type(error).__name__}")
     if isinstance(error, OSError | asyncpg.ClientConfigurationError):  # TimeoutError is an OSError
         return StoreUnavailableError(f"no connection: {type(error).__name__}")
     if isinstance(error, OverflowError | TypeError | ValueError):  # UnicodeError is a ValueError
@@ -56,7 +69,8 @@ def translate(error: Exception, *, table: str | None = None, row: int | None = N
             table=table,
             row=row,
         )
-    if isinstance(error, asyncpg.InterfaceError):
+    if isinstance(error, asyncpg.InterfaceError | asyncpg.InternalClientError):
+        # The latter: the server said good-bye, and its words arrived before the end of the stream.
         return StoreUnavailableError(f"the connection is unusable: {type(error).__name__}")
     return UnlistedStoreError(f"unexpected {type(error).__name__}")
 

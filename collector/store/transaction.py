@@ -97,7 +97,7 @@ async def write_batch(
                     context.known.learn(unknown, epoch)
                 return stored
     except Exception as error:
-        raise translate(error) from error
+        raise translate(error, connection=connection) from error
     raise RetryableStoreError(f"lost {RACES_MAX} races for the same requests")
 
 
@@ -123,7 +123,7 @@ async def try_batch(
             await traces.upsert(connection, columns, timeout_s=timeout_s)
         await connection.execute("ROLLBACK", timeout=timeout_s)
     except Exception as error:
-        raise translate(error) from error
+        raise translate(error, connection=connection) from error
 
 
 async def _write_dimensions(

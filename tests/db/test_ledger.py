@@ -1,0 +1,173 @@
+"""The ledger: look-ups without locks, claims in one order, and peers with the same bytes."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from collector.errors import RetryableStoreError
+from collector.store.ledger import SENTINEL_DAY, LedgerKey, claim, lookup_sql
+from collector.store.pool import connect
+from collector.store.transaction import write_batch
+from collector.telemetry.probe import TestProbe
+from tests.converted import day_of, digest_of, log_row, request
+from tests.db.writing import NOW, context, count, make_leaves, rows_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Sequence
+    from datetime import date
+
+    from collector.rows import ConvertedRequest
+    from collector.settings import DatabaseSettings
+    from collector.store.pool import Connection
+
+pytestmark = pytest.mark.postgres_versions
+
+TODAY = day_of(NOW)
+
+
+@pytest.fixture
+async def settings(database_settings: DatabaseSettings) -> DatabaseSettings:
+    """A database with leaves around now."""
+    await make_leaves(database_settings)
+    return database_settings
+
+
+@pytest.fixture
+async def peer(settings: DatabaseSettings) -> AsyncGenerator[Connection]:
+    """A second connection, as another process would hold it."""
+    opened = await connect(settings)
+    yield opened
+    opened.terminate()
+
+
+def key(name: str, day: date = TODAY) -> LedgerKey:
+    """Return a request's key."""
+    return LedgerKey(day, digest_of(name), NOW, 1)
+
+
+def logs(name: str) -> ConvertedRequest:
+    """Return a request with one record."""
+    return request(name, rows=[log_row(time=NOW, body=name)])
+
+
+async def stored(connection: Connection, keys: Sequence[LedgerKey]) -> set[bytes]:
+    """Return which of the keys a look-up finds."""
+    return {row[0] for row in await connection.fetch(lookup_sql(keys))}
+
+
+async def test_look_up_finds_what_was_claimed(
+    settings: DatabaseSettings, connection: Connection
+) -> None:
+    """Under its own day or the sentinel's: a leaf may have come or gone since."""
+    names = [f"request {n}" for n in range(500)]
+    assert await claim(connection, [key(name) for name in names], timeout_s=5) == set()
+    await claim(connection, [key("without a leaf", SENTINEL_DAY)], timeout_s=5)
+
+    tomorrow = TODAY + timedelta(days=1)
+    asked = [*map(key, names), key("unknown"), key("without a leaf"), key("other", tomorrow)]
+    found = await stored(connection, asked)
+
+    assert found == {digest_of(name) for name in [*names, "without a leaf"]}
+
+
+async def test_claim_counts_and_tells_what_was_there(
+    settings: DatabaseSettings, connection: Connection
+) -> None:
+    """The second claim of a digest is reported; each is counted."""
+    assert await claim(connection, [key("a"), key("b")], timeout_s=5) == set()
+    assert await claim(connection, [key("c"), key("b")], timeout_s=5) == {digest_of("b")}
+
+    rows = await rows_of(connection, "SELECT digest, seen FROM ingest_ledger")
+    assert dict(rows) == {digest_of("a"): 1, digest_of("b"): 2, digest_of("c"): 1}
+
+
+async def test_claims_in_opposite_orders_never_wait_in_a_circle(
+    settings: DatabaseSettings, connection: Connection, peer: Connection
+) -> None:
+    """Keys are locked in one order, whatever order they come in."""
+    keys = [key(f"request {n}") for n in range(300)]
+
+    async def work(worker: Connection, order: Sequence[LedgerKey]) -> None:
+        for _ in range(20):
+            async with worker.transaction():
+                await claim(worker, order, timeout_s=5)
+
+    await asyncio.gather(work(connection, keys), work(peer, keys[::-1]))
+
+    assert await count(connection, "ingest_ledger", "seen = 40") == 300
+
+
+async def test_request_of_a_peer_that_dies_before_its_commit_is_stored(
+    settings: DatabaseSettings, connection: Connection, peer: Connection
+) -> None:
+    """The peer's claim goes with its transaction: whoever waited for it is the first one."""
+    dying, waiting = TestProbe(), TestProbe()
+    dying.hold("flush.before_commit")
+    first = asyncio.create_task(write_batch(peer, [logs("a")], context(settings, probe=dying)))
+    await dying.reached("flush.before_commit")
+    second = asyncio.create_task(
+        write_batch(connection, [logs("a")], context(settings, probe=waiting))
+    )
+    await waiting.reached("flush.copied")
+
+    peer.terminate()
+    dying.release("flush.before_commit")
+
+    with pytest.raises(RetryableStoreError):
+        await first
+    assert await second == [True]
+    assert await rows_of(connection, "SELECT seen FROM ingest_ledger") == [(1,)]
+    assert await count(connection, "logs") == 1
+
+
+async def test_peer_frozen_in_mid_copy_blocks_nobody(
+    settings: DatabaseSettings, connection: Connection, peer: Connection
+) -> None:
+    """A backend that waits for the rest of a COPY for ever holds no claim: others store theirs."""
+    half_way, never = asyncio.Event(), asyncio.Event()
+
+    async def half_of_the_rows() -> AsyncGenerator[tuple[object, ...]]:
+        yield log_row(time=NOW, body="half")
+        half_way.set()
+        await never.wait()
+
+    async def freeze() -> None:
+        await peer.execute(f"BEGIN; {lookup_sql([key('a')])}")
+        await peer.copy_records_to_table("logs", records=half_of_the_rows())
+
+    frozen = asyncio.create_task(freeze())
+    await half_way.wait()
+
+    hasty = settings.model_copy(update={"lock_s_max": 0.2})
+    assert await write_batch(connection, [logs("a"), logs("b")], context(hasty)) == [True, True]
+
+    assert not frozen.done()
+    frozen.cancel()
+    await asyncio.wait([frozen])
+    assert await count(connection, "logs") == 2
+
+
+async def test_twelve_processes_with_the_same_requests(settings: DatabaseSettings) -> None:
+    """Whoever is first stores a request; it is there once, and all know it in the end."""
+    requests = [logs(f"request {n}") for n in range(40)]
+    connections = [await connect(settings) for _ in range(12)]
+
+    async def work(number: int, connection: Connection) -> int:
+        own = requests[number:] + requests[:number]
+        first = 0
+        for start in range(0, len(own), 5):
+            first += sum(await write_batch(connection, own[start : start + 5], context(settings)))
+        return first
+
+    firsts = await asyncio.gather(*(work(n, c) for n, c in enumerate(connections)))
+
+    assert sum(firsts) == len(requests)
+    looking = connections[0]
+    assert await count(looking, "logs") == len(requests)
+    assert await rows_of(looking, "SELECT DISTINCT seen FROM ingest_ledger") == [(12,)]
+    for connection in connections:
+        connection.terminate()
