@@ -366,7 +366,7 @@ def test_no_error_shows_a_secret(environ: dict[str, str]) -> None:
     error: BaseException | None = caught.value
     while error is not None:
         assert SECRET not in str(error)
-        error = None if error.__suppress_context__ else error.__cause__ or error.__context__
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
 def test_settings_themselves_mask_their_secrets() -> None:
