@@ -97,8 +97,8 @@ int32s: SearchStrategy[int] = st.one_of(
 
 _EDGES_OF_JSONB = [1e15, 999_999_999_999_999.9, 1e-15, 9.999_999_999e-16, 123_456_789_012_345.6]
 doubles: SearchStrategy[float] = st.one_of(
-    st.sampled_from([0.0, -0.0, 1.0, 0.1, 1e100, 5e-324, 1.797_693_134_862_315_7e308]),
-    st.sampled_from([float("nan"), float("inf"), float("-inf"), *_EDGES_OF_JSONB]),
+    st.sampled_from([0.0, -0.0, float("nan"), float("inf"), float("-inf")]),
+    st.sampled_from([1.0, 0.1, 1e100, 5e-324, 1.797_693_134_862_315_7e308, *_EDGES_OF_JSONB]),
     st.floats(),
 )
 
