@@ -333,7 +333,10 @@ class EmbeddedPostgres:
             return
         pid = int(lines[0])
         if not _is_server_of(pid, data):
-            return  # PostgreSQL itself clears a file of a process that is gone
+            if _is_alive(pid):  # of a process that is gone PostgreSQL itself clears the file
+                self._progress(f"process {pid} is not the PostgreSQL that had this number")
+                (data / "postmaster.pid").unlink()
+            return
         self._progress(f"stopping the PostgreSQL (process {pid}) that an earlier otlpg left")
         deadline = time.monotonic() + STOP_S_MAX
         os.kill(pid, signal.SIGINT)
@@ -459,6 +462,17 @@ def _read_pid_file(data: Path) -> list[str]:
         return [line.strip() for line in (data / "postmaster.pid").read_text().splitlines()]
     except FileNotFoundError:
         return []
+
+
+def _is_alive(pid: int) -> bool:
+    """Tell whether there is a process of this number, whoever it belongs to."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def _is_server_of(pid: int, data: Path) -> bool:

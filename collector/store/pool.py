@@ -77,12 +77,11 @@ async def connect(settings: DatabaseSettings, **overrides: Any) -> Connection:
         "timeout": settings.connect_s_max,
         "statement_cache_size": 0,
         "server_settings": {"application_name": settings.app_name},
+        "connection_class": OtlpgConnection,
         **overrides,
     }
     try:
-        connection: Connection = await asyncpg.connect(
-            resolve_dsn(settings), connection_class=OtlpgConnection, **arguments
-        )
+        connection: Connection = await asyncpg.connect(resolve_dsn(settings), **arguments)
     except (asyncpg.PostgresError, OSError) as error:
         raise StoreUnavailableError(
             f"cannot connect to PostgreSQL at {describe(settings)}: {_cause(error)}",
