@@ -12,7 +12,7 @@ from opentelemetry.proto.collector.logs.v1 import logs_service_pb2
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
 
-from collector.errors import MalformedCallError, SettingsError
+from collector.errors import DrainingError, MalformedCallError, SettingsError
 from collector.receive.export import Ack, Export
 from collector.receive.health_service import HealthService
 from collector.receive.listeners import authority
@@ -36,6 +36,14 @@ KEEPALIVE_WAIT_S: Final = 20
 SENDER_PING_S_MIN: Final = 10
 """Senders may ping us this often, with or without calls; gRPC's own 5 minutes punishes most."""
 
+QUIET_S: Final = 0.1
+QUIET_S_MAX: Final = 1.0
+"""A drain answers new calls with "try again" until none came for the first, or the second is over.
+
+Only then is the server told to stop: what arrives at that very moment gRPC core cancels, and under
+load that is most calls (152 of 240 senders saw CANCELLED, without RetryInfo).
+"""
+
 _Context = grpc.aio.ServicerContext[bytes, bytes]
 
 
@@ -46,6 +54,8 @@ class OtlpService(grpc.GenericRpcHandler):
         self._export = export
         self._metrics = metrics
         self._log = structlog.stdlib.get_logger("otlpg.receive")
+        self._draining = False
+        self._refused_draining = 0
         # ``stream_unary`` has the wire of ``unary_unary``, but runs before the body is read.
         self._handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
             method: grpc.stream_unary_rpc_method_handler(cast("Any", partial(self._call, signal)))
@@ -58,7 +68,19 @@ class OtlpService(grpc.GenericRpcHandler):
         """Return the handler of an Export method; None makes it UNIMPLEMENTED."""
         return self._handlers.get(str(handler_call_details.method))
 
+    async def drain(self) -> None:
+        """Refuse every new call, and return when no more come. Calls that are here go on."""
+        self._draining = True
+        for _ in range(int(QUIET_S_MAX / QUIET_S)):
+            before = self._refused_draining
+            await asyncio.sleep(QUIET_S)
+            if self._refused_draining == before:
+                return
+
     async def _call(self, signal: Signal, _requests: object, context: _Context) -> bytes:
+        if self._draining:
+            self._refused_draining += 1
+            return await self._refuse(signal, DrainingError(), context)
         try:
             ack = await self._export.export(
                 signal, partial(_read_one, context), left_s=context.time_remaining()
@@ -158,10 +180,10 @@ class GrpcServer:
 
     def __init__(self, settings: ReceiveSettings, export: Export, metrics: Metrics) -> None:
         self._settings = settings
-        self._export = export
-        self._metrics = metrics
         self._server: grpc.aio.Server | None = None
-        self._health: HealthService | None = None
+        self._service = OtlpService(export, metrics)
+        self._health = HealthService(SERVICES)
+        self._draining = False
         self.port = 0
 
     async def start(self) -> None:
@@ -171,9 +193,8 @@ class GrpcServer:
             SettingsError: the address cannot be listened on.
         """
         settings = self._settings
-        self._health = HealthService(SERVICES)
         server = grpc.aio.server(options=to_options(settings))
-        server.add_generic_rpc_handlers((OtlpService(self._export, self._metrics), self._health))
+        server.add_generic_rpc_handlers((self._service, self._health))
         try:
             self.port = server.add_insecure_port(authority(settings.grpc_host, settings.grpc_port))
         except RuntimeError as error:
@@ -185,11 +206,15 @@ class GrpcServer:
         self._server = server
 
     async def drain(self, grace_s: float) -> None:
-        """Say NOT_SERVING and GOAWAY, answer the calls that are here; cancel them after ``grace_s``.
+        """Say NOT_SERVING, refuse what is new, say GOAWAY, and answer the calls that are here.
 
-        Safe twice, a second call with a shorter grace hurries the first, and before start.
+        After ``grace_s`` they are cancelled. Safe twice and before start; a second call with a
+        shorter grace hurries the first.
         """
-        if self._health is not None:
-            self._health.drain()
-        if self._server is not None:
-            await self._server.stop(grace_s)
+        self._health.drain()
+        if self._server is None:
+            return
+        if grace_s > 0 and not self._draining:
+            self._draining = True
+            await self._service.drain()
+        await self._server.stop(grace_s)

@@ -35,8 +35,10 @@ async def daemon(database_settings: DatabaseSettings) -> AsyncGenerator[Daemon]:
 def own_server() -> Generator[EmbeddedPostgres]:
     """A PostgreSQL that this test may stop and start; its database is empty."""
     folder = Path(tempfile.mkdtemp(prefix="otlpg-e2e-"))
-    server = EmbeddedPostgres(binaries=default_binaries(), parameters=QUICK)
-    server.start(folder)
+    # What was committed must survive an immediate stop: of the server, not of the machine.
+    parameters = {**QUICK, "synchronous_commit": "on"}
+    server = EmbeddedPostgres(binaries=default_binaries(), parameters=parameters)
+    server.start(folder / "server")
     yield server
     server.stop("immediate")
     shutil.rmtree(folder)

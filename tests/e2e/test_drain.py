@@ -39,9 +39,9 @@ async def test_a_call_that_is_here_at_sigterm_is_committed_and_answered(
     daemon: Daemon, connection: Connection
 ) -> None:
     """The flush waits for a lock of ours; the drain waits for the flush; the sender hears OK."""
-    async with connection.transaction():
-        await connection.execute("LOCK TABLE logs IN ACCESS EXCLUSIVE MODE")
-        with Caller(daemon.grpc_port) as caller:
+    with Caller(daemon.grpc_port) as caller:
+        async with connection.transaction():
+            await connection.execute("LOCK TABLE logs IN ACCESS EXCLUSIVE MODE")
             call = asyncio.create_task(
                 asyncio.to_thread(caller.send, Signal.LOGS, numbered_logs([1]), timeout_s=20.0)
             )
@@ -49,7 +49,7 @@ async def test_a_call_that_is_here_at_sigterm_is_committed_and_answered(
             daemon.signal(signal.SIGTERM)
             await asyncio.to_thread(daemon.wait_for_log, "draining")
             ready = await asyncio.to_thread(daemon.get, "/health/ready")
-    heard = await call
+        heard = await call
     code = await asyncio.to_thread(daemon.wait)
 
     assert heard == b""

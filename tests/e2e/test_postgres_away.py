@@ -28,16 +28,17 @@ async def test_a_refusal_comes_before_the_deadline_and_can_be_retried(
     own_server: EmbeddedPostgres, own_database: DatabaseSettings
 ) -> None:
     """UNAVAILABLE with RetryInfo in both trailers, inside what the sender still waits (promise 4)."""
+    second = numbered_logs([2])
     with Daemon(own_database) as daemon, Caller(daemon.grpc_port) as caller:
         assert await asyncio.to_thread(caller.send, Signal.LOGS, numbered_logs([1])) == b""
         own_server.stop("immediate")
 
-        heard = await asyncio.to_thread(caller.send, Signal.LOGS, numbered_logs([2]), timeout_s=2.0)
+        heard = await asyncio.to_thread(caller.send, Signal.LOGS, second, timeout_s=2.0)
         await asyncio.to_thread(daemon.wait_until_ready, ready=False)
         live, ready = daemon.get("/health/live"), daemon.get("/health/ready")
         own_server.restart()
         await asyncio.to_thread(daemon.wait_until_ready)
-        again = await asyncio.to_thread(caller.send, Signal.LOGS, numbered_logs([2]))
+        again = await asyncio.to_thread(caller.send, Signal.LOGS, second)
 
     assert isinstance(heard, Failure)
     assert heard.code is grpc.StatusCode.UNAVAILABLE

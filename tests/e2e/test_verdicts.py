@@ -133,13 +133,15 @@ def logs_of_bytes(size: int) -> bytes:
     request = ExportLogsServiceRequest()
     records = request.resource_logs.add().scope_logs.add().log_records
     now = time.time_ns()
-    while (missing := size - request.ByteSize()) > 2**17:
-        records.add(time_unix_nano=now).body.string_value = os.urandom(2**15).hex()
-    filler = records.add(time_unix_nano=now)
-    for length in range(missing, 0, -1):  # framing takes a few bytes of its own
-        filler.body.string_value = "." * length
-        if request.ByteSize() == size:
-            return request.SerializeToString()
+    for _ in range(size // 2**16 - 1):
+        records.add(time_unix_nano=now).body.string_value = os.urandom(2**15 - 32).hex()
+    whole = request.SerializeToString()
+    filler = ExportLogsServiceRequest()
+    last = filler.resource_logs.add().scope_logs.add().log_records.add(time_unix_nano=now)
+    for length in range(size - len(whole), 0, -1):  # framing takes a few bytes of its own
+        last.body.string_value = "." * length
+        if len(whole) + filler.ByteSize() == size:
+            return whole + filler.SerializeToString()  # two messages one after the other are one
     raise AssertionError(size)
 
 
