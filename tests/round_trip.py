@@ -57,13 +57,20 @@ class Arrivals:
         return self._converter.convert(signal, wire, digest=digest, now_ns=NOW_UNIX_NANO)
 
 
-def expected_back(converted: ConvertedRequest, request: ExportRequest) -> ExportRequest:
-    """Return the part of ``request`` that was stored, after a check that the counts say the same."""
+def expected_back(
+    converted: ConvertedRequest, request: ExportRequest, *, is_repaired: bool = False
+) -> ExportRequest:
+    """Return the part of ``request`` that was stored, after a check that the counts say the same.
+
+    ``is_repaired``: ``request`` is what a hostile one was repaired to.
+    """
     kept = without_quarantined(request)
     items, rows = items_in(request), items_in(kept)
     assert converted.items == items
     if converted.wrong_signal:
-        assert has_no_identity(request), "refused, although an item shows what signal it is"
+        assert has_no_identity(request, is_repaired=is_repaired), (
+            "refused, although an item shows what signal it is"
+        )
         assert not converted.rows
         return type(request)()
     assert (len(converted.rows), converted.quarantined) == (rows, items - rows)
@@ -100,35 +107,36 @@ def has_valid_ids(span: Span) -> bool:
     return sized and any(span.trace_id) and any(span.span_id)
 
 
-def has_no_identity(request: ExportRequest) -> bool:
+def has_no_identity(request: ExportRequest, *, is_repaired: bool) -> bool:
     """Tell whether several items came and none of them looks like one of this signal.
 
-    Traces show it by ids, metrics by a name, logs by a time or a body (DESIGN section 7). A name
-    or body with U+FFFD may have been repaired, as another signal's bytes would be, and need not do.
+    Traces show it by ids, metrics by a name, logs by a time or a body (DESIGN section 7). Another
+    signal's bytes would have to be repaired, so a repaired name or body need not count.
     """
+
+    def shows(value: object) -> bool:
+        text = json.dumps(value, ensure_ascii=False)
+        return bool(value) and not (is_repaired and "\ufffd" in text)
+
     if isinstance(request, ExportTraceServiceRequest):
         shown = items_in(without_quarantined(request)) > 0
     elif isinstance(request, ExportLogsServiceRequest):
         shown = any(
             record.time_unix_nano
             or record.observed_time_unix_nano
-            or _shows(comparable(record).get("body"))
+            or shows(comparable(record).get("body"))
             for group in request.resource_logs
             for scope in group.scope_logs
             for record in scope.log_records
         )
     else:
         shown = any(
-            points_of(metric) and _shows(metric.name)
+            points_of(metric) and shows(metric.name)
             for group in request.resource_metrics
             for scope in group.scope_metrics
             for metric in scope.metrics
         )
     return items_in(request) > 1 and not shown
-
-
-def _shows(value: object) -> bool:
-    return bool(value) and "\ufffd" not in json.dumps(value, ensure_ascii=False)
 
 
 async def for_all(

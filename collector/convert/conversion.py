@@ -122,7 +122,8 @@ class Conversion:
         if failure or leaf.member == BROKEN_METRIC:
             self._quarantine_leaf(leaf, failure or Reason.UNDECODABLE)
             return
-        group = Group(*[known.row for known in around])
+        is_metric_repaired = len(around) == 3 and around[2].repair is not None
+        group = Group(*[k.row for k in around], is_metric_repaired=is_metric_repaired)
         self._output.add_group(group, is_shared=all(known.is_shared for known in around))
         rows_before, repaired_before = len(self._output.rows), len(self._output.repaired)
         index = leaf.first

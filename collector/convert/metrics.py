@@ -88,7 +88,8 @@ def row_maker(
     assert group.metric is not None
     has_name = group.metric.name != ""
     # Another signal's bytes make names that are no text, and points without a time.
-    has_clean_name = has_name and REPLACEMENT not in group.metric.name
+    is_repaired = group.is_metric_repaired and REPLACEMENT in group.metric.name
+    has_clean_name = has_name and not is_repaired
 
     def row_of(point: Any) -> Row:
         sent, start = point.time_unix_nano, point.start_time_unix_nano

@@ -47,6 +47,7 @@ class Group:
     resource: ResourceRow
     scope: ScopeRow
     metric: MetricRow | None = None
+    is_metric_repaired: bool = False
 
 
 class Output:

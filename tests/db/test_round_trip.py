@@ -114,7 +114,7 @@ async def test_hostile_requests_come_back_repaired(signal: Signal, round_trip: R
 
     async def check(hostile: HostileRequest) -> None:
         converted = arrivals.convert(signal, hostile.wire)
-        expected = expected_back(converted, hostile.repaired)
+        expected = expected_back(converted, hostile.repaired, is_repaired=True)
 
         assert_same_items(await round_trip(signal, converted), expected)
 

@@ -68,7 +68,7 @@ def test_hostile_text_comes_back_repaired(signal: Signal) -> None:
 
         restored = restore(signal, converted.rows, converted.dimensions)
 
-        assert_same_items(restored, expected_back(converted, hostile.repaired))
+        assert_same_items(restored, expected_back(converted, hostile.repaired, is_repaired=True))
 
     check()
 
