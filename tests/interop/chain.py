@@ -14,7 +14,6 @@ from tests.interop.telemetrygen import Load, Telemetrygen
 from tests.interop.waiting import wait_until
 
 SETTLE_S_MAX = 60.0
-"""The collector waits up to 10 s between two tries of one request."""
 
 Step = Callable[[], Awaitable[None]]
 
@@ -55,6 +54,13 @@ class Chain:
             assert counted[f"otelcol_exporter_send_failed_{ITEMS[signal]}"] == 0, signal
             assert counted[f"otelcol_exporter_enqueue_failed_{ITEMS[signal]}"] == 0, signal
         await self.stored.holds_exactly(items)
+
+
+def crash(otlpg: Daemon) -> None:
+    """Kill every process of ``otlpg`` with SIGKILL; nobody drains."""
+    for worker in otlpg.workers():
+        worker.kill()
+    otlpg.kill()
 
 
 def _sent(signal: Signal) -> str:

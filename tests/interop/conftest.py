@@ -16,7 +16,7 @@ from collector.store.pool import connect
 from tests.conftest import TEMPLATE, make_template, settings_of
 from tests.e2e.daemon import Daemon
 from tests.interop import binaries
-from tests.interop.chain import Chain
+from tests.interop.chain import Chain, crash
 from tests.interop.otelcol import BATCHING, UNCOMPRESSED, OtelCollector
 from tests.interop.stored import Stored
 from tests.interop.telemetrygen import Telemetrygen
@@ -78,7 +78,7 @@ async def otlpg(stored: Stored) -> AsyncGenerator[Daemon]:
         await asyncio.to_thread(daemon.start)
         yield daemon
     finally:
-        await asyncio.to_thread(daemon.kill)
+        await asyncio.to_thread(crash, daemon)
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from tests.interop.waiting import free_port, wait_until
 
 SAMPLE = Path(__file__).parents[2] / "deploy" / "otel-collector" / "config.yaml"
 """What operators are told to use is what these tests run."""
+QUICK = Path(__file__).with_name("quick.yaml")
 BATCHING = Path(__file__).with_name("batching.yaml")
 UNCOMPRESSED = Path(__file__).with_name("uncompressed.yaml")
 
@@ -33,7 +34,7 @@ class OtelCollector:
         self.port = free_port()
         self._telemetry_port = free_port()
         self._command = [str(binary)]
-        for config in (SAMPLE, *overlays):
+        for config in (SAMPLE, QUICK, *overlays):
             self._command += ["--config", str(config)]
         self._environment = {
             **os.environ,

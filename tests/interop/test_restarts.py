@@ -8,7 +8,7 @@ import pytest
 
 from collector.rows import Signal
 from collector.store.embedded import EmbeddedPostgres
-from tests.interop.chain import Chain
+from tests.interop.chain import Chain, crash
 from tests.interop.telemetrygen import logs, metrics, traces
 
 pytestmark = pytest.mark.interop
@@ -45,9 +45,7 @@ async def test_otlpg_is_killed(chain: Chain) -> None:
     """After SIGKILL of all its processes the retries of committed requests are recognised."""
 
     async def restart() -> None:
-        for worker in chain.otlpg.workers():
-            worker.kill()
-        await asyncio.to_thread(chain.otlpg.kill)
+        await asyncio.to_thread(crash, chain.otlpg)
         await asyncio.to_thread(chain.otlpg.start)
 
     await chain.send_through(*LOADS, restart=restart, at=AT)
