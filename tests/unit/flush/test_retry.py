@@ -1,0 +1,79 @@
+"""Pauses between tries, and the one line that speaks of them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from random import Random
+
+from structlog.testing import capture_logs
+
+from collector.errors import (
+    RetryableStoreError,
+    StoreUnavailableError,
+    UnlistedStoreError,
+)
+from collector.flush.retry import CAP_S, FIRST_S, LOG_EVERY_S, Alarm, backoff_s
+from collector.telemetry.metrics import Metrics
+from tests.clocks import HandClock
+
+
+def test_pauses_double_up_to_the_cap_and_are_jittered() -> None:
+    """Between half and all of the doubled time, for ever."""
+    random = Random(1)
+    for attempt in (*range(12), 10_000):
+        ceiling = min(CAP_S, FIRST_S * 2 ** min(attempt, 30))
+        pauses = {backoff_s(attempt, random) for _ in range(50)}
+        assert ceiling / 2 <= min(pauses) <= max(pauses) <= ceiling
+        assert len(pauses) > 10
+
+
+def test_same_cause_is_logged_once_per_interval() -> None:
+    """Every failure is counted; a flood of one cause is one line, which says how many it stands for."""
+    clock, metrics = HandClock(), Metrics()
+    alarm = Alarm("logs", clock=clock, metrics=metrics)
+    with capture_logs() as lines:
+        for _ in range(5):
+            alarm.failed(RetryableStoreError("x", sqlstate="40P01"), requests=1)
+        alarm.failed(RetryableStoreError("x", sqlstate="55P03"), requests=1)
+        clock.move(timedelta(seconds=LOG_EVERY_S))
+        alarm.failed(RetryableStoreError("x", sqlstate="40P01"), requests=1)
+
+    assert [(line["sqlstate"], line["not_logged_since"]) for line in lines] == [
+        ("40P01", 0),
+        ("55P03", 0),
+        ("40P01", 4),
+    ]
+    assert metrics.flush_retries.values == {("logs", "40P01"): 6, ("logs", "55P03"): 1}
+
+
+def test_what_nobody_foresaw_is_an_error_with_its_place_and_without_its_text() -> None:
+    """PostgreSQL quotes rows; the log gets where it happened, not what was in them."""
+    alarm = Alarm("logs", clock=HandClock(), metrics=Metrics())
+    try:
+        try:
+            raise KeyError("a sender's text")  # noqa: TRY301
+        except KeyError as error:
+            raise UnlistedStoreError("unexpected KeyError") from error
+    except UnlistedStoreError as error:
+        failure = error
+
+    with capture_logs() as lines:
+        alarm.failed(failure, requests=1)
+
+    (line,) = lines
+    assert line["log_level"] == "error"
+    assert "KeyError" in line["frames"]
+    assert any("test_retry.py" in frame for frame in line["frames"])
+    assert "sender" not in str(line)
+
+
+def test_server_at_fault_shows_in_the_gauge() -> None:
+    """store_up falls when the server is away, not when a request is at fault."""
+    metrics = Metrics()
+    metrics.store_up.set(1)
+    alarm = Alarm("logs", clock=HandClock(), metrics=metrics)
+
+    alarm.failed(RetryableStoreError("x", sqlstate="55P03"), requests=1)
+    assert metrics.store_up.values == {(): 1}
+    alarm.failed(StoreUnavailableError("x", sqlstate="57P03"), requests=1)
+    assert metrics.store_up.values == {(): 0}

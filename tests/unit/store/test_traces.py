@@ -1,0 +1,75 @@
+"""The summary that one batch adds to ``traces``."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from datetime import date
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collector.store.traces import SERVICES_MAX, array_text, day_of, parameters
+from tests.converted import DAY_US, span_row
+
+TIME = 26 * 365 * DAY_US
+
+spans = st.builds(
+    span_row,
+    st.integers(0, 10_000),
+    time=st.integers(TIME, TIME + 3 * DAY_US),
+    trace=st.sampled_from("abc"),
+    root=st.booleans(),
+    service=st.sampled_from([None, "shop", "cart"]),
+    status=st.integers(0, 3),
+    duration_ns=st.one_of(st.none(), st.integers(0, 10**12)),
+)
+
+
+@given(st.lists(spans, max_size=40))
+def test_summary_adds_up_each_trace_and_day(rows: list[tuple[Any, ...]]) -> None:
+    """Counts, bounds, root and services are those of the rows, sorted by key."""
+    groups: dict[tuple[bytes, date], list[tuple[Any, ...]]] = defaultdict(list)
+    for row in rows:
+        groups[row[3], day_of(row[0])].append(row)
+
+    columns = parameters(rows)
+
+    summaries = list(zip(*columns, strict=True)) if columns else []
+    assert [summary[:2] for summary in summaries] == sorted(groups)
+    for summary in summaries:
+        group = groups[summary[0], summary[1]]
+        assert summary[2] == min(row[0] for row in group)
+        assert summary[3] == max(row[0] + (row[2] or 0) // 1000 for row in group)
+        assert summary[4] == len(group)
+        assert summary[5] == sum(row[9] == 2 for row in group)
+        roots = [row for row in group if row[5] is None]
+        if roots:
+            first = min(roots, key=lambda row: row[0])
+            assert summary[6:10] == (first[8], first[6], first[9], first[2])
+        else:
+            assert summary[6:10] == (None,) * 4
+        services = list(dict.fromkeys(row[8] for row in group if row[8] is not None))
+        assert summary[10] == array_text(services)
+
+
+def test_services_are_capped() -> None:
+    """A trace through very many services names the first ones."""
+    rows = [span_row(n, time=TIME, service=f"service {n}") for n in range(100)]
+
+    columns = parameters(rows)
+
+    assert columns[10] == (array_text([f"service {n}" for n in range(SERVICES_MAX)]),)
+
+
+def test_no_rows_no_parameters() -> None:
+    """Nothing to upsert."""
+    assert parameters([]) == []
+
+
+def test_array_text_escapes_what_arrays_use() -> None:
+    """Quotes and backslashes are a sender's to use; NULL is a name like others."""
+    assert array_text([]) == "{}"
+    assert array_text(["a", "NULL", 'b"c', "d\\e", "{f,g}", ""]) == (
+        '{"a","NULL","b\\"c","d\\\\e","{f,g}",""}'
+    )
