@@ -54,6 +54,9 @@ START_S_MAX = 60.0
 """Recovery after a hard stop may take this long before the start counts as failed."""
 STOP_S_MAX = 30.0
 POLL_S = 0.02
+DEBIAN = Path("/usr/lib/postgresql")
+"""Where Debian keeps the programs of each version, off PATH."""
+
 LOG_BYTES_MAX = 10 * 2**20
 SOCKET_PATH_MAX = 103
 """Longest path of a UNIX socket on macOS; Linux takes 107."""
@@ -234,22 +237,30 @@ class EmbeddedPostgres:
     def _move_programs_within_reach(self, user: int) -> None:
         """Copy PostgreSQL beside the data when ``user`` cannot run it where it is.
 
-        So it is when root keeps the virtual environment below /root.
+        So it is when root keeps the virtual environment below /root. The wheel's libraries lie
+        beside its package, where the programs look for them by a relative path.
         """
         try:
             self._run("postgres", "--version", user=user)
         except PermissionError:
             installation = self._programs().parent
+            package = installation.parent
             copy = self._folder / "postgresql"
             self._progress(f"copying PostgreSQL to {copy}, where its user may run it")
-            shutil.copytree(installation, copy / installation.name, dirs_exist_ok=True)
-            copy.chmod(0o755)
-            self.binaries = copy / installation.name / "bin"
+            shutil.rmtree(copy, ignore_errors=True)
+            shutil.copytree(installation, copy / package.name / installation.name)
+            libraries = package.with_name(f"{package.name}.libs")
+            if libraries.is_dir():
+                shutil.copytree(libraries, copy / libraries.name)
+            for path in (copy, *copy.rglob("*")):  # a private umask may have closed the originals
+                mode = path.stat().st_mode
+                path.chmod(stat.S_IMODE(mode) | 0o444 | (0o111 if mode & 0o100 else 0))
+            self.binaries = copy / package.name / installation.name / "bin"
 
     def _check_version(self) -> None:
         """Refuse data of another major version; PostgreSQL's own text names no way out."""
         data = (self._folder / "pgdata" / "PG_VERSION").read_text().strip()
-        copied = next(self._folder.glob("postgresql/*/bin"), None)
+        copied = next(self._folder.glob("postgresql/*/*/bin"), None)
         if copied is not None:
             self.binaries = copied
         installed = self._version(_server_user())
@@ -332,7 +343,7 @@ class EmbeddedPostgres:
         if not lines or not lines[0].isdecimal():
             return
         pid = int(lines[0])
-        if not _is_server_of(pid, data):
+        if not is_server_of(pid, data):
             if _is_alive(pid):  # of a process that is gone PostgreSQL itself clears the file
                 self._progress(f"process {pid} is not the PostgreSQL that had this number")
                 (data / "postmaster.pid").unlink()
@@ -340,7 +351,7 @@ class EmbeddedPostgres:
         self._progress(f"stopping the PostgreSQL (process {pid}) that an earlier otlpg left")
         deadline = time.monotonic() + STOP_S_MAX
         os.kill(pid, signal.SIGINT)
-        while _is_server_of(pid, data):
+        while is_server_of(pid, data):
             if time.monotonic() > deadline:
                 os.kill(pid, signal.SIGKILL)
             time.sleep(POLL_S)
@@ -362,9 +373,7 @@ def find_binaries() -> Path:
     on_path = shutil.which("initdb")
     if on_path is not None:
         return Path(on_path).resolve().parent
-    debian = sorted(
-        Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3])
-    )
+    debian = sorted(DEBIAN.glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
     if debian:
         return debian[-1].parent
     raise UnreachableError(
@@ -475,7 +484,7 @@ def _is_alive(pid: int) -> bool:
     return True
 
 
-def _is_server_of(pid: int, data: Path) -> bool:
+def is_server_of(pid: int, data: Path) -> bool:
     """Tell whether process ``pid`` is the postmaster of ``data``; numbers are used again."""
     try:
         command = Path(f"/proc/{pid}/cmdline").read_bytes()
