@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
-from collector.errors import RetryableStoreError, SettingsError, StoreUnavailableError
+from collector.errors import SettingsError, StoreUnavailableError
 from collector.settings.dsn import Address
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ class Database:
         """Lend a connection for a block.
 
         Raises:
-            RetryableStoreError: PostgreSQL did not let us in, or no connection came free within
+            StoreUnavailableError: PostgreSQL did not let us in, or no connection came free within
                 ``connect_s_max``.
         """
         connection = await self.take()
@@ -176,7 +176,7 @@ class Database:
         """Lend a connection until ``release`` or ``discard``, for a holder that keeps its own.
 
         Raises:
-            RetryableStoreError: as ``acquire``.
+            StoreUnavailableError: as ``acquire``.
         """
         await self._enter()
         while self._idle:
@@ -230,13 +230,13 @@ class Database:
     async def _enter(self) -> None:
         """Take a place under the bound, or raise after ``connect_s_max``."""
         if self._stopped:
-            raise RetryableStoreError("the connection pool is stopped")
+            raise StoreUnavailableError("the connection pool is stopped")
         self._waiting += 1
         try:
             async with asyncio.timeout(self.settings.connect_s_max):
                 await self._slots.acquire()
         except TimeoutError:
-            raise RetryableStoreError(
+            raise StoreUnavailableError(
                 f"all {self.settings.connections_max} connections to PostgreSQL are in use; "
                 "raise database.connections_max (DB_MAX_CONNECTIONS)"
             ) from None
@@ -253,7 +253,7 @@ class Database:
         if self._stopped:
             connection.terminate()
             self._slots.release()
-            raise RetryableStoreError("the connection pool is stopped")
+            raise StoreUnavailableError("the connection pool is stopped")
         self._held.add(connection)
         return connection
 

@@ -101,9 +101,12 @@ async def test_senders_leave_when_their_hold_is_over(
     async with flushing(settings) as stand:
         await stand.send(logs("before"))
         await asyncio.to_thread(server.stop)
-        taken = stand.send(logs("taken"), hold_s=0.2)
+        taken = stand.send(logs("taken"), hold_s=1.0)
         await stand.probe.reached("flush.failed")
-        waiting = [stand.send(logs(f"waiting {n}"), hold_s=0.2) for n in range(5)]
+        failed = stand.probe.counts["flush.failed"]
+        waiting = [stand.send(logs(f"waiting {n}"), hold_s=1.0) for n in range(5)]
+        await stand.probe.reached("flush.failed", failed + 3)
+        assert stand.queue.entries_waiting == 5, "a flusher in trouble takes nothing new"
 
         for sender in (taken, *waiting):
             with pytest.raises(HoldExpiredError):

@@ -151,6 +151,24 @@ async def test_peer_frozen_in_mid_copy_blocks_nobody(
     assert await count(connection, "logs") == 2
 
 
+@pytest.mark.parametrize("moment", ["flush.begun", "flush.copied"])
+async def test_claim_comes_after_the_copy(
+    settings: DatabaseSettings, connection: Connection, peer: Connection, moment: str
+) -> None:
+    """A writer that hangs before its claim makes nobody wait, and finds itself the second."""
+    probe = TestProbe()
+    probe.hold(moment)
+    hanging = asyncio.create_task(write_batch(peer, [logs("a")], context(settings, probe=probe)))
+    await probe.reached(moment)
+
+    hasty = settings.model_copy(update={"lock_s_max": 0.2})
+    assert await write_batch(connection, [logs("a")], context(hasty)) == [True]
+
+    probe.release(moment)
+    assert await hanging == [False]
+    assert await count(connection, "logs") == 1
+
+
 async def test_twelve_processes_with_the_same_requests(settings: DatabaseSettings) -> None:
     """Whoever is first stores a request; it is there once, and all know it in the end."""
     requests = [logs(f"request {n}") for n in range(40)]
