@@ -95,7 +95,7 @@ class Daemon:
             metrics=metrics,
             probe=probe,
         )
-        self._server = GrpcServer(settings.receive, export, metrics)
+        self._server = GrpcServer(settings.receive, export, clock=clock, metrics=metrics)
         self._stages: asyncio.Task[None] | None = None
         self._listening = asyncio.Event()
         self._hurried = asyncio.Event()

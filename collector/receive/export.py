@@ -14,6 +14,7 @@ from collector.receive.limits import Slots, hold_s
 from collector.rows import ConvertedRequest, Signal
 from collector.settings import ReceiveSettings
 from collector.telemetry.clock import Clock
+from collector.telemetry.logging import Trouble
 from collector.telemetry.metrics import Metrics
 from collector.telemetry.probe import Probe
 
@@ -51,6 +52,7 @@ class Export:
         self._clock = clock
         self._metrics = metrics
         self._probe = probe
+        self._trouble = Trouble("otlpg.receive", clock)
 
     async def export(
         self, signal: Signal, read: Read, *, left_s: float | None, credential_id: bytes = b""
@@ -79,7 +81,26 @@ class Export:
         await self._probe.reach("receive.offered")
         outcome = await self._queues[signal].wait(entry, self._until(give_up_at_s))
         self._metrics.ack_seconds.observe(self._clock.monotonic_s() - started_s, signal)
+        self._tell(entry.request, outcome)
         return to_ack(entry.request, outcome)
+
+    def _tell(self, request: ConvertedRequest, outcome: Outcome) -> None:
+        """Log what had to be changed or set aside; the texts of senders stay in dead_letters."""
+        if outcome is Outcome.DUPLICATE:
+            return
+        for kind, count in (
+            ("repaired", request.repaired),
+            ("quarantined", request.quarantined),
+            ("rejected", request.rejected),
+        ):
+            if count:
+                self._trouble.warn(
+                    f"items {kind}",
+                    _reasons(request, kind),
+                    signal=request.signal,
+                    items=count,
+                    of_items=request.items,
+                )
 
     def _until(self, moment_s: float) -> float:
         return max(0.0, moment_s - self._clock.monotonic_s())

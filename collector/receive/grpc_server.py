@@ -19,6 +19,8 @@ from collector.receive.listeners import authority
 from collector.receive.status import is_expected, to_trailers, to_verdict
 from collector.rows import Signal
 from collector.settings import ReceiveSettings
+from collector.telemetry.clock import Clock
+from collector.telemetry.logging import Trouble
 from collector.telemetry.metrics import Metrics
 
 SERVICES: Final = {
@@ -50,9 +52,10 @@ _Context = grpc.aio.ServicerContext[bytes, bytes]
 class OtlpService(grpc.GenericRpcHandler):
     """Hands the body of each Export call to the export body and its verdict to the sender."""
 
-    def __init__(self, export: Export, metrics: Metrics) -> None:
+    def __init__(self, export: Export, clock: Clock, metrics: Metrics) -> None:
         self._export = export
         self._metrics = metrics
+        self._trouble = Trouble("otlpg.receive", clock)
         self._log = structlog.stdlib.get_logger("otlpg.receive")
         self._draining = False
         self._refused_draining = 0
@@ -98,6 +101,12 @@ class OtlpService(grpc.GenericRpcHandler):
             self._log.error("request failed by our own fault", signal=signal, exc_info=error)
         verdict = to_verdict(error)
         code = verdict.code
+        self._trouble.warn(
+            "request refused" if verdict.retryable else "request rejected",
+            verdict.cause,
+            signal=signal,
+            peer=context.peer(),
+        )
         try:
             # Trailers-Only: no initial metadata was sent, and abort sends both at once.
             await context.abort(code, verdict.text, to_trailers(verdict, context.time_remaining()))
@@ -178,10 +187,12 @@ def to_options(settings: ReceiveSettings) -> list[tuple[str, int]]:
 class GrpcServer:
     """The OTLP/gRPC listener of one worker; its port is shared with the other workers."""
 
-    def __init__(self, settings: ReceiveSettings, export: Export, metrics: Metrics) -> None:
+    def __init__(
+        self, settings: ReceiveSettings, export: Export, *, clock: Clock, metrics: Metrics
+    ) -> None:
         self._settings = settings
         self._server: grpc.aio.Server | None = None
-        self._service = OtlpService(export, metrics)
+        self._service = OtlpService(export, clock, metrics)
         self._health = HealthService(SERVICES)
         self._draining = False
         self.port = 0

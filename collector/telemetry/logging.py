@@ -130,22 +130,24 @@ def _clean_text(text: str, chars_max: int, keep: str = "") -> str:
 class Trouble:
     """A warning per kind of trouble and interval, with an example and how many it stands for.
 
-    Kinds are our own fixed words, so their number is bounded.
+    A kind is an event and a cause, both our own fixed words, so their number is bounded.
     """
 
     def __init__(self, name: str, clock: Clock, every_s: float = EVERY_S) -> None:
         self._log = structlog.stdlib.get_logger(name)
         self._clock = clock
         self._every_s = every_s
-        self._last_s: dict[str, float] = {}
-        self._unsaid: dict[str, int] = {}
+        self._last_s: dict[tuple[str, str], float] = {}
+        self._unsaid: dict[tuple[str, str], int] = {}
 
-    def warn(self, kind: str, **example: object) -> None:
-        """Log ``kind`` with this example, or only count it while the last line is young."""
+    def warn(self, event: str, cause: str, **example: object) -> None:
+        """Log the event with this example, or only count it while the last line is young."""
+        kind = (event, cause)
         now_s = self._clock.monotonic_s()
         last_s = self._last_s.get(kind)
         if last_s is not None and now_s - last_s < self._every_s:
             self._unsaid[kind] = self._unsaid.get(kind, 0) + 1
             return
         self._last_s[kind] = now_s
-        self._log.warning(kind, **example, more_like_this=self._unsaid.pop(kind, 0))
+        unsaid = self._unsaid.pop(kind, 0)
+        self._log.warning(event, cause=cause, **example, more_like_this=unsaid)

@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import Generator
 
 import pytest
-from collector.convert.request import Converter
+from structlog.testing import capture_logs
 
 from collector.buffer.queue import BoundedQueue, ByteBudget, End, Entry, Outcome
+from collector.convert.request import Converter
 from collector.errors import (
     DrainingError,
     HoldExpiredError,
@@ -298,10 +299,14 @@ async def test_quarantined_items_are_ok_with_a_message(bench: Bench) -> None:
         dead_letters=[letter("quarantined", "too_deep"), letter("quarantined", "undecodable")],
     )
 
-    call = bench.send(b"a")
-    await bench.commit()
-    ack = await call
+    with capture_logs() as logged:
+        call = bench.send(b"a")
+        await bench.commit()
+        ack = await call
 
+    (line,) = logged
+    assert (line["event"], line["cause"]) == ("items quarantined", "too_deep, undecodable")
+    assert (line["items"], line["of_items"]) == (2, 3)
     assert ack.rejected == 0
     assert "kept in dead_letters only: 2 of 3 items (too_deep, undecodable)" in ack.message
     assert bench.books() == {"received": 3, "stored": 1, "quarantined": 2}

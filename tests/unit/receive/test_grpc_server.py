@@ -20,6 +20,7 @@ from collector.receive.export import Ack, Export, Read
 from collector.receive.grpc_server import SERVICES, GrpcServer
 from collector.rows import Signal
 from collector.settings import ReceiveSettings
+from collector.telemetry.clock import SystemClock
 from collector.telemetry.metrics import Metrics
 
 TRACES = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
@@ -79,7 +80,7 @@ async def rig() -> AsyncIterator[Rig]:
     """A listening server with small limits."""
     export, metrics = FakeExport(), Metrics()
     settings = ReceiveSettings(grpc_port=0, request_bytes_max=LIMIT)
-    server = GrpcServer(settings, export, metrics)
+    server = GrpcServer(settings, export, clock=SystemClock(), metrics=metrics)
     await server.start()
     running = Rig(server, export, metrics)
     yield running
@@ -203,8 +204,9 @@ async def test_a_bug_of_ours_leaks_nothing_and_is_retryable(rig: Rig) -> None:
     assert error.code() is grpc.StatusCode.UNAVAILABLE
     assert "SELECT" not in said
     assert "ZeroDivision" not in said
-    (line,) = logged
-    assert isinstance(line["exc_info"], ZeroDivisionError)
+    bug, refusal = logged
+    assert isinstance(bug["exc_info"], ZeroDivisionError)
+    assert (refusal["event"], refusal["cause"]) == ("request refused", "internal")
 
 
 @pytest.mark.parametrize(
@@ -302,7 +304,9 @@ async def test_a_drain_answers_the_calls_that_are_here_and_takes_no_new_ones(rig
 
 async def test_draining_twice_or_before_start_is_harmless() -> None:
     """The order of calls at a failed start is nobody's worry."""
-    server = GrpcServer(ReceiveSettings(grpc_port=0), FakeExport(), Metrics())
+    server = GrpcServer(
+        ReceiveSettings(grpc_port=0), FakeExport(), clock=SystemClock(), metrics=Metrics()
+    )
     await server.drain(0)
     await server.start()
     await server.drain(0)

@@ -152,12 +152,12 @@ def test_a_flood_of_one_trouble_is_one_line_per_interval() -> None:
     trouble = Trouble("otlpg.test", clock, every_s=10.0)
 
     for _ in range(1000):
-        trouble.warn("items quarantined", reason="nul")
-    trouble.warn("items rejected")
+        trouble.warn("items quarantined", "nul", items=7)
+    trouble.warn("items quarantined", "too_deep")
     clock.now_s = 10.0
-    trouble.warn("items quarantined", reason="nul")
+    trouble.warn("items quarantined", "nul", items=8)
 
     first, other, second = lines(stream)
-    assert first["event"] == second["event"] == "items quarantined"
-    assert other["event"] == "items rejected"
+    assert (first["cause"], other["cause"], second["cause"]) == ("nul", "too_deep", "nul")
+    assert (first["items"], second["items"]) == (7, 8)
     assert (first["more_like_this"], second["more_like_this"]) == (0, 999)
