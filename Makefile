@@ -51,8 +51,8 @@ lock: $(STAMP) ## pin the packages anew, with hashes and without any address
 bench: $(STAMP) ## measure throughput, latency and memory against raw COPY
 	$(BIN)/otlpg bench --local
 
-fault: $(STAMP) ## the long fault runs: SIGKILLs and restarts under load
-	$(BIN)/pytest tests/fault -m long -s
+fault: $(STAMP) ## the long runs: SIGKILLs and restarts under load, thousands of round trips
+	$(BIN)/pytest tests/fault tests/db -m long -s
 
 interop: $(STAMP) ## real otel-collector and telemetrygen against otlpg
 	$(BIN)/python -m tests.interop.binaries

@@ -31,7 +31,7 @@ examples = hypothesis_settings(
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
-many_examples = hypothesis_settings(examples, max_examples=5_000, derandomize=False)
+many_examples = hypothesis_settings(examples, max_examples=2_000, derandomize=False)
 
 RoundTrip = Callable[[Signal, ConvertedRequest], Awaitable[ExportRequest]]
 
