@@ -53,7 +53,7 @@ def lookup_sql(keys: Iterable[LedgerKey]) -> str:
         by_day[SENTINEL_DAY].add(key.digest)
     return " UNION ALL ".join(
         f"SELECT digest FROM ingest_ledger WHERE day = DATE '{day.isoformat()}'"  # noqa: S608 -- see above
-        f" AND digest = ANY(ARRAY(SELECT substr(decode('{b''.join(digests).hex()}', 'hex'),"
+        f" AND digest = ANY(ARRAY(SELECT substr(decode('{b''.join(sorted(digests)).hex()}', 'hex'),"
         f" 1 + 16 * i, 16) FROM generate_series(0, {len(digests) - 1}) AS i))"
         for day, digests in sorted(by_day.items())
     )
