@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import sys
+from typing import Annotated, Final
 
 import typer
 
 from collector.errors import CommandError
 from collector.rows import Signal
+
+TABLE_WIDTH: Final = 180
+"""Columns where there is no terminal to ask; the tables are wide."""
 
 
 def bench(
@@ -51,7 +55,7 @@ def bench(
             f"bench needs the package {error.name}, which is not installed; `make setup` brings it"
         ) from error
 
-    console = Console(stderr=True)
+    console = Console(stderr=True, width=None if sys.stderr.isatty() else TABLE_WIDTH)
     report = run(
         BenchOptions(
             endpoint=endpoint,

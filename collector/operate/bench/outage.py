@@ -16,7 +16,7 @@ from collector.settings import IngestSettings
 
 ITEMS_PER_REQUEST = 512
 REQUESTS = 1_000  # several times the budget, converted
-IN_FLIGHT = 600
+IN_FLIGHT = 400  # more than the budget takes, so that the rest is refused
 TIMEOUT_S = 4.0
 CONNECTIONS = 8
 
@@ -42,7 +42,7 @@ def memory_in_outage(
     log = server.log_dir / "outage.log"
     with ServedDaemon(workers=1, dsn=server.dsn, log=log) as daemon:
         crew.order(Connect(daemon.endpoint, CONNECTIONS, daemon.worker_pids))
-        before = max(daemon.peaks_mib())
+        start = max(daemon.peaks_mib())
         server.stop()
         pushed = crew.order(Push(0, REQUESTS, IN_FLIGHT, seconds, TIMEOUT_S))
         peak = max(daemon.peaks_mib())
@@ -50,9 +50,9 @@ def memory_in_outage(
         sent = crew.order(Send(0, REQUESTS, IN_FLIGHT // 8))
         missing = sent.requests * ITEMS_PER_REQUEST - server.rows(Signal.TRACES)
     budget_mib = IngestSettings().queue_bytes_max / 2**20
-    tell(f"outage: {peak:,.0f} MiB at a budget of {budget_mib:,.0f} MiB")
+    tell(f"outage: from {start:,.0f} to {peak:,.0f} MiB, the budget is {budget_mib:,.0f} MiB")
     return {
-        "start_rss_mib": before,
+        "start_rss_mib": start,
         "peak_rss_mib": peak,
         "budget_mib": budget_mib,
         "refused": pushed.refused,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import platform
+import signal as os_signals
 import statistics
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ def run(options: BenchOptions, tell: Tell) -> dict[str, Any]:
         CommandError: PostgreSQL or the daemon did not start, or a process of ours died.
     """
     with ExitStack() as stack:
+        stack.enter_context(sigterm_as_interrupt())
         crew = Crew[sender.Order](sender.main)
         stack.callback(crew.stop)
         if options.endpoint is not None:
@@ -48,6 +50,20 @@ def run(options: BenchOptions, tell: Tell) -> dict[str, Any]:
         stack.callback(copier.stop)
         bench = LocalBench(options, server, crew, copier, tell)
         return {**about(options), "postgres": server.about(), **bench.report()}
+
+
+@contextmanager
+def sigterm_as_interrupt() -> Generator[None]:
+    """Let SIGTERM end the block like Ctrl-C, so that no server of ours is left behind."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = os_signals.signal(os_signals.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        os_signals.signal(os_signals.SIGTERM, before)
 
 
 def about(options: BenchOptions) -> dict[str, Any]:
@@ -107,8 +123,8 @@ class LocalBench:
 
     def report(self) -> dict[str, Any]:
         """Return the cells, the limits, the outage and what they amount to."""
-        for signal in self._options.signals:
-            self._signal(signal)
+        for each in self._options.signals:
+            self._signal(each)
         outage = memory_in_outage(
             self._server,
             self._crew,

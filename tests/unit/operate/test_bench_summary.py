@@ -10,7 +10,13 @@ from rich.console import Console
 from collector.operate.bench.summary import at_least, at_most, books_balance, summary
 from collector.operate.bench.table import tables
 
-OUTAGE = {"peak_rss_mib": 210.0, "budget_mib": 192.0, "missing_rows": 0, "failed": 0}
+OUTAGE = {
+    "start_rss_mib": 60.0,
+    "peak_rss_mib": 252.0,
+    "budget_mib": 192.0,
+    "missing_rows": 0,
+    "failed": 0,
+}
 
 
 def cell(**changes: Any) -> dict[str, Any]:
@@ -52,6 +58,11 @@ def test_ledger_share_compares_cells_of_the_same_signal() -> None:
     assert found["ledger on / off"]["value"] == 0.8
     assert found["traces: items/s / raw COPY"]["value"] == 0.55
     assert found["rows acknowledged and missing"]["value"] == 0
+
+
+def test_the_budget_is_for_what_waits() -> None:
+    """In an outage the growth counts, not what the worker needs to run at all."""
+    assert figures(cell())["memory grown in an outage / budget"]["value"] == 1.0
 
 
 def test_what_was_not_measured_is_neither_reached_nor_missed() -> None:
