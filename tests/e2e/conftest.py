@@ -13,7 +13,7 @@ import pytest
 from collector.settings import DatabaseSettings
 from collector.store import migrate
 from collector.store.embedded import EmbeddedPostgres
-from collector.store.pool import connect
+from collector.store.pool import Connection, connect
 from tests.conftest import QUICK, default_binaries, settings_of
 from tests.e2e.daemon import Daemon
 
@@ -29,6 +29,15 @@ async def daemon(database_settings: DatabaseSettings) -> AsyncGenerator[Daemon]:
             assert await asyncio.to_thread(running.stop) == 0, running.log_text()
     finally:
         await asyncio.to_thread(running.kill)
+
+
+@pytest.fixture
+async def bystander(database_settings: DatabaseSettings) -> AsyncGenerator[Connection]:
+    """A connection that may hold a lock as long as it likes: the reaper ends only otlpg's own."""
+    settings = database_settings.model_copy(update={"app_name": "bystander"})
+    opened = await connect(settings)
+    yield opened
+    opened.terminate()
 
 
 @pytest.fixture

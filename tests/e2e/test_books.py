@@ -19,7 +19,10 @@ TABLES = {"traces": "trace_spans", "metrics": "metric_data_points", "logs": "log
 
 @pytest.mark.parametrize("signal", list(Signal))
 async def test_received_is_the_sum_of_the_five_ends(
-    database_settings: DatabaseSettings, connection: Connection, signal: Signal
+    database_settings: DatabaseSettings,
+    connection: Connection,
+    bystander: Connection,
+    signal: Signal,
 ) -> None:
     """Stored, duplicate, quarantined, rejected and refused, all of them in one run."""
     now = time.time_ns()
@@ -38,8 +41,8 @@ async def test_received_is_the_sum_of_the_five_ends(
         assert await send(good) == b""
         await send(b"\xff" * 9)
         assert isinstance(await send(other.SerializeToString()), Failure)
-        async with connection.transaction():
-            await connection.execute(f"LOCK TABLE {TABLES[signal]} IN ACCESS EXCLUSIVE MODE")
+        async with bystander.transaction():
+            await bystander.execute(f"LOCK TABLE {TABLES[signal]} IN ACCESS EXCLUSIVE MODE")
             late = request_of(signal, items=20, seed=7, base_unix_nano=now).SerializeToString()
             assert isinstance(await send(late, timeout_s=0.5), Failure)
             full = request_of(signal, items=990, seed=8, base_unix_nano=now).SerializeToString()
@@ -72,12 +75,14 @@ async def test_the_budgets_are_per_daemon(database_settings: DatabaseSettings) -
         assert daemon.metric("otlpg_pool_connections", state="max") == 20
 
 
-async def test_repeats_in_flight_are_one_row(daemon: Daemon, connection: Connection) -> None:
+async def test_repeats_in_flight_are_one_row(
+    daemon: Daemon, connection: Connection, bystander: Connection
+) -> None:
     """The same bytes on four connections at once, while the table is locked."""
     body = numbered_logs([1])
     callers = [Caller(daemon.grpc_port) for _ in range(4)]
-    async with connection.transaction():
-        await connection.execute("LOCK TABLE logs IN ACCESS EXCLUSIVE MODE")
+    async with bystander.transaction():
+        await bystander.execute("LOCK TABLE logs IN ACCESS EXCLUSIVE MODE")
         calls = [
             asyncio.create_task(asyncio.to_thread(caller.send, Signal.LOGS, body))
             for caller in callers

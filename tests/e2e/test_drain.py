@@ -36,12 +36,12 @@ async def test_sigterm_under_load_loses_nothing_that_was_acknowledged(
 
 
 async def test_a_call_that_is_here_at_sigterm_is_committed_and_answered(
-    daemon: Daemon, connection: Connection
+    daemon: Daemon, connection: Connection, bystander: Connection
 ) -> None:
     """The flush waits for a lock of ours; the drain waits for the flush; the sender hears OK."""
     with Caller(daemon.grpc_port) as caller:
-        async with connection.transaction():
-            await connection.execute("LOCK TABLE logs IN ACCESS EXCLUSIVE MODE")
+        async with bystander.transaction():
+            await bystander.execute("LOCK TABLE logs IN ACCESS EXCLUSIVE MODE")
             call = asyncio.create_task(
                 asyncio.to_thread(caller.send, Signal.LOGS, numbered_logs([1]), timeout_s=20.0)
             )
@@ -58,10 +58,10 @@ async def test_a_call_that_is_here_at_sigterm_is_committed_and_answered(
     assert await connection.fetchval("SELECT count(*) FROM logs") == 1
 
 
-async def test_a_second_sigterm_hurries(daemon: Daemon, connection: Connection) -> None:
+async def test_a_second_sigterm_hurries(daemon: Daemon, bystander: Connection) -> None:
     """The held call is told to come again at once, and the exit is still clean."""
-    async with connection.transaction():
-        await connection.execute("LOCK TABLE logs IN ACCESS EXCLUSIVE MODE")
+    async with bystander.transaction():
+        await bystander.execute("LOCK TABLE logs IN ACCESS EXCLUSIVE MODE")
         with Caller(daemon.grpc_port) as caller:
             call = asyncio.create_task(
                 asyncio.to_thread(caller.send, Signal.LOGS, numbered_logs([1]), timeout_s=30.0)
