@@ -21,7 +21,8 @@ LOADS = (
     logs(NUMBER, rate=600, batch=10),
 )
 """Five seconds of 180 small requests a second, so that some are always under way."""
-AT = (0.2, 0.5, 0.8)
+AT = (0.3, 0.7)
+"""A restart each time such a share of the spans is committed."""
 SHAPES = ("requests on disk", "batches in memory")
 
 
@@ -37,7 +38,7 @@ async def test_otlpg_is_restarted(chain: Chain) -> None:
     await chain.send_through(*LOADS, restart=restart, at=AT)
 
     await chain.holds_exactly(ITEMS)
-    assert codes == [0, 0, 0]
+    assert codes == [0] * len(AT)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
