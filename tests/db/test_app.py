@@ -1,0 +1,149 @@
+"""One worker's stages in this process, on a real PostgreSQL: life, order of the end, readiness."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+import grpc
+import pytest
+
+from collector.app import Daemon, share
+from collector.errors import SchemaError, SettingsError
+from collector.rows import Signal
+from collector.settings import DatabaseSettings, IngestSettings, ReceiveSettings, Settings
+from collector.store.pool import Connection
+from collector.telemetry.clock import SystemClock
+from collector.telemetry.metrics import Metrics
+from collector.telemetry.probe import TestProbe
+from tests.e2e.senders import METHODS, numbered_logs
+
+
+def make(database: DatabaseSettings, probe: TestProbe | None = None) -> Daemon:
+    """Return a daemon on a free port."""
+    settings = Settings(receive=ReceiveSettings(grpc_port=0), database=database)
+    return Daemon(settings, clock=SystemClock(), metrics=Metrics(), probe=probe or TestProbe())
+
+
+@pytest.fixture
+async def probe() -> TestProbe:
+    """Moments of the daemon under test."""
+    return TestProbe()
+
+
+@pytest.fixture
+async def daemon(database_settings: DatabaseSettings, probe: TestProbe) -> AsyncGenerator[Daemon]:
+    """A daemon that listens."""
+    running = make(database_settings, probe)
+    await running.start()
+    yield running
+    await running.stop()
+
+
+async def send(daemon: Daemon, number: int, timeout_s: float = 10.0) -> bytes:
+    """Send one log record."""
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{daemon.grpc_port}") as channel:
+        call = channel.unary_unary(METHODS[Signal.LOGS], bytes, bytes)
+        return await call(numbered_logs([number]), timeout=timeout_s)
+
+
+async def test_a_request_goes_all_the_way(daemon: Daemon, connection: Connection) -> None:
+    """Listener to table, and OK afterwards."""
+    assert await send(daemon, 7) == b""
+    assert await connection.fetchval("SELECT body_text FROM logs") == "7"
+    assert daemon.store_up
+
+
+async def test_a_drain_follows_the_data(
+    daemon: Daemon, probe: TestProbe, connection: Connection
+) -> None:
+    """A call held before its COMMIT is committed and answered before the drain returns."""
+    probe.hold("flush.before_commit")
+    call = asyncio.create_task(send(daemon, 1))
+    await probe.reached("flush.before_commit")
+
+    drain = asyncio.create_task(daemon.drain(20.0))
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await send(daemon, 2)
+    assert not drain.done()
+    probe.release("flush.before_commit")
+    await drain
+
+    assert await call == b""
+    assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
+    assert [row[0] for row in await connection.fetch("SELECT body_text FROM logs")] == ["1"]
+
+
+async def test_a_drain_that_runs_out_of_time_answers_before_it_ends(
+    daemon: Daemon, probe: TestProbe
+) -> None:
+    """The sender hears UNAVAILABLE and a reason, not a broken connection."""
+    probe.hold("flush.before_commit")
+    call = asyncio.create_task(send(daemon, 1))
+    await probe.reached("flush.before_commit")
+
+    await daemon.drain(0.2)
+
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await call
+    assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
+    assert refused.value.details() == "the server is draining"
+    probe.release("flush.before_commit")
+
+
+async def test_every_step_of_the_life_is_safe_twice_and_before_start(
+    database_settings: DatabaseSettings,
+) -> None:
+    """A failed start is cleaned up by the same calls."""
+    daemon = make(database_settings)
+    await daemon.drain(0.1)
+    await daemon.stop()
+
+    daemon = make(database_settings)
+    await daemon.start()
+    await daemon.start()
+    await daemon.drain(5.0)
+    await daemon.drain(5.0)
+    await daemon.stop()
+    await daemon.stop()
+    await daemon.wait()
+
+
+async def test_a_database_without_schema_stops_the_start(empty_database: DatabaseSettings) -> None:
+    """The error names the command."""
+    daemon = make(empty_database)
+
+    with pytest.raises(SchemaError, match="otlpg migrate up"):
+        await daemon.start()
+    await daemon.stop()
+
+    assert not daemon.store_up
+
+
+async def test_an_address_that_is_not_ours_stops_the_start(
+    database_settings: DatabaseSettings,
+) -> None:
+    """192.0.2.1 belongs to nobody (RFC 5737)."""
+    settings = Settings(
+        receive=ReceiveSettings(grpc_host="192.0.2.1", grpc_port=0, insecure=True),
+        database=database_settings,
+    )
+    other = Daemon(settings, clock=SystemClock(), metrics=Metrics(), probe=TestProbe())
+
+    with pytest.raises(SettingsError, match=r"192\.0\.2\.1"):
+        await other.start()
+    await other.stop()
+
+
+async def test_budgets_are_divided_among_workers() -> None:
+    """What is per daemon is shared; what is per worker is not."""
+    whole = Settings(workers=4, database=DatabaseSettings(connections_max=40))
+
+    part = share(whole)
+
+    assert part.ingest == IngestSettings(
+        queue_bytes_max=whole.ingest.queue_bytes_max // 4,
+        queue_items_max=whole.ingest.queue_items_max // 4,
+    )
+    assert part.database == DatabaseSettings(connections_max=10, connections_min=1)
+    assert part.receive == whole.receive
