@@ -42,6 +42,10 @@ if TYPE_CHECKING:
 GRACE_S = 2.0
 """The server's own statement_timeout speaks first; this much later the client gives up too."""
 
+USUAL_ROWS = 20_000
+"""Rows that ``statement_s_max`` is meant for; a larger request alone gets proportionally longer, or
+it could be cancelled at every try."""
+
 RACES_MAX = 5
 """Runs lost to a peer with the same bytes before the flush is tried anew, on a new connection."""
 
@@ -60,10 +64,10 @@ class Context:
     metrics: Metrics
     probe: Probe
 
-    @property
-    def timeout_s(self) -> float:
-        """How long the client waits for one statement."""
-        return self.limits.statement_s_max + GRACE_S
+    def statement_s(self, requests: Sequence[ConvertedRequest]) -> float:
+        """Return how long one statement that writes ``requests`` may take."""
+        rows = sum(len(request.rows) for request in requests)
+        return self.limits.statement_s_max * max(1.0, rows / USUAL_ROWS)
 
     def today(self) -> date:
         """Return the present UTC date."""
@@ -109,9 +113,10 @@ async def try_batch(
     Raises:
         StoreError: as ``write_batch`` would.
     """
-    timeout_s = context.timeout_s
+    statement_s = context.statement_s(requests)
+    timeout_s = statement_s + GRACE_S
     try:
-        await connection.execute(_begin(context), timeout=timeout_s)
+        await connection.execute(_begin(context, statement_s), timeout=timeout_s)
         for request in requests:
             await dimensions.write(
                 connection, request.dimensions, context.today(), timeout_s=timeout_s
@@ -133,8 +138,9 @@ async def _write_dimensions(
     context: Context,
 ) -> None:
     """Commit rows that this process does not know, and quarantine what refers to a collided id."""
-    timeout_s = context.timeout_s
-    begin = _begin(context) + "; SET LOCAL synchronous_commit = off"
+    statement_s = context.statement_s(requests)
+    timeout_s = statement_s + GRACE_S
+    begin = _begin(context, statement_s) + "; SET LOCAL synchronous_commit = off"
     await connection.execute(begin, timeout=timeout_s)
     written = await dimensions.write(connection, unknown, context.today(), timeout_s=timeout_s)
     await connection.execute("COMMIT", timeout=timeout_s)
@@ -151,11 +157,12 @@ async def _run(
     connection: Connection, requests: Sequence[ConvertedRequest], context: Context
 ) -> list[bool] | None:
     """Run the transaction once; None when a peer claimed one of the requests meanwhile."""
-    timeout_s = context.timeout_s
+    statement_s = context.statement_s(requests)
+    timeout_s = statement_s + GRACE_S
     clock, probe = context.clock, context.probe
     begun_s = clock.monotonic_s()
     keys = _ledger_keys(requests, context)
-    seen = await _begin_and_look_up(connection, keys, context)
+    seen = await _begin_and_look_up(connection, keys, _begin(context, statement_s), timeout_s)
     await probe.reach("flush.begun")
 
     stored = _first_of_unseen(requests, keys, seen)
@@ -189,12 +196,12 @@ async def _run(
     return stored
 
 
-def _begin(context: Context) -> str:
+def _begin(context: Context, statement_s: float) -> str:
     limits = context.limits
     return (
         "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
         f"; SET LOCAL lock_timeout = {_ms(limits.lock_s_max)}"
-        f"; SET LOCAL statement_timeout = {_ms(limits.statement_s_max)}"
+        f"; SET LOCAL statement_timeout = {_ms(statement_s)}"
         "; SET LOCAL idle_in_transaction_session_timeout ="
         f" {_ms(limits.idle_in_transaction_s_max)}"
     )
@@ -224,21 +231,20 @@ def _ledger_keys(
 
 
 async def _begin_and_look_up(
-    connection: Connection, keys: dict[bytes, ledger.LedgerKey], context: Context
+    connection: Connection, keys: dict[bytes, ledger.LedgerKey], begin: str, timeout_s: float
 ) -> set[bytes]:
     """Open the transaction and return the digests that are stored already.
 
     The status of the look-up counts its rows, so the common case, none, costs one round trip.
     """
     if not keys:
-        await connection.execute(_begin(context), timeout=context.timeout_s)
+        await connection.execute(begin, timeout=timeout_s)
         return set()
     look_up = ledger.lookup_sql(keys.values())
-    status = await connection.execute(f"{_begin(context)}; {look_up}", timeout=context.timeout_s)
+    status = await connection.execute(f"{begin}; {look_up}", timeout=timeout_s)
     if status == "SELECT 0":
         return set()
-    found = await connection.fetch(look_up, timeout=context.timeout_s)
-    return {row[0] for row in found}
+    return {row[0] for row in await connection.fetch(look_up, timeout=timeout_s)}
 
 
 def _first_of_unseen(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from collector.rows import DeadLetterRow, Signal
+from collector.settings import DatabaseSettings
 from collector.store.pool import connect
 from collector.store.transaction import write_batch
 from collector.telemetry.probe import TestProbe
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
     from collector.rows import ConvertedRequest
-    from collector.settings import DatabaseSettings
     from collector.store.pool import Connection
 
 pytestmark = pytest.mark.postgres_versions
@@ -181,3 +181,15 @@ async def test_peer_with_the_same_bytes_waits_and_finds_them_stored(
     assert await count(connection, "trace_spans") == 6
     assert await rows_of(connection, "SELECT DISTINCT span_count FROM traces") == [(3,)]
     assert await rows_of(connection, "SELECT seen FROM ingest_ledger ORDER BY 1") == [(1,), (2,)]
+
+
+def test_giant_request_gets_more_time() -> None:
+    """Ten times the usual rows may take ten times as long; or it would be cancelled for ever."""
+    limit_s = 0.4
+    hasty = context(DatabaseSettings(statement_s_max=limit_s))
+    usual = request("a", rows=[log_row(time=NOW)] * 20_000)
+    giant = request("b", rows=[log_row(time=NOW)] * 200_000)
+
+    assert hasty.statement_s([usual]) == limit_s
+    assert hasty.statement_s([giant]) == 10 * limit_s
+    assert hasty.statement_s([request("c")]) == limit_s
