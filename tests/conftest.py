@@ -39,7 +39,7 @@ QUICK = {
     "fsync": "off",
     "full_page_writes": "off",
     "synchronous_commit": "off",
-    "max_wal_size": "4GB",
+    "max_wal_size": "256MB",
     "checkpoint_timeout": "1h",
     "autovacuum": "off",
     "max_connections": "60",
@@ -54,6 +54,17 @@ def default_binaries() -> Path | None:
     """Return the programs that the tests run on; None is the embedded wheel's."""
     chosen = os.environ.get("OTLPG_TEST_PG_BIN")
     return Path(chosen) if chosen else None
+
+
+def memory_folder() -> Path | None:
+    """Return a folder in memory with room enough, or None: the system's for temporary files.
+
+    On a busy disk it makes tests four times as fast; nothing there has to outlive them.
+    """
+    memory = Path("/dev/shm")
+    if os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 2 * 2**30:
+        return memory
+    return None
 
 
 class TestServers:
@@ -107,7 +118,8 @@ async def make_template(server: EmbeddedPostgres) -> None:
 @pytest.fixture(scope="session")
 def postgres_servers() -> Generator[TestServers]:
     """The servers of this test process."""
-    folder = Path(tempfile.mkdtemp(prefix="otlpg-test-"))
+    folder = Path(tempfile.mkdtemp(prefix="otlpg-test-", dir=memory_folder()))
+    folder.chmod(0o711)  # started by root, PostgreSQL runs as somebody else
     servers = TestServers(folder)
     yield servers
     servers.stop()
