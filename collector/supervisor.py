@@ -27,7 +27,8 @@ from collector.telemetry.logging import configure
 from collector.telemetry.metrics import Metrics, Snapshot
 from collector.telemetry.render import merge, retire
 
-WORKER_COMMAND: Final = (sys.executable, "-m", "collector.worker")
+WORKER_COMMAND: Final = (sys.executable, "-P", "-m", "collector.worker")
+"""-P: a folder named ``collector`` in the working directory must not be imported instead of us."""
 SCRAPE_S_MAX: Final = 0.5
 """A worker that does not report within this time is shown with its last report."""
 RESTART_S_MIN: Final = 0.1

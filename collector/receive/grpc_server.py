@@ -16,7 +16,7 @@ from collector.errors import DrainingError, MalformedCallError, SettingsError
 from collector.receive.export import Ack, Export
 from collector.receive.health_service import HealthService
 from collector.receive.listeners import authority
-from collector.receive.status import is_expected, to_trailers, to_verdict
+from collector.receive.status import Verdict, is_expected, to_trailers, to_verdict
 from collector.rows import Signal
 from collector.settings import ReceiveSettings
 from collector.telemetry.clock import Clock
@@ -100,25 +100,30 @@ class OtlpService(grpc.GenericRpcHandler):
         if not is_expected(error):
             self._log.error("request failed by our own fault", signal=signal, exc_info=error)
         verdict = to_verdict(error)
-        code = verdict.code
+        try:
+            # Trailers-Only: no initial metadata was sent, and abort sends both at once.
+            await context.abort(
+                verdict.code, verdict.text, to_trailers(verdict, context.time_remaining())
+            )
+        except grpc.aio.InternalError:
+            # The call is over already: the sender is gone, or its body was larger than
+            # request_bytes_max and core has told it so. We saw a call without a message.
+            self._metrics.requests.add(1, signal, "grpc", grpc.StatusCode.CANCELLED.name)
+            return b""
+        except grpc.aio.AbortError:
+            self._count(signal, verdict, context)
+            raise
+
+    def _count(self, signal: Signal, verdict: Verdict, context: _Context) -> None:
+        self._metrics.requests.add(1, signal, "grpc", verdict.code.name)
+        if verdict.retryable:
+            self._metrics.refusals.add(1, signal, verdict.cause)
         self._trouble.warn(
             "request refused" if verdict.retryable else "request rejected",
             verdict.cause,
             signal=signal,
             peer=context.peer(),
         )
-        try:
-            # Trailers-Only: no initial metadata was sent, and abort sends both at once.
-            await context.abort(code, verdict.text, to_trailers(verdict, context.time_remaining()))
-        except grpc.aio.InternalError:
-            # Core has ended the call itself: the body was larger than request_bytes_max, and what
-            # we saw was a call without a message.
-            code = grpc.StatusCode.RESOURCE_EXHAUSTED
-            return b""
-        finally:
-            self._metrics.requests.add(1, signal, "grpc", code.name)
-            if verdict.retryable:
-                self._metrics.refusals.add(1, signal, verdict.cause)
 
 
 async def _read_one(context: _Context) -> bytes:
