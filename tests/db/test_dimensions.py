@@ -222,16 +222,16 @@ async def test_writers_of_the_same_new_rows_wait_briefly_and_agree(
     connections = [await connect(settings) for _ in range(8)]
 
     async def work(number: int, worker: Connection) -> None:
-        for turn in range(10):
-            names = [f"host {turn} {n}" for n in range(30)]
+        for turn in range(3):
+            names = [f"host {turn} {n}" for n in range(1_000)]
             rows = [resource_row(name) for name in (names if number % 2 else names[::-1])]
             one = spans(f"{number} {turn}", *rows)
             await write_batch(worker, [one], context(settings, Signal.TRACES))
 
     await asyncio.gather(*(work(n, c) for n, c in enumerate(connections)))
 
-    assert await count(connection, "resources") == 300
-    assert await count(connection, "trace_spans") == 8 * 300
+    assert await count(connection, "resources") == 3_000
+    assert await count(connection, "trace_spans") == 8 * 3_000
     for worker in connections:
         worker.terminate()
 

@@ -13,7 +13,7 @@ from collector.rows import Signal
 from collector.store.ledger import SENTINEL_DAY
 from tests.converted import dimensions as dimensions_of
 from tests.converted import log_row, request, resource_row, scope_row, span_row
-from tests.db.flushing import flushing
+from tests.db.flushing import HOLD_S, flushing
 from tests.db.proxy import Fault, wire_to
 from tests.db.writing import NOW, count, make_leaves, rows_of
 
@@ -246,15 +246,42 @@ async def test_giant_request_leaves_a_flusher_for_the_others(
     """While a giant is written the small requests pass; it is one transaction all the same."""
     async with flushing(settings, flushers=2, rows_max=100) as stand:
         stand.probe.hold("flush.copied")
-        giants = [stand.send(logs(f"giant {n}", 300)) for n in range(2)]
+        first = stand.send(logs("giant 1", 300))
         await stand.probe.reached("flush.copied")
-        small = stand.send(logs("small"))
+        second = stand.queue.offer(logs("giant 2", 300))
+        small = stand.queue.offer(logs("small"))
         await stand.probe.reached("flush.copied", 2)
-        assert stand.queue.entries_waiting == 1, "the second giant waits"
+        assert small.taken
+        assert not second.taken, "the last flusher carries no giant"
         stand.probe.release("flush.copied")
 
-        assert set(await asyncio.gather(small, *giants)) == {Outcome.STORED}
+        for entry in (small, second):
+            assert await stand.queue.wait(entry, HOLD_S) is Outcome.STORED
+        assert await first is Outcome.STORED
         assert await count(connection, "logs") == 603
+
+
+async def test_giant_in_trouble_lets_the_next_giant_pass(
+    settings: DatabaseSettings, connection: Connection
+) -> None:
+    """A giant that fails alone is in nobody's way: the place for giants is free again."""
+    hasty = settings.model_copy(update={"lock_s_max": 0.1})
+    guilty = logs("guilty", 300)
+    await connection.execute("BEGIN")
+    await connection.execute(
+        "INSERT INTO ingest_ledger (day, digest, received_at, items) VALUES ($1, $2, $3, 3)",
+        guilty.day, guilty.digest, NOW,
+    )  # fmt: skip
+    async with flushing(hasty, flushers=2, rows_max=100) as stand:
+        waiting = stand.send(guilty)
+        await stand.probe.reached("flush.straggler_failed")
+
+        assert await stand.send(logs("giant", 300)) is Outcome.STORED
+
+        assert not waiting.done()
+        await connection.execute("ROLLBACK")
+        assert await waiting is Outcome.STORED
+        stand.check_books()
 
 
 async def test_drain_flushes_what_waits_and_ends(

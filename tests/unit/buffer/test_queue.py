@@ -143,6 +143,31 @@ async def test_giant_goes_alone_and_leaves_a_flusher_for_the_others() -> None:
     assert names(await waiting) == ["giant 2"]
 
 
+async def test_giant_that_is_set_aside_lets_the_next_one_pass() -> None:
+    """It is still held, but no longer in a flusher's way."""
+    queue = queue_of()
+    queue.offer(request("giant", items=30))
+    queue.offer(request("giant 2", items=30))
+    (giant,) = await take(queue)
+    waiting = asyncio.ensure_future(take(queue))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+
+    queue.set_aside(giant)
+    queue.set_aside(giant)
+
+    assert names(await waiting) == ["giant 2"]
+    assert queue.items == 60
+    queue.settle(giant, Outcome.STORED)
+    assert queue.items == 30
+    queue.offer(request("giant 3", items=30))
+    third = asyncio.ensure_future(take(queue))
+    await asyncio.sleep(0)
+    assert not third.done(), "one giant is still in flight"
+    third.cancel()
+    await asyncio.wait([third])
+
+
 async def test_take_waits_until_something_is_offered() -> None:
     """Two takers, one offer: exactly one of them gets it, at once."""
     queue = queue_of()
