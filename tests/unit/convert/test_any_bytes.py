@@ -21,6 +21,7 @@ from tests.unit.convert.converting import converter
 
 EVERY_SIGNAL = pytest.mark.parametrize("signal", Signal)
 patient = settings(
+    max_examples=40,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )

@@ -80,7 +80,7 @@ def _scalar(value: Any) -> Any:
 
 @pytest.mark.parametrize("signal", Signal)
 @settings(
-    max_examples=60,
+    max_examples=30,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )

@@ -1,0 +1,193 @@
+"""One bad item never costs a good one: too many parts, undecodable, nested too deep."""
+
+from __future__ import annotations
+
+import pytest
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.metrics.v1.metrics_pb2 import Gauge, Metric, NumberDataPoint
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+from collector.convert.tags import field_of
+from collector.rows import Reason, Signal
+from tests.factories import key_values
+from tests.unit.convert.converting import (
+    NOW,
+    convert,
+    converter,
+    on_the_wire,
+    pg_us,
+    span_of,
+    traces_of,
+    valid_span,
+)
+
+
+@pytest.mark.parametrize("extra", [b"\x4a\x00", b"\x5a\x00", b"\x6a\x00", b"\x7a\x00"])
+def test_span_with_too_many_parts_is_quarantined(extra: bytes) -> None:
+    """Attributes, events, links; one bad span does not cost the others."""
+    small, large = valid_span(extra * 100), valid_span(extra * 101)
+
+    converted = convert(
+        Signal.TRACES, on_the_wire(small, large, small), by=converter(parts_max=100)
+    )
+
+    assert (len(converted.rows), converted.item_indexes) == (2, [0, 2])
+    [letter] = converted.dead_letters
+    assert letter.reason == Reason.TOO_MANY_PARTS
+    assert letter.payload == on_the_wire(large)
+
+
+def test_many_links_with_attributes_pass() -> None:
+    """The cap on all depths together is far above that on an item's own parts."""
+    link = Span.Link(trace_id=b"t" * 16, attributes=key_values({"a": 1, "b": 2}))
+
+    converted = convert(Signal.TRACES, traces_of(span_of(links=[link] * 10_000)))
+
+    assert (len(converted.rows), converted.quarantined) == (1, 0)
+
+
+def test_too_many_parts_deep_inside_are_quarantined() -> None:
+    """A value of a million empty values costs as much as a million attributes."""
+    value = field_of(0x12, field_of(0x2A, b"\x0a\x00" * 200_000))
+
+    converted = convert(Signal.TRACES, on_the_wire(valid_span(field_of(0x4A, value))))
+
+    assert converted.dead_letters[0].reason == Reason.TOO_MANY_PARTS
+
+
+def test_points_with_too_many_counts_are_quarantined() -> None:
+    """Packed numbers are parts as well: one byte each."""
+    counts = field_of(0x12, b"\x00" * 200_000)
+    point = field_of(0x42, counts)
+    metric = field_of(0x0A, b"m") + field_of(0x52, field_of(0x0A, point))
+
+    converted = convert(Signal.METRICS, on_the_wire(metric))
+
+    assert converted.dead_letters[0].reason == Reason.TOO_MANY_PARTS
+
+
+# -- one bad item --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("signal", "bad", "good"),
+    [
+        (Signal.TRACES, b"\x0a\x05", valid_span()),
+        (Signal.TRACES, valid_span(field_of(0x4A, b"\x0a\x05")), valid_span()),
+        (Signal.TRACES, valid_span(field_of(0x5A, b"\x0a")), valid_span()),
+        (Signal.TRACES, valid_span(field_of(0x7A, b"\x12\x05")), valid_span()),
+        (Signal.LOGS, b"\x09\x05", b"\x09" + NOW.to_bytes(8, "little")),
+        (Signal.LOGS, field_of(0x2A, b"\x0a\x05"), b"\x09" + NOW.to_bytes(8, "little")),
+        (Signal.LOGS, field_of(0x32, b"\x12\x01\x0a"), b"\x09" + NOW.to_bytes(8, "little")),
+    ],
+)
+def test_undecodable_item_is_quarantined(signal: Signal, bad: bytes, good: bytes) -> None:
+    """Its neighbours are stored, its bytes kept."""
+    converted = convert(signal, on_the_wire(good, bad, good))
+
+    assert (len(converted.rows), converted.quarantined, converted.items) == (2, 1, 3)
+    [letter] = converted.dead_letters
+    assert (letter.outcome, letter.reason) == ("quarantined", Reason.UNDECODABLE)
+    assert letter.payload == on_the_wire(bad)
+    assert letter.received_at == pg_us(NOW)
+
+
+def test_undecodable_point_and_metric_are_quarantined() -> None:
+    """A metric whose framing is broken is one bad item, since its points cannot be counted."""
+    good = Metric(name="g", gauge=Gauge(data_points=[NumberDataPoint()])).SerializeToString()
+    bad_point = field_of(0x0A, b"p") + field_of(0x2A, field_of(0x0A, b"\x19") + b"\x0a\x00")
+    bad_metric = field_of(0x0A, b"m") + field_of(0x2A, b"\x0a\x05")
+
+    converted = convert(Signal.METRICS, on_the_wire(good, bad_point, bad_metric, good))
+
+    assert (converted.items, len(converted.rows), converted.quarantined) == (5, 3, 2)
+    assert converted.item_indexes == [0, 2, 4]
+    assert [letter.payload for letter in converted.dead_letters] == [
+        on_the_wire(field_of(0x0A, b"p") + field_of(0x2A, field_of(0x0A, b"\x19"))),
+        on_the_wire(bad_metric),
+    ]
+
+
+def test_undecodable_resource_quarantines_its_items_only() -> None:
+    """Items of other resources are stored."""
+    scope = field_of(0x12, field_of(0x12, valid_span()))
+    bad = field_of(0x0A, field_of(0x0A, field_of(0x0A, b"\x12\x01\x0a")) + scope + scope)
+
+    converted = convert(Signal.TRACES, bad + field_of(0x0A, scope))
+
+    assert (len(converted.rows), converted.quarantined) == (1, 2)
+    assert {letter.reason for letter in converted.dead_letters} == {Reason.UNDECODABLE}
+
+
+def test_unknown_fields_are_ignored() -> None:
+    """At every level, groups too: future senders know more than we do."""
+    unknown = field_of(0x3FA, b"x") + b"\xd3\x3e\x0b\x08\x01\x0c\xd4\x3e" + b"\xd0\x3e\x07"
+    span = field_of(0x12, unknown + valid_span(unknown))
+    scope = field_of(0x12, unknown + span + unknown + span)
+    payload = unknown + field_of(0x0A, unknown + scope + unknown) + unknown
+
+    converted = convert(Signal.TRACES, payload)
+
+    assert (len(converted.rows), converted.quarantined) == (2, 0)
+
+
+# -- nesting -------------------------------------------------------------------------------------
+
+
+def nested_array(depth: int, inner: bytes = b"") -> bytes:
+    """Return an AnyValue of arrays in arrays."""
+    value = inner
+    for _ in range(depth):
+        value = field_of(0x2A, field_of(0x0A, value))
+    return value
+
+
+def nested_kvlist(depth: int) -> bytes:
+    """Return an AnyValue of kvlists in kvlists."""
+    value = b""
+    for _ in range(depth):
+        value = field_of(0x32, field_of(0x0A, field_of(0x12, value)))
+    return value
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(nested_array(depth, inner) for depth in (46, 47, 48) for inner in (b"", b"\x2a\x00")),
+        *(nested_array(depth, b"\x32\x02\x0a\x00") for depth in (46, 47)),
+        *(nested_kvlist(depth) for depth in (30, 31, 32)),
+        nested_array(5_000),
+        nested_kvlist(5_000),
+    ],
+)
+@pytest.mark.parametrize("where", ["span", "event", "body"])
+def test_nesting_limit_is_that_of_a_full_message(value: bytes, where: str) -> None:
+    """What opentelemetry-proto decodes is stored; what it does not is quarantined as too deep."""
+    key_value = field_of(0x12, value)
+    item, signal, kind = {
+        "span": (valid_span(field_of(0x4A, key_value)), Signal.TRACES, ExportTraceServiceRequest),
+        "event": (
+            valid_span(field_of(0x5A, field_of(0x1A, key_value))),
+            Signal.TRACES,
+            ExportTraceServiceRequest,
+        ),
+        "body": (field_of(0x2A, value), Signal.LOGS, ExportLogsServiceRequest),
+    }[where]
+    payload = on_the_wire(item)
+
+    for _ in range(3):  # remembered or not
+        converted = convert(signal, payload)
+
+        if _decodes(kind, payload):
+            assert (len(converted.rows), converted.quarantined) == (1, 0)
+        else:
+            assert converted.dead_letters[0].reason == Reason.TOO_DEEP
+
+
+def _decodes(kind: type, payload: bytes) -> bool:
+    try:
+        kind.FromString(payload)  # type: ignore[attr-defined]
+    except Exception:  # noqa: BLE001 -- DecodeError of whichever implementation
+        return False
+    return True
