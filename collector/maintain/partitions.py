@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import asynccontextmanager
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,7 @@ from collector.maintain.leaves import HOUR_US, Coverage, day_us
 from collector.rows import FACT_TABLES, PG_EPOCH_UNIX_US, Signal
 from collector.store.failures import translate
 from collector.store.ledger import SENTINEL_DAY
+from collector.store.migrate import LOCK_CLASS, MIGRATIONS_KEY
 from collector.store.pool import DRIVER_ERRORS
 
 if TYPE_CHECKING:
@@ -74,10 +76,12 @@ class Partitions:
             StoreError: PostgreSQL did not; what is on demand still works.
         """
         now = self._clock.unix_ns() // 1000 - PG_EPOCH_UNIX_US
-        self.forget()
-        for table, hours in self._leaf_h.items():
-            step, end = hours * HOUR_US, now + self._settings.ahead_h * HOUR_US
-            await self.ensure(table, [*range(now - HOUR_US, end, step), end])
+        end = now + self._settings.ahead_h * HOUR_US
+        async with self._one_by_one, self._connection() as connection:
+            await self._learn(connection)  # what was known stays good for others meanwhile
+            for table, hours in self._leaf_h.items():
+                times = [*range(now - HOUR_US, end, hours * HOUR_US), end]
+                await self._make(connection, table, times)
 
     def covers(self, table: str, time_min: int, time_max: int) -> bool:
         """Return whether every moment between the two, both included, is known to have a leaf."""
@@ -91,7 +95,8 @@ class Partitions:
     async def ensure(self, table: str, times: Iterable[int]) -> None:
         """Make sure that each of the times has a leaf. Idempotent, here and in other processes.
 
-        Waits for nobody longer than ``lock_s_max``, and makes nobody wait: see migration 0006.
+        Waits for other makers and for a migration as long as one statement may take, for nobody
+        else longer than ``lock_s_max``, and makes nobody wait: see migration 0006.
 
         Raises:
             StoreError: PostgreSQL did not make one; call again later.
@@ -100,11 +105,9 @@ class Partitions:
         async with self._one_by_one:
             if all(self.covers(table, t, t) for t in wanted):
                 return  # somebody else waited for the same leaf and was first
-            try:
-                async with self._database.acquire() as connection:
-                    await self._make(connection, table, wanted)
-            except DRIVER_ERRORS as error:
-                raise translate(error) from error
+            async with self._connection() as connection:
+                await self._learn(connection)
+                await self._make(connection, table, wanted)
 
     async def ensure_day(self, table: str, day: date) -> None:
         """Make sure that a table that is partitioned by day has a leaf for it; as ``ensure``."""
@@ -124,9 +127,18 @@ class Partitions:
         """Know nothing; the next ``ensure`` reads the catalog."""
         self._coverage.clear()
 
+    @asynccontextmanager
+    async def _connection(self) -> AsyncGenerator[Connection]:
+        """Lend a connection for a block, in which the driver's errors become ours."""
+        try:
+            async with self._database.acquire() as connection:
+                yield connection
+        except DRIVER_ERRORS as error:
+            raise translate(error) from error
+
     async def _make(self, connection: Connection, table: str, times: list[int]) -> None:
+        """Make leaves until each of the times has one; the catalog was just read."""
         slot_us = self._leaf_h[table] * HOUR_US
-        await self._learn(connection)
         for _ in range(ROUNDS_MAX):
             missing = self._coverage[table].missing(times, slot_us)
             if not missing:
@@ -138,10 +150,17 @@ class Partitions:
         raise StoreError(f"no leaf of {table} can be made for some of {len(times)} times")
 
     async def _make_leaves(self, connection: Connection, table: str, times: list[int]) -> None:
-        """Make the leaves of these times in one transaction."""
+        """Make the leaves of these times in one transaction.
+
+        The advisory locks, which ``otlpg_make_leaf`` takes too, may take their time: only makers
+        wait for each other there. The lock on the parent may not: everybody waits behind it.
+        """
         limits = self._database.settings
         async with connection.transaction():
             await connection.execute(
+                f"SET LOCAL lock_timeout = '{limits.statement_s_max}s';"
+                f"SELECT pg_advisory_xact_lock_shared({LOCK_CLASS}, {MIGRATIONS_KEY});"
+                f"SELECT pg_advisory_xact_lock({LOCK_CLASS}, '{table}'::regclass::oid::integer);"
                 f"SET LOCAL lock_timeout = '{limits.lock_s_max}s';"
                 f"SET LOCAL statement_timeout = '{limits.statement_s_max}s'"
             )

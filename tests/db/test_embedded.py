@@ -22,7 +22,7 @@ from collector.settings import DatabaseSettings
 from collector.store import embedded
 from collector.store.embedded import EmbeddedPostgres, find_binaries
 from collector.store.pool import connect
-from tests.conftest import OLDEST_POSTGRES
+from tests.conftest import OLDEST_POSTGRES, memory_folder
 
 Maker = Callable[..., EmbeddedPostgres]
 
@@ -41,7 +41,8 @@ os.kill(os.getpid(), signal.SIGKILL)
 @pytest.fixture
 def folder() -> Generator[Path]:
     """A short path: pytest's own are too long for a UNIX socket on some systems."""
-    made = Path(tempfile.mkdtemp(prefix="otlpg-"))
+    made = Path(tempfile.mkdtemp(prefix="otlpg-", dir=memory_folder()))
+    made.chmod(0o711)  # started by root, PostgreSQL runs as somebody else
     yield made / "data"
     shutil.rmtree(made)
 
@@ -257,9 +258,11 @@ async def test_a_path_too_long_for_a_socket_is_no_obstacle(make: Maker, folder: 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root runs PostgreSQL as somebody else")
 def test_root_may_keep_programs_and_data_where_others_cannot_look(
-    make: Maker, folder: Path
+    make: Maker, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Programs in a private folder are copied beside the data; our temporary folders are opened."""
+    folder.parent.chmod(0o700)
+    monkeypatch.setattr(tempfile, "tempdir", str(folder.parents[1]))
     private = folder.parent / "private"
     wheel = find_binaries().parents[1]
     shutil.copytree(wheel, private / wheel.name)
@@ -285,7 +288,7 @@ def test_root_is_told_which_folder_is_in_the_way(
 ) -> None:
     """A private folder outside the system's temporary one is not opened in silence."""
     folder.parent.chmod(0o700)
-    monkeypatch.setattr(tempfile, "tempdir", "/var/tmp")
+    monkeypatch.setattr(tempfile, "tempdir", str(folder.parent / "elsewhere"))
 
     with pytest.raises(UnreachableError, match=rf"may not pass {folder.parent}; choose another"):
         make().start(folder)

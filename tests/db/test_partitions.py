@@ -252,9 +252,9 @@ async def test_a_dropped_leaf_is_made_again_after_forget(
 async def test_a_maker_does_not_wait_long_for_a_migration(
     database_settings: DatabaseSettings, connection: Connection
 ) -> None:
-    """While a migration runs, ensure fails in a retryable way, after lock_s_max."""
+    """While a migration runs, ensure fails in a retryable way, after statement_s_max."""
     await connection.execute(f"SELECT pg_advisory_lock({LOCK_CLASS}, {MIGRATIONS_KEY})")
-    impatient = database_settings.model_copy(update={"lock_s_max": 0.05})
+    impatient = database_settings.model_copy(update={"statement_s_max": 0.1})
     async with maker(impatient) as partitions:
         with pytest.raises(RetryableStoreError) as caught:
             await partitions.ensure("logs", [NOW])
