@@ -5,56 +5,65 @@ from __future__ import annotations
 import asyncio
 import time
 
-import pytest
-
-from collector.rows import Signal
+from collector.rows import FACT_TABLES, Signal
 from collector.settings import DatabaseSettings
 from collector.store.pool import Connection
 from tests.e2e.daemon import Daemon
 from tests.e2e.senders import Caller, Failure, numbered_logs
 from tests.factories import logs_request, request_of, trace_request
 
-TABLES = {"traces": "trace_spans", "metrics": "metric_data_points", "logs": "logs"}
 
-
-@pytest.mark.parametrize("signal", list(Signal))
 async def test_received_is_the_sum_of_the_five_ends(
-    database_settings: DatabaseSettings,
-    connection: Connection,
-    bystander: Connection,
-    signal: Signal,
+    database_settings: DatabaseSettings, connection: Connection, bystander: Connection
 ) -> None:
     """Stored, duplicate, quarantined, rejected and refused, all of them in one run."""
-    now = time.time_ns()
-    good = request_of(signal, items=50, base_unix_nano=now).SerializeToString()
-    other = logs_request(items=9) if signal is not Signal.LOGS else trace_request(items=9)
     with Daemon(
         database_settings,
         OTLPG_INGEST__QUEUE_ITEMS_MAX="1000",
         OTLPG_INGEST__FLUSH_ROWS_MAX="1000",
-    ) as daemon, Caller(daemon.grpc_port) as caller:  # fmt: skip
+    ) as daemon:
+        for signal in Signal:
+            with Caller(daemon.grpc_port) as caller:
+                await meet_every_end(caller, signal, bystander)
+            books = daemon.items(signal)
+            stored = await connection.fetchval(f"SELECT count(*) FROM {FACT_TABLES[signal]}")
+            letters = await connection.fetchval(
+                "SELECT count(*) FROM dead_letters WHERE signal = $1 AND outcome = 'quarantined'",
+                signal,
+            )
 
-        async def send(body: bytes, timeout_s: float = 30.0) -> bytes | Failure:
-            return await asyncio.to_thread(caller.send, signal, body, timeout_s=timeout_s)
+            assert books["received"] == sum(n for end, n in books.items() if end != "received")
+            assert books["stored"] == stored
+            assert books["duplicate"] >= 50
+            assert books["quarantined"] == letters == (signal is Signal.TRACES)
+            assert books["rejected"] == 9
+            assert books["refused"] >= 990
 
-        assert await send(good) == b""
-        assert await send(good) == b""
-        await send(b"\xff" * 9)
-        assert isinstance(await send(other.SerializeToString()), Failure)
-        async with bystander.transaction():
-            await bystander.execute(f"LOCK TABLE {TABLES[signal]} IN ACCESS EXCLUSIVE MODE")
-            late = request_of(signal, items=20, seed=7, base_unix_nano=now).SerializeToString()
-            assert isinstance(await send(late, timeout_s=0.5), Failure)
-            full = request_of(signal, items=990, seed=8, base_unix_nano=now).SerializeToString()
-            assert isinstance(await send(full, timeout_s=0.5), Failure)
-        assert await send(late) == b""
-        books = daemon.items(signal)
 
-    assert books["received"] == sum(n for end, n in books.items() if end != "received")
-    assert books["stored"] == await connection.fetchval(f"SELECT count(*) FROM {TABLES[signal]}")
-    assert books["refused"] >= 990
-    assert books["rejected"] == 9
-    assert books["duplicate"] >= 50
+async def meet_every_end(caller: Caller, signal: Signal, bystander: Connection) -> None:
+    """Send requests of ``signal`` so that each end is met."""
+    now = time.time_ns()
+
+    def body(items: int, seed: int) -> bytes:
+        return request_of(signal, items=items, seed=seed, base_unix_nano=now).SerializeToString()
+
+    async def send(payload: bytes, timeout_s: float = 30.0) -> bytes | Failure:
+        return await asyncio.to_thread(caller.send, signal, payload, timeout_s=timeout_s)
+
+    assert await send(body(50, seed=0)) == b""
+    assert await send(body(50, seed=0)) == b""
+    assert isinstance(await send(b"\xff" * 9), Failure)
+    other = logs_request(items=9) if signal is not Signal.LOGS else trace_request(items=9)
+    assert isinstance(await send(other.SerializeToString()), Failure)
+    if signal is Signal.TRACES:
+        without_id = trace_request(items=22, seed=1, base_unix_nano=now)
+        without_id.resource_spans[0].scope_spans[0].spans[0].span_id = b""
+        assert isinstance(await send(without_id.SerializeToString()), bytes)
+    async with bystander.transaction():
+        await bystander.execute(f"LOCK TABLE {FACT_TABLES[signal]} IN ACCESS EXCLUSIVE MODE")
+        assert isinstance(await send(body(20, seed=7), timeout_s=0.5), Failure)
+        assert isinstance(await send(body(990, seed=8), timeout_s=0.5), Failure)
+    assert await send(body(20, seed=7)) == b""
 
 
 async def test_every_declared_metric_is_served(daemon: Daemon) -> None:

@@ -7,7 +7,6 @@ import os
 import signal
 
 import psutil
-import pytest
 
 from collector.rows import Signal
 from collector.settings import DatabaseSettings
@@ -99,14 +98,13 @@ async def test_a_frozen_supervisor_does_not_stop_its_workers(
         assert daemon.items("logs")["stored"] == CONNECTIONS
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_a_signal_to_a_worker_alone_drains_it_and_another_takes_its_place(
-    database_settings: DatabaseSettings, number: signal.Signals
+    database_settings: DatabaseSettings,
 ) -> None:
     """An operator may recycle one worker by hand."""
     with Daemon(database_settings) as daemon:
         victim = daemon.workers()[0]
-        victim.send_signal(number)
+        victim.terminate()
         died = await asyncio.to_thread(daemon.wait_for_log, "worker died")
         await asyncio.to_thread(daemon.wait_until_workers, 1)
 
