@@ -236,6 +236,29 @@ async def test_writers_of_the_same_new_rows_wait_briefly_and_agree(
         worker.terminate()
 
 
+async def test_new_rows_are_locked_in_the_order_of_their_ids(
+    settings: DatabaseSettings, connection: Connection
+) -> None:
+    """Who waits for a low id holds no higher one, so nobody can wait for it in return."""
+    low, *_, high = sorted((resource_row(f"host {n}") for n in range(5)), key=lambda r: r[0])
+    insert = "INSERT INTO resources (resource_id, attributes, digest) VALUES ($1, '{}', $2)"
+    await connection.execute("BEGIN; SET LOCAL lock_timeout = '200ms'")
+    await connection.execute(insert, low.resource_id, low.digest)
+    writer = await connect(settings)
+    waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND pid = $1"
+
+    one = spans("a", high, low)
+    writing = asyncio.create_task(write_batch(writer, [one], context(settings, Signal.TRACES)))
+    while not await connection.fetchval(waits, writer.get_server_pid()):
+        assert not writing.done()
+
+    await connection.execute(insert, high.resource_id, high.digest)
+    await connection.execute("COMMIT")
+    assert await writing == [True]
+    assert await count(connection, "resources") == 2
+    writer.terminate()
+
+
 async def test_written_rows_are_counted_once(
     settings: DatabaseSettings, connection: Connection
 ) -> None:
