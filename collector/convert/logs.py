@@ -6,21 +6,21 @@ from collections.abc import Callable, Iterable
 from sys import getsizeof
 
 from collector.convert.attributes import attribute_members
-from collector.convert.memo import Memo
+from collector.convert.memo import Memo, Pairs
 from collector.convert.notes import Notes
 from collector.convert.output import Group, Output, Row, columns_of
 from collector.convert.tags import read_varint
 from collector.convert.times import Window, optional_time
-from collector.convert.values import ValueWriter, decode_nested, hex_json
+from collector.convert.values import ValueWriter, decode, decode_nested, hex_json, object_json
 from collector.errors import MalformedError
 from collector.rows import PG_EPOCH_UNIX_US, LogRow
-from collector.wire.common_pb2 import AnyValue
+from collector.wire.common_pb2 import AnyValue, Resource
 from collector.wire.logs_pb2 import LogRecord, ScopeLogs
 
 BODY_LEVEL, ATTRIBUTE_LEVEL = 4, 4
 """Request > ResourceLogs (1) > ScopeLogs (2) > LogRecord (3) > AnyValue or KeyValue (4)."""
 
-STRING_VALUE_TAG = 0x0A
+STRING_VALUE_TAG, KVLIST_VALUE_TAG = 0x0A, 0x32
 NO_TRACE_ID, NO_SPAN_ID = bytes(16), bytes(8)
 
 COLUMNS = columns_of(
@@ -74,7 +74,7 @@ def row_maker(
                 time_ns = 0
         observed_time, observed_ns = optional_time(observed)
         body = record.body
-        body_text, body_json = _body(b"".join(body[:]), output) if body else (None, None)
+        body_text, body_json = _body(b"".join(body[:]), output, pairs) if body else (None, None)
         trace_id, span_id = record.trace_id or None, record.span_id or None
         if trace_id or span_id:
             output.has_entropy = True
@@ -110,12 +110,12 @@ def row_maker(
     return row_of
 
 
-def _body(raw: bytes, output: Output) -> tuple[str | None, str | None]:
+def _body(raw: bytes, output: Output, pairs: Pairs) -> tuple[str | None, str | None]:
     """Return the body's text, or else its JSON; no value at all is no body.
 
     A body that needs no repair also shows that the item is a log record.
     """
-    text, json = _text_or_json(raw, output.notes)
+    text, json = _text_or_json(raw, pairs, output.notes)
     if output.notes.repair is None and (text is not None or json is not None):
         output.has_identity = True
     if json is not None:
@@ -123,10 +123,13 @@ def _body(raw: bytes, output: Output) -> tuple[str | None, str | None]:
     return text, json
 
 
-def _text_or_json(raw: bytes, notes: Notes) -> tuple[str | None, str | None]:
-    text = _plain_string(raw)
+def _text_or_json(raw: bytes, pairs: Pairs, notes: Notes) -> tuple[str | None, str | None]:
+    text = _only_field(raw, STRING_VALUE_TAG)
     if text is not None:
         return notes.text(text), None
+    kvlist = _only_field(raw, KVLIST_VALUE_TAG)
+    if kvlist is not None:
+        return None, _kvlist_json(kvlist, pairs, notes)
     value = decode_nested(AnyValue, raw, "value", BODY_LEVEL)
     kind = value.WhichOneof("value")
     if kind == "string_value":
@@ -140,12 +143,27 @@ def _text_or_json(raw: bytes, notes: Notes) -> tuple[str | None, str | None]:
     return None, json
 
 
-def _plain_string(raw: bytes) -> bytes | None:
-    """Return the string of an AnyValue that is one string and nothing else: nearly every body."""
-    if len(raw) < 2 or raw[0] != STRING_VALUE_TAG:
+def _only_field(raw: bytes, tag: int) -> bytes | None:
+    """Return the content of a message that is one length-delimited field and nothing else."""
+    if len(raw) < 2 or raw[0] != tag:
         return None
     try:
         length, start = read_varint(raw, 1)
     except (MalformedError, IndexError):
         return None
     return raw[start:] if start + length == len(raw) else None
+
+
+def _kvlist_json(raw: bytes, pairs: Pairs, notes: Notes) -> str:
+    """Return a structured body as JSON; its entries are looked up like attributes.
+
+    A KeyValueList has the wire format of a Resource's first field, whose twin leaves KeyValues
+    undecoded: a third of the time of decoding the body as a value.
+    """
+    entries = decode(Resource, raw).attributes[:]
+    own = Notes()
+    members = attribute_members(entries, pairs, BODY_LEVEL + 2, own, "body")
+    if own.raw:
+        notes.raw["body"] = f'{{"$kvlist":{own.raw["body"]}}}'
+    notes.mark(own.repair)
+    return object_json(members.values())

@@ -66,20 +66,21 @@ class Pairs(dict[bytes, Pair]):
         self._memo = memo
         self._door = bytearray(DOOR_MASK + 1)
         self._knocks = 0
-        self._keys: dict[bytes, Pair] = {}  # a key's text, and as JSON with its colon
+        self._keys: dict[bytes, Pair] = {}  # 0A n key 12 -> the key, and as JSON with its colon
 
     def __missing__(self, raw: bytes) -> Pair:
         pair = self._plain_pair(raw) or _pair(raw)
         place = hash(raw) & DOOR_MASK
-        if not self._door[place]:
+        if self._door[place]:
+            if len(raw) <= PAIR_BYTES_MAX:
+                self._memo.spend(SLOT_BYTES + len(raw) + getsizeof(pair[1]))
+                self[raw] = pair
+        else:
             self._door[place] = 1
             self._knocks += 1
             if self._knocks > DOOR_KNOCKS_MAX:
                 self._knocks = 0
                 self._door = bytearray(DOOR_MASK + 1)
-        elif len(raw) <= PAIR_BYTES_MAX:
-            self._memo.spend(SLOT_BYTES + len(raw) + getsizeof(pair[1]))
-            self[raw] = pair
         return pair
 
     def clear(self) -> None:
@@ -94,38 +95,36 @@ class Pairs(dict[bytes, Pair]):
         0A n text, 18 varint or 21 double, and every length takes one byte.
         """
         try:
-            key_end = raw[1] + 2
-            start, size = key_end + 2, len(raw)
-            if raw[0] != 0x0A or raw[key_end] != 0x12 or not raw[key_end + 1] == size - start < 128:
+            start = raw[1] + 4  # of the value; before it the key with its tags, and a length
+            size = len(raw) - start
+            key = self._keys.get(raw[: start - 1]) or self._remember_key(raw[: start - 1])
+            if key is None or not raw[start - 1] == size < 128:
                 return None
             kind = raw[start]
-            if kind == 0x0A and raw[start + 1] == size - start - 2:
+            if kind == 0x0A and raw[start + 1] == size - 2:
                 text = raw[start + 2 :].decode()
-                if "\0" in text:
-                    return None
-                value = json_string(text)
-            elif kind == 0x21 and size == start + 9:
-                value = double_json(_DOUBLE.unpack_from(raw, start + 1)[0])
-            elif kind == 0x18:
+                return None if "\0" in text else (key[0], key[1] + json_string(text))
+            if kind == 0x21 and size == 9:
+                return key[0], key[1] + double_json(_DOUBLE.unpack_from(raw, start + 1)[0])
+            if kind == 0x18:
                 number, end = read_varint(raw, start + 1)
-                if end != size:
-                    return None
-                value = str(number - (number >> 63 << 64))  # two's complement
-            else:
-                return None
-            key = raw[2:key_end]
-            known = self._keys.get(key) or self._remember_key(key)
+                if end == len(raw):
+                    return key[0], key[1] + str(number - (number >> 63 << 64))  # two's complement
         except (IndexError, UnicodeDecodeError, MalformedError):
-            return None
-        return (known[0], known[1] + value) if known else None
+            pass
+        return None
 
-    def _remember_key(self, key: bytes) -> Pair | None:
-        text = key.decode()
+    def _remember_key(self, prefix: bytes) -> Pair | None:
+        """Return and remember the key in ``0A n key 12``; None when it is not that, or has a NUL."""
+        length = prefix[1]
+        if prefix[0] != 0x0A or prefix[-1] != 0x12 or len(prefix) != length + 3 or length > 127:
+            return None
+        text = prefix[2:-1].decode()
         if "\0" in text:
             return None
-        known = self._keys[key] = (text, key_json(text))
-        self._memo.spend(SLOT_BYTES + len(key) + getsizeof(text) + getsizeof(known[1]))
-        return known
+        key = self._keys[prefix] = (text, key_json(text))
+        self._memo.spend(SLOT_BYTES + len(prefix) + getsizeof(text) + getsizeof(key[1]))
+        return key
 
 
 def _pair(raw: bytes) -> Pair:
