@@ -126,7 +126,7 @@ class EmbeddedPostgres:
         if self.pid is not None:
             return self.dsn()
         self._folder = data_dir.absolute()
-        user = _server_user()
+        user = server_user()
         _make_folder(self._folder, 0o700 if user is None else 0o711)
         self._take_lock()
         try:
@@ -263,7 +263,7 @@ class EmbeddedPostgres:
         copied = next(self._folder.glob("postgresql/*/*/bin"), None)
         if copied is not None:
             self.binaries = copied
-        installed = self._version(_server_user())
+        installed = self._version(server_user())
         if installed.split(".")[0] != data:
             raise UnreachableError(
                 f"{self._folder} holds data of PostgreSQL {data}, installed is {installed}; "
@@ -393,7 +393,7 @@ def default_data_dir() -> Path:
     return (Path(base) if base else Path.home() / ".local" / "share") / "otlpg"
 
 
-def _server_user() -> int | None:
+def server_user() -> int | None:
     """Return the uid to run PostgreSQL as when we are root, else None: as ourselves."""
     if os.geteuid() != 0:
         return None

@@ -177,7 +177,7 @@ def test_a_number_that_another_process_has_now_is_no_obstacle(make: Maker, folde
     pid_file = folder / "pgdata" / "postmaster.pid"
     lines = pid_file.read_text().splitlines()
     server.stop()
-    with subprocess.Popen(["sleep", "60"]) as bystander:
+    with subprocess.Popen(["sleep", "60"], user=embedded.server_user()) as bystander:
         pid_file.write_text("\n".join([str(bystander.pid), *lines[1:]]) + "\n")
         pid_file.chmod(0o644)
 

@@ -177,6 +177,21 @@ async def test_many_makers_make_each_leaf_once(
     assert len(await leaves(connection, "logs")) == 12
 
 
+async def test_the_function_alone_makes_a_leaf_once(
+    database_settings: DatabaseSettings, connection: Connection
+) -> None:
+    """Whoever calls it by hand, many at once, gets one leaf and otherwise NULL, never an error."""
+    peers = [await connect(database_settings) for _ in range(6)]
+    try:
+        calls = (peer.fetchval("SELECT otlpg_make_leaf('logs', $1, 24)", NOW) for peer in peers)
+        made = await asyncio.gather(*calls)
+    finally:
+        for peer in peers:
+            peer.terminate()
+
+    assert sorted(made, key=str) == [None] * 5 + ["logs_p20261121"]
+
+
 @pytest.mark.parametrize("seed", range(5))
 async def test_leaves_of_changing_length_never_overlap(
     database_settings: DatabaseSettings, connection: Connection, seed: int
