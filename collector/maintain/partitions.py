@@ -41,9 +41,6 @@ LEDGER_DAYS_AHEAD = 2
 LEAVES_PER_TRANSACTION = 24
 """Each new leaf keeps about ten locks until COMMIT, and the server's lock table is finite."""
 
-ROUNDS_MAX = 3
-"""Beside an older leaf of another length a slot has two gaps; more rounds find nothing new."""
-
 
 class Partitions:
     """The leaves of all partitioned tables, as one process knows them.
@@ -137,17 +134,21 @@ class Partitions:
             raise translate(error) from error
 
     async def _make(self, connection: Connection, table: str, times: list[int]) -> None:
-        """Make leaves until each of the times has one; the catalog was just read."""
+        """Make leaves until each of the times has one; the catalog was just read.
+
+        Beside older leaves of another length one slot may have several gaps: a round makes one
+        leaf in each slot, and the next looks at what is left.
+        """
         slot_us = self._leaf_h[table] * HOUR_US
-        for _ in range(ROUNDS_MAX):
-            missing = self._coverage[table].missing(times, slot_us)
-            if not missing:
-                return
+        missing = self._coverage[table].missing(times, slot_us)
+        while missing:
             for first in range(0, len(missing), LEAVES_PER_TRANSACTION):
                 chunk = missing[first : first + LEAVES_PER_TRANSACTION]
                 await self._make_leaves(connection, table, chunk)
             await self._learn(connection)
-        raise StoreError(f"no leaf of {table} can be made for some of {len(times)} times")
+            asked, missing = missing, self._coverage[table].missing(times, slot_us)
+            if not set(missing).isdisjoint(asked):
+                raise StoreError(f"a leaf of {table} was made and is gone again")
 
     async def _make_leaves(self, connection: Connection, table: str, times: list[int]) -> None:
         """Make the leaves of these times in one transaction.

@@ -229,6 +229,20 @@ async def test_a_longer_leaf_fills_the_gap_between_shorter_ones(
     ]
 
 
+async def test_one_slot_may_have_many_gaps(
+    database_settings: DatabaseSettings, connection: Connection
+) -> None:
+    """With a leaf in every other hour of a day, one call fills the twelve gaps between."""
+    midnight = NOW - 12 * HOUR_US
+    async with maker(database_settings, logs_leaf_h=1) as partitions:
+        await partitions.ensure("logs", range(midnight, midnight + DAY_US, 2 * HOUR_US))
+    async with maker(database_settings, logs_leaf_h=24) as partitions:
+        await partitions.ensure("logs", range(midnight, midnight + DAY_US, HOUR_US // 2))
+
+        assert partitions.covers("logs", midnight, midnight + DAY_US - 1)
+    assert len(await leaves(connection, "logs")) == 24
+
+
 async def test_bounds_are_utc_whatever_the_session_says(
     database_settings: DatabaseSettings, connection: Connection
 ) -> None:
