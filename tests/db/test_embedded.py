@@ -19,7 +19,7 @@ from pydantic import SecretStr
 
 from collector.errors import StoreUnavailableError, UnreachableError
 from collector.settings import DatabaseSettings
-from collector.store import embedded
+from collector.store import embedded_host
 from collector.store.embedded import EmbeddedPostgres, find_binaries
 from collector.store.pool import connect
 from tests.conftest import OLDEST_POSTGRES, memory_folder
@@ -160,14 +160,14 @@ async def test_a_killed_otlpg_leaves_no_obstacle(make: Maker, folder: Path) -> N
     )
     assert process.returncode == -signal.SIGKILL
     orphan = int(process.stdout)
-    assert embedded.is_server_of(orphan, folder / "pgdata")
+    assert embedded_host.is_server_of(orphan, folder / "pgdata")
     said: list[str] = []
 
     dsn = make(progress=said.append).start(folder)
 
     assert f"stopping the PostgreSQL (process {orphan}) that an earlier otlpg left" in said
     assert await ask(dsn, "SELECT 1") == [1]
-    assert not embedded.is_server_of(orphan, folder / "pgdata")
+    assert not embedded_host.is_server_of(orphan, folder / "pgdata")
 
 
 def test_a_number_that_another_process_has_now_is_no_obstacle(make: Maker, folder: Path) -> None:
@@ -177,7 +177,7 @@ def test_a_number_that_another_process_has_now_is_no_obstacle(make: Maker, folde
     pid_file = folder / "pgdata" / "postmaster.pid"
     lines = pid_file.read_text().splitlines()
     server.stop()
-    with subprocess.Popen(["sleep", "60"], user=embedded.server_user()) as bystander:
+    with subprocess.Popen(["sleep", "60"], user=embedded_host.server_user()) as bystander:
         pid_file.write_text("\n".join([str(bystander.pid), *lines[1:]]) + "\n")
         pid_file.chmod(0o644)
 
@@ -310,6 +310,6 @@ def test_programs_come_from_the_wheel_or_from_the_system(monkeypatch: pytest.Mon
         assert find_binaries() == OLDEST_POSTGRES
 
     monkeypatch.setattr("shutil.which", nothing)
-    monkeypatch.setattr(embedded, "DEBIAN", Path("/nonexistent"))
+    monkeypatch.setattr(embedded_host, "DEBIAN", Path("/nonexistent"))
     with pytest.raises(UnreachableError, match=r"pip install 'otlpg\[embedded\]'"):
         find_binaries()
