@@ -56,6 +56,7 @@ def test_long_attribute_is_not_remembered() -> None:
         field_of(0x0A, b"\xff"),
         field_of(0x0A, b"k") + field_of(0x12, field_of(0x32, field_of(0x0A, b"\x0a\x01a") * 2)),
         field_of(0x0A, b"k") + b"\x12\x05",
+        field_of(0x0A, b"k") + b"\x12\x85\x0a\x83" + b"v" * 131,  # a length of two bytes, too long
     ],
 )
 def test_irregular_attribute_is_refused_every_time(raw: bytes) -> None:

@@ -9,7 +9,7 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import Gauge, Metric, NumberData
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from collector.convert.tags import field_of
-from collector.rows import Reason, Signal
+from collector.rows import Reason, Signal, SpanRow
 from tests.factories import key_values
 from tests.unit.convert.converting import (
     NOW,
@@ -91,6 +91,18 @@ def test_undecodable_item_is_quarantined(signal: Signal, bad: bytes, good: bytes
     assert (letter.outcome, letter.reason) == ("quarantined", Reason.UNDECODABLE)
     assert letter.payload == on_the_wire(bad)
     assert letter.received_at == pg_us(NOW)
+
+
+def test_quarantined_item_leaves_nothing_to_the_next() -> None:
+    """Neither its repair nor its ``raw``."""
+    parent, bad_key = field_of(0x22, b"short"), field_of(0x4A, field_of(0x0A, b"\xff"))
+    bad = valid_span(parent + bad_key + field_of(0x4A, b"\x12\x05"))
+    times = b"\x39" + NOW.to_bytes(8, "little") + b"\x41" + NOW.to_bytes(8, "little")
+
+    converted = convert(Signal.TRACES, on_the_wire(bad, valid_span(times)))
+
+    assert (converted.quarantined, converted.repaired) == (1, 0)
+    assert SpanRow(*converted.rows[0]).raw is None
 
 
 def test_undecodable_point_and_metric_are_quarantined() -> None:

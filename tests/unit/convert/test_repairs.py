@@ -137,6 +137,27 @@ def test_every_sight_of_a_bad_attribute_counts() -> None:
     assert repaired == [2, 2, 2]
 
 
+def test_every_sight_of_bad_surroundings_counts() -> None:
+    """A repaired resource, scope, metric or series is never remembered either."""
+    points = [NumberDataPoint(time_unix_nano=NOW, attributes=key_values({"k": "a\0"}))]
+    requests = [metrics_of(Metric(name="m", gauge=Gauge(data_points=points))) for _ in range(4)]
+    requests[0].resource_metrics[0].schema_url = "\0"
+    requests[1].resource_metrics[0].scope_metrics[0].schema_url = "\0"
+    requests[2].resource_metrics[0].scope_metrics[0].metrics[0].unit = "\0"
+    for request in requests[:3]:
+        del (
+            request.resource_metrics[0]
+            .scope_metrics[0]
+            .metrics[0]
+            .gauge.data_points[0]
+            .attributes[:]
+        )
+    one = converter()
+
+    for request in requests * 3:
+        assert convert(Signal.METRICS, request, by=one).repaired == 1
+
+
 # -- keys that become equal ----------------------------------------------------------------------
 
 
