@@ -83,7 +83,7 @@ class OtlpService(grpc.GenericRpcHandler):
     async def _call(self, signal: Signal, _requests: object, context: _Context) -> bytes:
         if self._draining:
             self._refused_draining += 1
-            return await self._refuse(signal, DrainingError(), context)
+            return await self._refuse(signal, to_verdict(DrainingError()), context)
         try:
             ack = await self._export.export(
                 signal, partial(_read_one, context), left_s=context.time_remaining()
@@ -92,14 +92,20 @@ class OtlpService(grpc.GenericRpcHandler):
             self._metrics.requests.add(1, signal, "grpc", "CANCELLED")
             raise
         except Exception as error:  # noqa: BLE001 -- the edge: an exception's text must not leave
-            return await self._refuse(signal, error, context)
-        self._metrics.requests.add(1, signal, "grpc", "OK")
-        return to_reply(signal, ack)
+            verdict = self._judge(signal, error)
+        else:
+            self._metrics.requests.add(1, signal, "grpc", "OK")
+            return to_reply(signal, ack)
+        # Past the except block: the error's frames hold the converted request, and hundreds of
+        # refusals that wait to be sent held as much again as the whole queue.
+        return await self._refuse(signal, verdict, context)
 
-    async def _refuse(self, signal: Signal, error: Exception, context: _Context) -> bytes:
+    def _judge(self, signal: Signal, error: Exception) -> Verdict:
         if not is_expected(error):
             self._log.error("request failed by our own fault", signal=signal, exc_info=error)
-        verdict = to_verdict(error)
+        return to_verdict(error)
+
+    async def _refuse(self, signal: Signal, verdict: Verdict, context: _Context) -> bytes:
         try:
             # Trailers-Only: no initial metadata was sent, and abort sends both at once.
             await context.abort(
@@ -170,7 +176,8 @@ def to_options(settings: ReceiveSettings) -> list[tuple[str, int]]:
     """Return gRPC core's channel arguments for the limits of ``settings``.
 
     Core spreads the connection age by 10 % by itself. Its grace is longer than any call may last,
-    so that an aged connection never costs a call.
+    so that an aged connection never costs a call. Windows do not grow with the bandwidth, because
+    bodies that wait for a slot lie in them: 400 calls of 170 kB held 57 MiB instead of 27.
     """
     grace_s = settings.slot_wait_s_max + settings.read_s_max + settings.hold_s_max + 5
     return [
@@ -185,6 +192,7 @@ def to_options(settings: ReceiveSettings) -> list[tuple[str, int]]:
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.min_ping_interval_without_data_ms", SENDER_PING_S_MIN * 1000),
         ("grpc.http2.min_recv_ping_interval_without_data_ms", SENDER_PING_S_MIN * 1000),
+        ("grpc.http2.bdp_probe", 0),
         ("grpc.so_reuseport", 1),
     ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -15,7 +16,8 @@ from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
 from structlog.testing import capture_logs
 
-from collector.errors import DrainingError, UndecodableError
+from collector.errors import DrainingError, HoldExpiredError, UndecodableError
+from collector.receive import grpc_server, status
 from collector.receive.export import Ack, Export, Read
 from collector.receive.grpc_server import SERVICES, GrpcServer
 from collector.rows import Signal
@@ -313,3 +315,32 @@ async def test_draining_twice_or_before_start_is_harmless() -> None:
     await server.start()
     await server.drain(0)
     await server.drain(0)
+
+
+async def test_a_refusal_keeps_nothing_of_its_request(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the time the refusal is sent, the converted request is gone from memory."""
+
+    class Converted:
+        """Stands for a converted request: something large that the export body holds."""
+
+    converted: list[weakref.ref[Converted]] = []
+    alive: list[bool] = []
+
+    def refuse() -> Ack:
+        request = Converted()
+        converted.append(weakref.ref(request))
+        raise HoldExpiredError(1.0)
+
+    def note(verdict: status.Verdict, left_s: float | None) -> tuple[tuple[str, bytes], ...]:
+        alive.append(converted[0]() is not None)
+        return status.to_trailers(verdict, left_s)
+
+    rig.export.verdict = refuse
+    monkeypatch.setattr(grpc_server, "to_trailers", note)
+
+    error = await rig.failure(rig.send(b"body"))
+
+    assert error.code() is grpc.StatusCode.UNAVAILABLE
+    assert alive == [False]
