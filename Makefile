@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
+# Where this is set, each of some hundred processes that the tests start would compile its imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup run test lint format types proto lock bench fault interop clean
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, cast
 
 import typer.main
-from collector.settings import settings_table
 
 from collector.cli import app
+from collector.settings import settings_table
 from collector.telemetry.metrics import Metrics
 
 ROOT = Path(__file__).parents[2]
