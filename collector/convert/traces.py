@@ -117,6 +117,8 @@ def row_maker(
 
 
 def _status(raw: bytes, output: Output) -> tuple[int, str | None]:
+    if not raw:  # SDKs send an empty message for "unset"
+        return NO_STATUS
     status = decode(Status, raw)
     message = output.notes.text(status.message)
     output.size_bytes += getsizeof(message)
