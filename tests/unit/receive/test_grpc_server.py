@@ -178,6 +178,7 @@ async def test_a_refusal_carries_retry_info_in_both_trailers(rig: Rig) -> None:
     assert error.code() is grpc.StatusCode.UNAVAILABLE
     assert "grpc-status-details-bin" in trailers(error)
     assert 0.3 < info.retry_delay.ToMilliseconds() / 1000 <= 0.6  # half of what is left
+    await rig.server.drain(5.0)  # the handler, which counts after the reply, has ended by then
     assert rig.metrics.refusals.values == {("traces", "draining"): 1}
 
 
@@ -203,6 +204,7 @@ async def test_a_bug_of_ours_leaks_nothing_and_is_retryable(rig: Rig) -> None:
     rig.export.verdict = fail
     with capture_logs() as logged:
         error = await rig.failure(rig.send(b"body"))
+        await rig.server.drain(5.0)  # the handler, which logs after the reply, has ended by then
 
     said = f"{error.details()} {error.trailing_metadata()}"
     assert error.code() is grpc.StatusCode.UNAVAILABLE
