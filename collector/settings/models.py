@@ -164,7 +164,9 @@ class DatabaseSettings(Stage):
     ) = Field(default=None, description="As in libpq.")
     app_name: str = Field(default="otlpg", description="application_name; the reaper looks for it.")
     connections_min: int = Field(default=2, ge=1, description="Connections kept open, per daemon.")
-    connections_max: int = Field(default=20, ge=1, description="Connections at most, per daemon.")
+    connections_max: int = Field(
+        default=40, ge=1, description="Connections at most, per daemon; eight a worker are enough."
+    )
     connect_s_max: Seconds = Field(
         default=5.0, gt=0, description="Time for one connection attempt."
     )

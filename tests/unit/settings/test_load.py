@@ -381,8 +381,8 @@ def test_settings_themselves_mask_their_secrets() -> None:
 @pytest.mark.parametrize(
     ("environ", "complaint"),
     [
-        ({"DB_MIN_CONNECTIONS": "21"}, "connections_min is 21, above .*connections_max.* 20"),
-        ({"OTLPG_WORKERS": "4"}, "connections_max .*is 20, but at least 32 are needed"),
+        ({"DB_MIN_CONNECTIONS": "41"}, "connections_min is 41, above .*connections_max.* 40"),
+        ({"OTLPG_WORKERS": "6"}, "connections_max .*is 40, but at least 48 are needed"),
         ({"DB_MAX_CONNECTIONS": "7"}, "connections_max .*is 7, but at least 8 are needed"),
         ({"OTLPG_RECEIVE__HOLD_S_DEFAULT": "20", "OTLPG_RECEIVE__HOLD_S_MAX": "10"}, "hold_s_max"),
         ({"OTLPG_RECEIVE__HOLD_S_DEFAULT": "2"}, "idle_in_transaction_s_max is 3, above"),
