@@ -100,5 +100,6 @@ def entries_json(
     if inner.raw:
         as_lists = [entry_json(entry, list_form, inner) for entry in entries]
         notes.raw[field] = "[" + ",".join(as_lists) + "]"
-    notes.mark(inner.repair)
+    notes.absorb(inner)
+    notes.effort += len(entries)
     return text

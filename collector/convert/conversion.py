@@ -29,8 +29,11 @@ from collector.rows import (
 )
 from collector.settings import ConvertSettings
 
-TURN_BYTES_MAX = 2**20
-"""A turn ends after this many bytes too; attributes and nothing else take 0.1 s at this size."""
+SLICE_BYTES_MAX = 2**16
+"""A slice also ends here, so that a turn can: its 30 000 smallest parts take a tenth of a second."""
+
+TURN_BYTES_MAX, TURN_EFFORT_MAX = 2**20, 20_000
+"""A turn also ends after this many bytes, or parts that had to be converted one by one."""
 
 REQUEST_BYTES = 1_500
 """What a converted request costs besides payload, rows, dimensions and letters."""
@@ -100,6 +103,7 @@ class Conversion:
         self._repaired = 0
         self._items_of_turn = 0
         self._bytes_of_turn = 0
+        self._effort_of_turns = memo.effort
 
     def steps(self, digest: bytes) -> Generator[None, None, ConvertedRequest]:
         """Convert everything; see ``Converter.steps``."""
@@ -180,22 +184,30 @@ class Conversion:
     def _convert_run(
         self, member: str, group: Group, run: list[int], first: int
     ) -> Generator[None]:
-        """Convert adjacent items, in slices that end where a turn ends."""
+        """Convert adjacent items in slices; yield when the turn is over."""
         begin, last = 0, len(run) - 1
         while begin < last:
             end = min(last, begin + self._settings.slice_items - self._items_of_turn)
-            bytes_left = TURN_BYTES_MAX - self._bytes_of_turn
-            end = max(bisect_right(run, run[begin] + bytes_left, begin, end + 1) - 1, begin + 1)
+            fitting = bisect_right(run, run[begin] + SLICE_BYTES_MAX, begin, end + 1) - 1
+            end = max(fitting, begin + 1)
             self._convert_slice(member, group, run[begin : end + 1], first + begin)
             self._items_of_turn += end - begin
             self._bytes_of_turn += run[end] - run[begin]
             begin = end
-            if (
-                self._items_of_turn >= self._settings.slice_items
-                or self._bytes_of_turn >= TURN_BYTES_MAX
-            ):
-                self._items_of_turn = self._bytes_of_turn = 0
+            if self._is_turn_over():
                 yield
+
+    def _is_turn_over(self) -> bool:
+        effort = self._output.notes.effort + self._memo.effort
+        if (
+            self._items_of_turn < self._settings.slice_items
+            and self._bytes_of_turn < TURN_BYTES_MAX
+            and effort - self._effort_of_turns < TURN_EFFORT_MAX
+        ):
+            return False
+        self._items_of_turn = self._bytes_of_turn = 0
+        self._effort_of_turns = effort
+        return True
 
     def _convert_slice(self, member: str, group: Group, bounds: list[int], first: int) -> None:
         """Convert the items between ``bounds`` together; one by one when one does not decode."""

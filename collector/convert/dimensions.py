@@ -168,7 +168,7 @@ def series_row(
     """
     own = Notes()
     members = attribute_members(attributes, pairs, level, own)
-    notes.mark(own.repair)
+    notes.absorb(own)
     text = object_json(sorted(members.values()))
     raw = own.take_raw()
     series_id, digest = content_id(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
-from operator import attrgetter, itemgetter
+from operator import itemgetter
 from typing import TypeAlias
 
 from collector.convert.framing import DEPTH_MAX, Frame, Leaf, Walk
@@ -45,26 +45,47 @@ class Extractor:
     def __init__(self, payload: bytes, leaves: Sequence[Leaf]) -> None:
         self._payload = payload
         self._leaves = leaves
+        self._firsts = [leaf.first for leaf in leaves]
 
     def cut(self, indexes: Iterable[int]) -> bytes:
         """Return a request of just these items; what they share is written once.
 
         Shape: ``indexes`` ascend. The result is hardly longer than the whole request.
         """
-        pieces: list[Piece] = [(leaf.frame, item) for leaf, item in map(self._find, indexes)]
+        pieces: list[Piece] = []
+        for start, stop in _ranges(indexes):
+            pieces += self._adjacent(start, stop)
         for depth in range(DEPTH_MAX, 0, -1):
             pieces = _enclose(pieces, depth)
         return b"".join([content for _, content in pieces])
 
-    def _find(self, index: int) -> tuple[Leaf, bytes]:
-        """Return the item's leaf and its bytes, tag included."""
-        leaf = self._leaves[bisect_right(self._leaves, index, key=attrgetter("first")) - 1]
-        place = index - leaf.first
-        for run in leaf.runs:
-            if place < len(run) - 1:
-                return leaf, self._payload[run[place] : run[place + 1]]
-            place -= len(run) - 1
-        raise IndexError(index)
+    def _adjacent(self, start: int, stop: int) -> Iterator[Piece]:
+        """Yield the items from ``start`` to before ``stop``, tags included, in as few pieces as may be."""
+        place = bisect_right(self._firsts, start) - 1
+        while start < stop:
+            leaf = self._leaves[place]
+            first = leaf.first
+            for run in leaf.runs:
+                last = first + len(run) - 1
+                if start < min(stop, last):
+                    end = min(stop, last)
+                    yield leaf.frame, self._payload[run[start - first] : run[end - first]]
+                    start = end
+                first = last
+            place += 1
+
+
+def _ranges(indexes: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """Yield ascending numbers as ranges: where each starts, and where it has ended."""
+    start = stop = -1
+    for index in indexes:
+        if index != stop:
+            if stop > start:
+                yield start, stop
+            start = index
+        stop = index + 1
+    if stop > start:
+        yield start, stop
 
 
 def _enclose(pieces: list[Piece], depth: int) -> list[Piece]:

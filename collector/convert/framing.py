@@ -35,8 +35,10 @@ DEPTH_MAX = 4
 """Frames around a data point: resource, scope, metric, data; two around spans and log records."""
 
 BROKEN_METRIC = "broken"
-FIELDS_PER_ITEM_MAX = 8
-"""Empty groups cost time too: at most this many fields around items, per item of the cap."""
+FIELDS_PER_ITEM_MAX, FIELDS_FREE = 16, 1_000
+"""Groups cost time and memory too: this many fields around each item are fine, and besides as many
+as the cap on items. A point alone in its resource, with all of OTLP around it, has about fourteen.
+"""
 
 FIELDS_PER_TURN = 10_000
 """Fields of framing between two turns of the event loop."""
@@ -87,7 +89,7 @@ class Walk:
         self._signal = signal
         self._payload = payload
         self._items_max = items_max
-        self._fields_left = FIELDS_PER_ITEM_MAX * items_max
+        self._fields_left = FIELDS_FREE + items_max
         self._fields_of_turn = 0
         # A length below these takes one or two bytes and belongs to an item that is not large.
         self._one_byte = min(128, large_bytes)
@@ -109,17 +111,19 @@ class Walk:
         return self.leaves
 
     def _walk(self) -> Generator[None]:
-        _, resources = self._split(0, len(self._payload), RESOURCE_TAG)
-        for _, _, content, end in resources:
-            head, scopes = self._split(content, end, SCOPE_TAG)
+        for part in read_fields(self._payload, 0, len(self._payload)):
+            self._spend_field()
+            if self._is_turn_over():
+                yield
+            if part.tag != RESOURCE_TAG:
+                continue
+            head, scopes = yield from self._split(part, SCOPE_TAG)
             resource = Frame(RESOURCE_TAG, head, None, 1)
             for scope in scopes:
                 if self._signal is Signal.METRICS:
                     yield from self._walk_metrics(resource, scope)
                 else:
                     self._walk_scope(resource, scope)
-                if self._is_turn_over():
-                    yield
 
     def _walk_scope(self, resource: Frame, scope: Field) -> None:
         others: list[bytes] = []
@@ -127,7 +131,7 @@ class Walk:
         self._add_leaf(Frame(SCOPE_TAG, b"".join(others), resource, 2), "items", runs)
 
     def _walk_metrics(self, resource: Frame, scope: Field) -> Generator[None]:
-        head, metrics = self._split(scope.content, scope.end, ITEM_TAG)
+        head, metrics = yield from self._split(scope, ITEM_TAG)
         frame = Frame(SCOPE_TAG, head, resource, 2)
         for metric in metrics:
             try:
@@ -155,12 +159,16 @@ class Walk:
             Frame(member, b"".join(data_others), frame, 4), MEMBERS.get(member, ""), runs
         )
 
-    def _split(self, start: int, end: int, child_tag: int) -> tuple[bytes, list[Field]]:
-        """Return a message's other fields, joined, and its children."""
+    def _split(
+        self, around: Field, child_tag: int
+    ) -> Generator[None, None, tuple[bytes, list[Field]]]:
+        """Return the other fields of a message, joined, and its children; yield now and then."""
         others: list[bytes] = []
         children: list[Field] = []
-        for part in read_fields(self._payload, start, end):
+        for part in read_fields(self._payload, around.content, around.end):
             self._spend_field()
+            if self._is_turn_over():
+                yield
             if part.tag == child_tag:
                 children.append(part)
             else:
@@ -210,6 +218,7 @@ class Walk:
             return
         leaf = Leaf(frame, member, self.items, runs)
         self.items += leaf.items
+        self._fields_left += FIELDS_PER_ITEM_MAX * leaf.items
         self._fields_of_turn += leaf.items
         if self.items > self._items_max:
             raise TooManyItemsError(self._items_max)

@@ -34,7 +34,7 @@ class LetterWriter:
         self._signal = signal
         self._extractor = Extractor(payload, leaves)
         self._received_at = received_at
-        self._bytes_left = FREE_BYTES + 2 * len(payload)
+        self._bytes_left = FREE_BYTES + len(payload)
         self.letters: list[DeadLetterRow] = []
         self.size_bytes = 0
 
@@ -46,18 +46,17 @@ class LetterWriter:
             reasons: reason by item number.
         """
         indexes = sorted(reasons)
-        written = 0
-        while written < len(indexes) and self._bytes_left > 0:
-            self._append([indexes[written]], reasons[indexes[written]], outcome)
-            written += 1
+        for written, index in enumerate(indexes):
+            payload = self._extractor.cut([index])
+            if LETTER_BYTES + len(payload) > self._bytes_left:
+                rest = self._extractor.cut(indexes[written:])
+                self._append(rest, reasons[index], outcome)
+                return
+            self._append(payload, reasons[index], outcome)
             if written % LETTERS_PER_TURN == 0:
                 yield
-        rest = indexes[written:]
-        if rest:
-            self._append(rest, reasons[rest[0]], outcome)
 
-    def _append(self, indexes: Sequence[int], reason: Reason, outcome: str) -> None:
-        payload = self._extractor.cut(indexes)
+    def _append(self, payload: bytes, reason: Reason, outcome: str) -> None:
         self._bytes_left -= LETTER_BYTES + len(payload)
         self.size_bytes += LETTER_BYTES + len(payload)
         letter = DeadLetterRow(self._signal, self._received_at, reason, outcome, payload)

@@ -165,5 +165,5 @@ def _kvlist_json(raw: bytes, pairs: Pairs, notes: Notes) -> str:
     members = attribute_members(entries, pairs, BODY_LEVEL + 2, own, "body")
     if own.raw:
         notes.raw["body"] = f'{{"$kvlist":{own.raw["body"]}}}'
-    notes.mark(own.repair)
+    notes.absorb(own)
     return object_json(members.values())

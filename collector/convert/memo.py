@@ -69,7 +69,7 @@ class Pairs(dict[bytes, Pair]):
         self._keys: dict[bytes, Pair] = {}  # 0A n key 12 -> the key, and as JSON with its colon
 
     def __missing__(self, raw: bytes) -> Pair:
-        pair = self._plain_pair(raw) or _pair(raw)
+        pair = self._plain_pair(raw) or self._any_pair(raw)
         place = hash(raw) & DOOR_MASK
         if self._door[place]:
             if len(raw) <= PAIR_BYTES_MAX:
@@ -114,6 +114,19 @@ class Pairs(dict[bytes, Pair]):
             pass
         return None
 
+    def _any_pair(self, raw: bytes) -> Pair:
+        notes = Notes()
+        writer = ValueWriter(notes, LEVELS_MAX)
+        try:
+            members = writer.members([KeyValue.FromString(raw)], 1)
+        except (DecodeError, QuarantineError) as error:
+            raise IrregularError from error
+        self._memo.effort += notes.effort
+        if notes.repair or writer.has_duplicates:
+            raise IrregularError
+        [pair] = members.items()
+        return pair
+
     def _remember_key(self, prefix: bytes) -> Pair | None:
         """Return and remember the key in ``0A n key 12``; None when it is not that, or has a NUL."""
         length = prefix[1]
@@ -125,20 +138,6 @@ class Pairs(dict[bytes, Pair]):
         key = self._keys[prefix] = (text, key_json(text))
         self._memo.spend(SLOT_BYTES + len(prefix) + getsizeof(text) + getsizeof(key[1]))
         return key
-
-
-def _pair(raw: bytes) -> Pair:
-    """Return the pair of any regular KeyValue."""
-    notes = Notes()
-    writer = ValueWriter(notes, LEVELS_MAX)
-    try:
-        members = writer.members([KeyValue.FromString(raw)], 1)
-    except (DecodeError, QuarantineError) as error:
-        raise IrregularError from error
-    if notes.repair or writer.has_duplicates:
-        raise IrregularError
-    [pair] = members.items()
-    return pair
 
 
 DimensionRow: TypeAlias = ResourceRow | ScopeRow | MetricRow | SeriesRow
@@ -156,6 +155,7 @@ class Memo:
     def __init__(self, bytes_max: int) -> None:
         self.bytes_max = bytes_max
         self.used_bytes = 0
+        self.effort = 0  # parts of values that were converted one by one; see Notes
         self.pairs = Pairs(self)
         self.resources: dict[Key, ResourceRow] = {}
         self.scopes: dict[Key, ScopeRow] = {}

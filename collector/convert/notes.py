@@ -11,19 +11,25 @@ class Notes:
     """Collects, while one item is converted, what its columns cannot say.
 
     ``raw`` maps protobuf field names to JSON text (see ``rows``); ``repair`` is the reason of the
-    first repair.
+    first repair; ``effort`` counts parts that were converted one by one, of all items so far.
     """
 
-    __slots__ = ("raw", "repair")
+    __slots__ = ("effort", "raw", "repair")
 
     def __init__(self) -> None:
         self.raw: dict[str, str] = {}
         self.repair: Reason | None = None
+        self.effort = 0
 
     def mark(self, reason: Reason | None) -> None:
         """Remember a repair; the first reason stays."""
         if self.repair is None:
             self.repair = reason
+
+    def absorb(self, inner: Notes) -> None:
+        """Take over the repair and the effort of a part."""
+        self.mark(inner.repair)
+        self.effort += inner.effort
 
     def take_raw(self) -> str | None:
         """Return the row's ``raw`` column, and forget it."""
@@ -33,13 +39,8 @@ class Notes:
         self.raw.clear()
         return text
 
-    def take_repair(self) -> Reason | None:
-        """Return the reason of the first repair, and forget it."""
-        reason, self.repair = self.repair, None
-        return reason
-
     def clear(self) -> None:
-        """Forget all of it."""
+        """Forget the item; its effort was made."""
         self.raw.clear()
         self.repair = None
 

@@ -91,6 +91,7 @@ class ValueWriter:
         if kind == "array_value":
             self._check(level + 1)
             values = value.array_value.values
+            self._notes.effort += len(values)
             return "[" + ",".join([self.value(entry, level + 2) for entry in values]) + "]"
         if kind == "kvlist_value":
             self._check(level + 1)
@@ -102,6 +103,7 @@ class ValueWriter:
         """Return the members of an object, ``"key":value``, by key; the last of equal keys wins."""
         if entries:
             self._check(level)
+            self._notes.effort += len(entries)
         names = self._names([entry.key for entry in entries])
         if len(names) < len(entries):
             self.has_duplicates = True

@@ -83,3 +83,26 @@ def test_flood_of_empty_submessages_is_refused(signal: Signal, flood: bytes) -> 
     """Groups without items count as well: their walk costs time."""
     with pytest.raises(TooManyItemsError):
         convert(signal, flood, by=converter(items_max=1_000))
+
+
+@EVERY_SIGNAL
+def test_every_item_may_be_alone_in_its_resource(signal: Signal) -> None:
+    """Groups that hold items are no flood, up to the cap on items."""
+    payload = b"".join(
+        [request_of(signal, items=1, seed=seed).SerializeToString() for seed in range(50)]
+    )
+
+    assert len(convert(signal, payload, by=converter(items_max=50)).rows) == 50
+
+
+def test_items_are_found_wherever_other_fields_stand() -> None:
+    """Before, between and after the items; also where a tag takes more bytes than it needs."""
+    span, name = field_of(0x12, valid_span()), field_of(0x1A, b"url")
+    long_tag = b"\x92\x00" + span[1:]
+    long_length = span[:1] + bytes([span[1] | 128, 0]) + span[2:]
+    scope = name + span + span + name + long_tag + span + long_length + name
+
+    converted = convert(Signal.TRACES, field_of(0x0A, field_of(0x12, scope)))
+
+    assert (len(converted.rows), converted.quarantined) == (5, 0)
+    assert [row.schema_url for row in converted.dimensions.scopes.values()] == ["url"]
