@@ -11,6 +11,7 @@ from tests.factories import request_of
 from tests.unit.convert.converting import (
     convert,
     converter,
+    valid_span,
 )
 
 EVERY_SIGNAL = pytest.mark.parametrize("signal", Signal)
