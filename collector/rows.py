@@ -217,7 +217,8 @@ class DeadLetterRow(NamedTuple):
     received_at: int
     reason: str  # a short code of ours, never a sender's text
     outcome: str  # "repaired", "quarantined" or "rejected"
-    payload: bytes  # a one-item OTLP request (the whole body when rejected)
+    payload: bytes  # a one-item OTLP request; the whole body when rejected; very many bad items of
+    # one request share the last letter, so that their common resource is not kept once per item
 
 
 class Reason(StrEnum):
