@@ -27,11 +27,9 @@ def merge_parts(dsn: str, stronger: Mapping[str, str], weaker: Mapping[str, str]
     What the URL holds beside the parts (several hosts, ``application_name``, certificates) stays.
     """
     address = Address.from_dsn(dsn)
-    missing = {part: value for part, value in weaker.items() if part not in address.parts}
-    if not (missing or stronger):
-        return dsn
-    address.change({**missing, **stronger})
-    return address.to_dsn()
+    address.fill(weaker)
+    address.change(stronger)
+    return dsn if address == Address.from_dsn(dsn) else address.to_dsn()
 
 
 @dataclass
@@ -78,11 +76,24 @@ class Address:
                 parts.setdefault(part, value)
         return cls(split.scheme, parts, hosts if "," in hosts else "", query)
 
+    def fill(self, parts: Mapping[str, str]) -> None:
+        """Add the parts that the URL leaves open; a port goes to every host without one."""
+        self.parts = {**parts, **self.parts}
+        if self.hosts and "port" in parts:
+            self.hosts = ",".join(
+                host if _host_and_port(host)[1] else f"{host}:{parts['port']}"
+                for host in self.hosts.split(",")
+            )
+
     def change(self, parts: Mapping[str, str]) -> None:
-        """Write parts over those of the URL; a new host or port replaces a list of several."""
+        """Write parts over those of the URL; a host replaces a list of several, a port is for all."""
         self.parts.update(parts)
-        if "host" in parts or "port" in parts:
+        if "host" in parts:
             self.hosts = ""
+        elif self.hosts and "port" in parts:
+            self.hosts = ",".join(
+                f"{_without_port(host)}:{parts['port']}" for host in self.hosts.split(",")
+            )
 
     def to_dsn(self) -> str:
         """Return the URL, with what has no place in it (a socket folder, TLS) in its query."""
@@ -103,6 +114,12 @@ class Address:
             + ("/" + quote(parts["name"], safe="") if "name" in parts else "")
             + ("?" + urlencode(query, quote_via=quote, safe="/") if query else "")
         )
+
+
+def _without_port(host: str) -> str:
+    """Return one host of a URL's host list, with the brackets of an IPv6 address."""
+    port = _host_and_port(host)[1]
+    return host.removesuffix(f":{port}") if port else host
 
 
 def _host_and_port(hosts: str) -> tuple[str, str]:

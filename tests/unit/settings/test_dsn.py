@@ -34,6 +34,10 @@ from collector.settings.dsn import Address, merge_parts
         ("postgresql://h/d", {"host": "fe80::1"}, {}, "postgresql://[fe80::1]/d"),
         ("postgresql://a:1,b:2/d", {"user": "u"}, {}, "postgresql://u@a:1,b:2/d"),
         ("postgresql://a:1,b:2/d", {"host": "c"}, {}, "postgresql://c:1/d"),
+        ("postgresql://a,b/d", {}, {"port": "5"}, "postgresql://a:5,b:5/d"),
+        ("postgresql://a:1,b/d", {}, {"port": "5"}, "postgresql://a:1,b:5/d"),
+        ("postgresql://a,[::1]:2/d", {}, {"port": "5"}, "postgresql://a:5,[::1]:2/d"),
+        ("postgresql://a:1,[::1]/d", {"port": "5"}, {}, "postgresql://a:5,[::1]:5/d"),
         (
             "postgresql://h/d?application_name=a%20b&sslrootcert=/c.pem",
             {"user": "u"},
