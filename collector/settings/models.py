@@ -93,10 +93,13 @@ class ReceiveSettings(Stage):
         default=0.85, gt=0, lt=1, description="Part of the sender's deadline that we may use."
     )
     connection_age_s_max: Seconds = Field(
-        default=300.0, gt=0, description="Connections move to another worker after about this time."
+        default=300.0,
+        gt=0,
+        le=86_400,
+        description="Connections move to another worker after about this time.",
     )
     header_bytes_max: Bytes = Field(
-        default=16 * 1024, ge=1024, description="Request headers of one call."
+        default=16 * 1024, ge=1024, le=2**20, description="Request headers of one call."
     )
 
 
@@ -139,7 +142,7 @@ class IngestSettings(Stage):
         default=True, description="Store a repeated request once; off only to measure."
     )
     ledger_window_h: Hours = Field(
-        default=24.0, gt=0, description="A retry within this is recognised."
+        default=24.0, gt=0, le=3_650 * 24, description="A retry within this is recognised."
     )
     drain_s_max: Seconds = Field(
         default=20.0, gt=0, description="Time to commit what waits at a stop."
@@ -170,12 +173,14 @@ class DatabaseSettings(Stage):
     connect_s_max: Seconds = Field(
         default=5.0, gt=0, description="Time for one connection attempt."
     )
-    lock_s_max: Seconds = Field(default=1.0, gt=0, description="lock_timeout of a flush.")
+    lock_s_max: Seconds = Field(default=1.0, ge=0.001, description="lock_timeout of a flush.")
     statement_s_max: Seconds = Field(
-        default=10.0, gt=0, description="statement_timeout of a flush."
+        default=10.0, ge=0.001, le=3_600, description="statement_timeout of a flush."
     )
     idle_in_transaction_s_max: Seconds = Field(
-        default=3.0, gt=0, description="Below the hold, so that a frozen peer cannot outlast it."
+        default=3.0,
+        ge=0.001,
+        description="Below the hold, so that a frozen peer cannot outlast it.",
     )
     reap_after_s: Seconds = Field(
         default=15.0,
@@ -206,7 +211,7 @@ class PartitionSettings(Stage):
         description="Items older than this are stored under the receive time.",
     )
     ahead_h: WholeHours = Field(
-        default=48, ge=25, description="Leaves are made this far ahead of the clock."
+        default=48, ge=25, le=24 * 366, description="Leaves are made this far ahead of the clock."
     )
 
 

@@ -321,6 +321,12 @@ def test_missing_file_is_an_error(tmp_path: Path) -> None:
         ({"OTLPG_PARTITIONS__LOGS_LEAF_H": "2h"}, {}, ["1, 6 or 24", "'2h'"]),
         ({"OTLPG_TELEMETRY__LOG_LEVEL": "loud"}, {}, ["'debug'", "'loud'"]),
         ({"OTLPG_WORKERS": "x" * 500}, {}, ["OTLPG_WORKERS", "..."]),
+        ({"OTLPG_RECEIVE__CONNECTION_AGE_S_MAX": "30d"}, {}, ["86400", "'30d'"]),
+        ({"OTLPG_RECEIVE__HEADER_BYTES_MAX": "4GiB"}, {}, ["1048576", "'4GiB'"]),
+        ({"OTLPG_INGEST__LEDGER_WINDOW_H": "1000000"}, {}, ["87600", "'1000000'"]),
+        ({"OTLPG_DATABASE__LOCK_S_MAX": "0.0001"}, {}, ["0.001", "'0.0001'"]),
+        ({"OTLPG_DATABASE__STATEMENT_S_MAX": "60d"}, {}, ["3600", "'60d'"]),
+        ({"OTLPG_PARTITIONS__AHEAD_H": "1000000"}, {}, ["8784", "'1000000'"]),
     ],
 )
 def test_value_out_of_bounds_names_setting_bound_and_value(
