@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 else:
     Connection = asyncpg.Connection
 
-DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
+DRIVER_ERRORS = (
+    asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError,
+)  # fmt: skip
 """What a connection raises; ``failures.translate`` makes ours of it. TimeoutError is an OSError."""
 
 KEEPALIVE_IDLE_S = 15
@@ -82,7 +84,8 @@ async def connect(settings: DatabaseSettings, **overrides: Any) -> Connection:
     }
     try:
         connection: Connection = await asyncpg.connect(resolve_dsn(settings), **arguments)
-    except (asyncpg.PostgresError, OSError) as error:
+    except (asyncpg.PostgresError, asyncpg.InternalClientError, OSError) as error:
+        # The second: no host is what target_session_attrs asks for, as during a failover.
         raise StoreUnavailableError(
             f"cannot connect to PostgreSQL at {describe(settings)}: {_cause(error)}",
             sqlstate=getattr(error, "sqlstate", None) or "",

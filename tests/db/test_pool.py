@@ -112,6 +112,17 @@ async def test_a_server_that_is_away_is_unavailable() -> None:
     assert "secret" not in str(caught.value)
 
 
+async def test_without_a_host_of_the_wanted_kind_it_is_unavailable(
+    database_settings: DatabaseSettings,
+) -> None:
+    """target_session_attrs finds no match, as during a failover: it may work later."""
+    assert database_settings.dsn is not None
+    dsn = database_settings.dsn.get_secret_value() + "&target_session_attrs=standby"
+
+    with pytest.raises(StoreUnavailableError, match="None of the hosts match"):
+        await connect(database_settings.model_copy(update={"dsn": SecretStr(dsn)}))
+
+
 async def test_a_server_that_does_not_answer_is_unavailable() -> None:
     """Somebody listens and says nothing: the attempt ends after connect_s_max."""
     silent = await asyncio.start_server(lambda _, writer: holding.append(writer), "127.0.0.1", 0)

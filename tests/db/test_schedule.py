@@ -7,6 +7,8 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
+from pydantic import SecretStr
+
 from collector.maintain.leaves import day_us
 from collector.maintain.ledger import LedgerRetirement
 from collector.maintain.partitions import Partitions
@@ -76,3 +78,15 @@ async def test_one_failing_job_does_not_keep_the_other_from_its_turn(
         await probe.reached("schedule.round")
 
         assert partitions.covers("logs", TODAY, TODAY)
+
+
+async def test_a_round_without_a_host_of_the_wanted_kind_fails_like_any_other(
+    database_settings: DatabaseSettings,
+) -> None:
+    """A failover leaves only a standby for a while: the loop must not end, or the worker would."""
+    assert database_settings.dsn is not None
+    dsn = database_settings.dsn.get_secret_value() + "&target_session_attrs=standby"
+    away = database_settings.model_copy(update={"dsn": SecretStr(dsn)})
+
+    async with asyncio.timeout(10), running(away, HandClock()) as (_, probe):
+        await probe.reached("schedule.failed", 2)
