@@ -18,8 +18,9 @@ from collector.errors import CommandError, OtlpgError, StoreError, UnreachableEr
 from collector.flush.poison import sample
 from collector.rows import FACT_TABLES, PG_EPOCH_UNIX_US, TIME_INDEX, Signal
 from collector.store.copy import copy_rows
+from collector.store.failures import translate
 from collector.store.migrate import check_schema, required_version
-from collector.store.pool import Connection, Database, connect, describe
+from collector.store.pool import DRIVER_ERRORS, Connection, Database, connect, describe
 
 if TYPE_CHECKING:
     from collector.settings import Loaded, Settings
@@ -61,6 +62,11 @@ async def check(load: Callable[[], Loaded]) -> AsyncGenerator[Step]:
             yield step
             if step.error is not None:
                 return
+    except DRIVER_ERRORS as error:
+        text = f"a question was not answered: {error}"
+        hint = "does this role have the rights of otlpg_read? see `otlpg migrate up --roles`"
+        yield Step("server", text, CommandError(text), hint)
+        return
     finally:
         connection.terminate()
     yield await _pool(settings)
@@ -235,6 +241,9 @@ async def _pool(settings: Settings) -> Step:
                 " FROM pg_stat_activity WHERE backend_type = 'client backend'",
                 settings.database.app_name,
             )
+    except DRIVER_ERRORS as error:
+        failure = translate(error)
+        return Step("pool", str(failure), failure)
     except OtlpgError as error:
         return Step("pool", str(error), error)
     finally:

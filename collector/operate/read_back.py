@@ -8,7 +8,9 @@ import orjson
 
 from collector.errors import CommandError
 from collector.rows import PG_EPOCH_UNIX_US
-from collector.store.pool import connect
+from collector.store.failures import translate
+from collector.store.migrate import check_schema
+from collector.store.pool import DRIVER_ERRORS, connect
 
 if TYPE_CHECKING:
     from collector.operate.send_test import Sent
@@ -67,17 +69,20 @@ async def read_back(database: DatabaseSettings, sent: Sent) -> Found:
     """Return what is stored of ``sent``. It was acknowledged, so it is there already.
 
     Raises:
-        RetryableStoreError: PostgreSQL is not reachable.
-        CommandError: what is stored is not what was sent.
+        StoreError: PostgreSQL is not reachable, or refuses to show what it holds.
+        CommandError: what is stored is not what was sent, or the database is not one of otlpg.
     """
     around_us = sent.started_ns // 1000 - PG_EPOCH_UNIX_US
     window = (sent.run_id, around_us - AROUND_US, around_us + AROUND_US)
     connection = await connect(database)
     try:
+        await check_schema(connection)
         spans, points, log_records = [
             [_decoded(dict(row)) for row in await connection.fetch(query, *window)]
             for query in (SPANS, POINTS, LOG_RECORDS)
         ]
+    except DRIVER_ERRORS as error:
+        raise translate(error) from error
     finally:
         await connection.close()
     found = Found(spans, points, log_records)

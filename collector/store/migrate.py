@@ -181,13 +181,7 @@ async def check_schema(connection: Connection) -> None:
     Raises:
         SchemaError: it has none, or an older or newer one; the text holds the command to run.
     """
-    try:
-        records = await _records(connection)
-    except asyncpg.InsufficientPrivilegeError as error:
-        raise SchemaError(
-            "this role may not read otlpg_migrations; grant it otlpg_ingest or otlpg_read "
-            "(`otlpg migrate up --roles` makes both)"
-        ) from error
+    records = await _records(connection)
     needed = required_version()
     versions = {version for track, version in records if track == "main"}
     if not versions:
@@ -232,14 +226,24 @@ def _words(text: str) -> set[str]:
 
 
 async def _records(connection: Connection) -> _Records:
-    """Return what the database says was applied, by track and version."""
+    """Return what the database says was applied, by track and version.
+
+    Raises:
+        SchemaError: this role may not see it.
+    """
     if not await connection.fetchval("SELECT to_regclass('otlpg_migrations') IS NOT NULL"):
         return {}
-    rows = await connection.fetch(
-        "SELECT track, version, name, checksum,"
-        """ to_char(applied_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS at"""
-        " FROM otlpg_migrations"
-    )
+    try:
+        rows = await connection.fetch(
+            "SELECT track, version, name, checksum,"
+            """ to_char(applied_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS at"""
+            " FROM otlpg_migrations"
+        )
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise SchemaError(
+            "this role may not read otlpg_migrations; grant it otlpg_ingest or otlpg_read "
+            "(`otlpg migrate up --roles` makes both)"
+        ) from error
     return {
         (row["track"], row["version"]): _Applied(row["name"], row["checksum"], row["at"])
         for row in rows

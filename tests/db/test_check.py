@@ -159,6 +159,24 @@ async def test_role_without_rights_fails_at_the_sample(
     assert code(step) == 1
 
 
+async def test_role_that_may_not_ask_is_a_failed_step(
+    database_settings: DatabaseSettings, postgres_server: EmbeddedPostgres, connection: Connection
+) -> None:
+    """A question that PostgreSQL refuses is a result with a hint, never a traceback."""
+    role = f"stranger_{await connection.fetchval('SELECT current_database()')}"
+    await connection.execute(
+        f"CREATE ROLE {role} LOGIN; GRANT SELECT ON otlpg_migrations TO {role};"
+        "REVOKE EXECUTE ON FUNCTION otlpg_leaves FROM PUBLIC"
+    )
+    dsn = resolve_dsn(database_settings).replace(f"{ROLE}@", f"{role}@")
+
+    step = failed(await steps_of(Settings(database=DatabaseSettings(dsn=SecretStr(dsn)))))
+
+    assert "otlpg_leaves" in step.found
+    assert "otlpg_read" in step.hint
+    assert code(step) == 1
+
+
 async def test_bound_above_the_servers_room_is_a_warning(
     database_settings: DatabaseSettings,
 ) -> None:

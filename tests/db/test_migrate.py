@@ -11,12 +11,13 @@ from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from collector.errors import SchemaError, StoreError
 from collector.settings import DatabaseSettings
 from collector.store import migrate
-from collector.store.embedded import EmbeddedPostgres
-from collector.store.pool import Connection, connect
+from collector.store.embedded import ROLE, EmbeddedPostgres
+from collector.store.pool import Connection, connect, resolve_dsn
 
 pytestmark = pytest.mark.postgres_versions
 
@@ -301,6 +302,21 @@ async def test_roles_stay_up_to_date_once_asked_for(connection: Connection, file
         "roles/0001_roles",
         last_label(),
     ]
+
+
+async def test_role_that_may_not_see_the_state_is_told_so(
+    database_settings: DatabaseSettings, connection: Connection
+) -> None:
+    """``migrate status`` ends with words and exit 6, not with a traceback of the driver."""
+    role = f"blind_{await connection.fetchval('SELECT current_database()')}"
+    await connection.execute(f"CREATE ROLE {role} LOGIN")
+    dsn = resolve_dsn(database_settings).replace(f"{ROLE}@", f"{role}@")
+    blind = await connect(DatabaseSettings(dsn=SecretStr(dsn)))
+
+    with pytest.raises(SchemaError, match="may not read otlpg_migrations"):
+        await migrate.status(blind)
+
+    blind.terminate()
 
 
 def test_an_installed_wheel_brings_the_files(tmp_path: Path) -> None:
