@@ -26,7 +26,7 @@ EVERY_S: Final = 10.0
 _SECRET_KEY: Final = re.compile(
     r"password|passwd|secret|token|authorization|api_?key|dsn", re.IGNORECASE
 )
-_SECRET_IN_URL: Final = re.compile(r"(\w://[^\s/:@]*):[^\s@]*@")
+_SECRET_IN_URL: Final = re.compile(r"(\w://[^\s/:@]*):\S*@")
 _SECRET_IN_DSN: Final = re.compile(r"(password\s*=\s*)('[^']*'|\S+)", re.IGNORECASE)
 
 _Event = MutableMapping[str, Any]

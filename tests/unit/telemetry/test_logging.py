@@ -84,11 +84,12 @@ def test_no_secret_is_written() -> None:
         "b", where="postgresql://otlpg:hunter2@db:5432/otlpg", other="host=db password=hunter2"
     )
     log.info("c", secret_value=SecretStr("hunter2"), nested={"url": "redis://:hunter2@r/0"})
+    log.info("e", where="postgresql://otlpg:x@hunter2@db/otlpg")
     log.error("d", exc_info=ValueError("cannot open postgresql://otlpg:hunter2@db/otlpg"))
 
     assert "hunter2" not in stream.getvalue()
     assert (
-        "ValueError: cannot open postgresql://otlpg:***@db/otlpg" in lines(stream)[3]["exception"]
+        "ValueError: cannot open postgresql://otlpg:***@db/otlpg" in lines(stream)[-1]["exception"]
     )
 
 
