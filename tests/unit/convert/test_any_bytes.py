@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
+from google.protobuf.message import DecodeError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -15,7 +16,7 @@ from collector.rows import FACT_COLUMNS, ConvertedRequest, Signal
 from tests.equality import assert_same_items
 from tests.factories import items_in, request_of
 from tests.golden.convert import JSON_COLUMNS
-from tests.round_trip import restore
+from tests.round_trip import expected_back, restore
 from tests.strategies import NOW_UNIX_NANO, REQUEST_TYPES, hostile_requests, requests
 from tests.unit.convert.converting import converter
 
@@ -95,6 +96,27 @@ def test_damaged_requests(signal: Signal, data: st.DataObject) -> None:
 
     with suppress(UndecodableError, TooManyItemsError):
         check(convert(signal, bytes(payload)))
+
+
+@EVERY_SIGNAL
+@settings(patient, max_examples=300)
+@given(data=st.data())
+def test_damage_that_still_decodes_says_the_same(signal: Signal, data: st.DataObject) -> None:
+    """What opentelemetry-proto reads in a damaged request, and nothing else, is stored."""
+    seed = data.draw(st.integers(0, 5))
+    payload = bytearray(request_of(signal, items=6, seed=seed).SerializeToString())
+    for place in data.draw(st.lists(st.integers(0, len(payload) - 4), min_size=1, max_size=3)):
+        payload[place : place + data.draw(st.integers(0, 2))] = data.draw(st.binary(max_size=2))
+    try:
+        request = REQUEST_TYPES[signal].FromString(bytes(payload))
+    except DecodeError:
+        return
+
+    converted = convert(signal, bytes(payload))
+
+    if not converted.repaired:  # a NUL is valid there, and not in PostgreSQL
+        expected = expected_back(converted, request)
+        assert_same_items(restore(signal, converted.rows, converted.dimensions), expected)
 
 
 @EVERY_SIGNAL
