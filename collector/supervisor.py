@@ -222,8 +222,16 @@ class Supervisor:
             delay_s = min(delay_s * 2, RESTART_S_MAX)
             self._metrics.worker_restarts.add(1)
 
-    async def _run_child(self, index: int) -> int:
-        child = await Child.spawn(self._command, index, self._settings)
+    async def _run_child(self, index: int) -> int | None:
+        """Return the exit status of one life; None when the system had no room for a process."""
+        try:
+            child = await Child.spawn(self._command, index, self._settings)
+        except OSError as error:  # descriptors, processes, memory: others may give them back
+            if self._announced:
+                self._log.error("worker cannot start", worker=index, error=error.strerror)
+            else:
+                self._give_up(errors.OtlpgError(f"worker {index} cannot start: {error.strerror}"))
+            return None
         self._children[index] = child
         if self._stopping.is_set():  # the order to drain came while the worker was spawned
             child.tell("drain")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -244,3 +246,45 @@ async def test_a_worker_that_does_not_report_is_shown_with_its_last_report(
     await run.until(four)
     terminate()
     await run.task
+
+
+async def no_room(*_command: str, **_options: Any) -> asyncio.subprocess.Process:
+    """Fail as the system does when descriptors are used up."""
+    raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+
+async def test_a_worker_is_started_once_there_is_room_for_it_again(
+    script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Descriptors or processes are used up when it dies: no reason for the daemon to end."""
+    first_life = "if life == 1:\n    say(listening={'grpc': 4317}); report(3); os._exit(9)\n"
+    run = Run(script(first_life + OBEDIENT))
+    spawn = asyncio.create_subprocess_exec
+    spawned = 0
+
+    async def spawn_once_and_again_later(*command: str, **options: Any) -> Any:
+        nonlocal spawned
+        spawned += 1
+        return await (no_room if spawned in {2, 3} else spawn)(*command, **options)
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", spawn_once_and_again_later)
+
+    async def it_serves_again() -> bool:
+        restarts = await run.value("otlpg_worker_restarts_total")
+        return restarts == 3 and await run.value("otlpg_workers") == 1
+
+    await run.until(it_serves_again)
+
+    assert await run.stored() == 3  # counted in its first life
+    terminate()
+    await run.task
+
+
+async def test_no_room_for_the_first_worker_ends_the_start(
+    script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever starts the daemon is told why, in one line."""
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", no_room)
+
+    with pytest.raises(OtlpgError, match="worker 0 cannot start: Too many open files"):
+        await Run(script(OBEDIENT)).task
