@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 
 from collector.errors import SettingsError
@@ -11,6 +12,9 @@ def authority(host: str, port: int) -> str:
     """Return ``host:port`` with brackets around an IPv6 address."""
     host = host.strip("[]")
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+_ABSENT = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 
 class Reservation:
@@ -25,6 +29,9 @@ class Reservation:
     def __init__(self, host: str, port: int, *, setting: str, shared: bool) -> None:
         """Bind every address of ``host``; ``port`` 0 picks one port for all of them.
 
+        An IPv6 address that this machine does not have is left out when another is there, as gRPC
+        leaves it out: in many containers ``localhost`` still means ``::1`` too.
+
         Raises:
             SettingsError: the host has no address here, or the port is taken.
         """
@@ -32,11 +39,19 @@ class Reservation:
         self._shared = shared
         self.sockets: list[socket.socket] = []
         name = authority(host, port)
+        absent: OSError | None = None
         try:
             for family, *_, address in socket.getaddrinfo(
                 host.strip("[]"), port or None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
             ):
-                self._bind(family, address)
+                try:
+                    self._bind(family, address)
+                except OSError as error:
+                    if family != socket.AF_INET6 or error.errno not in _ABSENT:
+                        raise
+                    absent = error
+            if absent is not None and not self.sockets:
+                raise absent
         except OSError as error:
             self.release()
             reason = error.strerror or "no such address"
@@ -44,7 +59,14 @@ class Reservation:
 
     def _bind(self, family: int, address: tuple[object, ...]) -> None:
         held = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            self._bind_one(held, family, address)
+        except OSError:
+            held.close()
+            raise
         self.sockets.append(held)
+
+    def _bind_one(self, held: socket.socket, family: int, address: tuple[object, ...]) -> None:
         held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections in TIME_WAIT
         if family == socket.AF_INET6:  # gRPC listens on "::" for both families
             only = address[0] != "::"

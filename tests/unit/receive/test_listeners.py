@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from typing import Any
 
 import grpc
 import pytest
@@ -51,6 +52,30 @@ def test_an_address_of_another_machine_is_a_clear_error() -> None:
     """192.0.2.1 belongs to nobody (RFC 5737)."""
     with pytest.raises(SettingsError, match=r"cannot listen on 192\.0\.2\.1"):
         Reservation("192.0.2.1", 0, setting="receive.grpc_host", shared=True)
+
+
+def test_a_name_with_an_ipv6_address_that_is_not_here_is_the_rest_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In a container without IPv6 ``localhost`` often means ``::1`` as well, and gRPC starts there."""
+    kind = socket.SOCK_STREAM
+    found: list[Any] = [
+        (socket.AF_INET6, kind, 6, "", ("2001:db8::1", 0, 0, 0)),  # RFC 3849: nobody's
+        (socket.AF_INET, kind, 6, "", ("127.0.0.1", 0)),
+    ]
+
+    def getaddrinfo(*_: object, **__: object) -> list[Any]:
+        return found
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+
+    held = Reservation("localhost", 0, setting="receive.grpc_port", shared=True)
+
+    assert [one.getsockname() for one in held.sockets] == [("127.0.0.1", held.port)]
+    held.release()
+    del found[1]
+    with pytest.raises(SettingsError, match="cannot listen on localhost"):
+        Reservation("localhost", 0, setting="receive.grpc_port", shared=True)
 
 
 @pytest.mark.parametrize(
