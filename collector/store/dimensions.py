@@ -122,6 +122,16 @@ async def _write_table(
     return digests
 
 
+def stored(dimensions: Dimensions, written: Written) -> Dimensions:
+    """Return the rows of ``dimensions`` that their tables hold, each under its own digest."""
+    found = Dimensions({}, {}, {}, {})
+    for kept, rows, digests in zip(found, dimensions, written.digests, strict=True):
+        for key, row in rows.items():
+            if digests.get(key) == row[-1]:
+                kept[key] = row  # pyright: ignore[reportArgumentType] -- same table
+    return found
+
+
 def collisions(dimensions: Dimensions, written: Written) -> Collided:
     """Return the ids of ``dimensions`` under which a digest is stored that is not theirs."""
     return [

@@ -93,7 +93,7 @@ async def write_batch(
         unknown = context.known.unknown(requests)
         epoch = context.known.epoch
         if unknown is not None:
-            await _write_dimensions(connection, requests, unknown, context)
+            unknown = await _write_dimensions(connection, requests, unknown, context)
         for _ in range(RACES_MAX):
             stored = await _run(connection, requests, context)
             if stored is not None:
@@ -136,8 +136,11 @@ async def _write_dimensions(
     requests: Sequence[ConvertedRequest],
     unknown: Dimensions,
     context: Context,
-) -> None:
-    """Commit rows that this process does not know, and quarantine what refers to a collided id."""
+) -> Dimensions:
+    """Commit rows that this process does not know, and quarantine what refers to a collided id.
+
+    Return those of ``unknown`` that are stored now: what collided must never be taken for known.
+    """
     statement_s = context.statement_s(requests)
     timeout_s = statement_s + GRACE_S
     begin = _begin(context, statement_s) + "; SET LOCAL synchronous_commit = off"
@@ -151,6 +154,7 @@ async def _write_dimensions(
         if any(collided):
             numbers = dimensions.rows_that_refer_to(request, collided)
             dead_letters.quarantine(request, numbers, Reason.ID_COLLISION, context.payload_of)
+    return dimensions.stored(unknown, written)
 
 
 async def _run(

@@ -215,6 +215,31 @@ async def test_collision_reaches_points_through_their_series(
     assert await count(connection, "metric_series") == (2 if of == "series" else 1)
 
 
+@pytest.mark.parametrize("of", ["resource", "metric", "series"])
+async def test_collision_is_found_again_in_the_next_request(
+    settings: DatabaseSettings, connection: Connection, of: str
+) -> None:
+    """A row that was not written is never taken for known: later items are quarantined too."""
+    resource, scope, metric = resource_row(), scope_row(), metric_row()
+    series = series_row(metric, resource, scope)
+    earlier = {
+        "resource": dimensions([resource._replace(digest=digest_of("x"))]),
+        "metric": dimensions(metrics=[metric._replace(digest=digest_of("x"))]),
+        "series": dimensions(series=[series._replace(digest=digest_of("x"))]),
+    }[of]
+    await write_batch(connection, [request("a", dims=earlier)], context(settings))
+    one_process = context(settings, Signal.METRICS)
+
+    for name in "bc":
+        dims = dimensions([resource], [scope], [metric], [series])
+        rows = [point_row(series, time=NOW)]
+        one = request(name, signal=Signal.METRICS, rows=rows, dims=dims)
+        await write_batch(connection, [one], one_process)
+
+    assert await count(connection, "metric_data_points") == 0
+    assert await count(connection, "dead_letters") == 2
+
+
 async def test_writers_of_the_same_new_rows_wait_briefly_and_agree(
     settings: DatabaseSettings, connection: Connection
 ) -> None:
