@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from math import ceil
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -80,6 +81,7 @@ class Flushers:
             clock=clock,
             metrics=metrics,
             probe=probe,
+            ledger_window_days=ceil(ingest.ledger_window_h / 24),
         )
         self._stragglers = Stragglers(
             self.write, self._context, alarm=self._alarm, random=self._random

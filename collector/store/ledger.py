@@ -5,7 +5,8 @@ synchronous standby like the request it repeats; it comes late in the transactio
 lock makes every peer with the same bytes wait until our COMMIT.
 
 A request's day follows from its bytes, so retries meet in one leaf. A day without a leaf of its own
-goes to the sentinel day; a look-up reads both, for a leaf may have come or gone since.
+goes to the sentinel day; a look-up reads both, for a leaf may have come since, and the day under
+which the request would have been kept a window ago, for it may have left the retention since.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ class LedgerKey(NamedTuple):
     digest: bytes
     received_at: int
     items: int
+    formerly: date = SENTINEL_DAY  # where it was kept if it came first a window ago
 
 
 def lookup_sql(keys: Iterable[LedgerKey]) -> str:
@@ -50,6 +52,7 @@ def lookup_sql(keys: Iterable[LedgerKey]) -> str:
     by_day: defaultdict[date, set[bytes]] = defaultdict(set)
     for key in keys:
         by_day[key.day].add(key.digest)
+        by_day[key.formerly].add(key.digest)
         by_day[SENTINEL_DAY].add(key.digest)
     return " UNION ALL ".join(
         f"SELECT digest FROM ingest_ledger WHERE day = DATE '{day.isoformat()}'"  # noqa: S608 -- see above

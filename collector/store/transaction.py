@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -63,6 +63,7 @@ class Context:
     clock: Clock
     metrics: Metrics
     probe: Probe
+    ledger_window_days: int = 1
 
     def statement_s(self, requests: Sequence[ConvertedRequest]) -> float:
         """Return how long one statement that writes ``requests`` may take."""
@@ -222,12 +223,14 @@ def _ledger_keys(
     if not context.ledger:
         return {}
     today = context.today()
+    formerly = today - timedelta(days=context.ledger_window_days)
     return {
         request.digest: ledger.LedgerKey(
             context.ledger_day(request.day, today),
             request.digest,
             request.received_at,
             request.items,
+            context.ledger_day(request.day, formerly),
         )
         for request in requests
         if request.in_ledger

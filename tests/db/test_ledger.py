@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
 from collector.errors import RetryableStoreError
+from collector.settings import PartitionSettings
 from collector.store.ledger import SENTINEL_DAY, LedgerKey, claim, lookup_sql
-from collector.store.pool import connect
+from collector.store.pool import Database, connect
 from collector.store.transaction import write_batch
+from collector.telemetry.clock import SystemClock
 from collector.telemetry.probe import TestProbe
+from tests.clocks import HandClock
 from tests.converted import day_of, digest_of, log_row, request
-from tests.db.writing import NOW, context, count, make_leaves, rows_of
+from tests.db.writing import NOW, context, count, make_leaves, partitions, rows_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
@@ -149,6 +153,26 @@ async def test_peer_frozen_in_mid_copy_blocks_nobody(
     frozen.cancel()
     await asyncio.wait([frozen])
     assert await count(connection, "logs") == 2
+
+
+async def test_retry_after_midnight_at_the_end_of_the_retention(
+    settings: DatabaseSettings, connection: Connection
+) -> None:
+    """A day that has just left the retention goes to the sentinel, but was stored under its own."""
+    database = Database(settings)
+    leaves = partitions(database)
+    oldest = TODAY - timedelta(days=PartitionSettings().retention_days)
+    await leaves.ensure_day("ingest_ledger", oldest)
+    await database.stop()
+    clock = HandClock(datetime.fromtimestamp(SystemClock().unix_ns() / 1e9, UTC))
+    old = replace(logs("a"), day=oldest)
+    here = replace(context(settings), ledger_day=leaves.ledger_day, clock=clock)
+    assert await write_batch(connection, [old], here) == [True]
+
+    clock.move(timedelta(days=1))
+
+    assert await write_batch(connection, [old], here) == [False]
+    assert await count(connection, "logs") == 1
 
 
 @pytest.mark.parametrize("moment", ["flush.begun", "flush.copied"])
