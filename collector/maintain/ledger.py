@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     from collector.store.pool import Connection, Database
     from collector.telemetry.clock import Clock
 
-DETACH_S_MAX = 60.0
-"""A reader may keep its transaction open; then the leaf stays half detached until the next round."""
+DETACH_PER_REAP = 0.5
+"""Part of ``reap_after_s`` that a detach may take: the transaction that guards it waits meanwhile,
+and the reaper would end that. A reader may keep its transaction open; then the leaf stays half
+detached until the next round."""
 
 _STATE = """
 SELECT quote_ident(c.relname) AS leaf, i.inhdetachpending AS pending
@@ -35,9 +37,12 @@ SELECT quote_ident(c.relname), NULL
 FROM pg_class AS c
 WHERE c.relkind = 'r' AND NOT c.relispartition AND c.relname ~ '^ingest_ledger_p[0-9]{8}'
   AND c.relnamespace = (SELECT relnamespace FROM pg_class WHERE oid = 'ingest_ledger'::regclass)
-ORDER BY 1
+ORDER BY 2 DESC NULLS LAST, 1
 """
-"""Every leaf, with whether a detach of it was begun; NULL when it is detached but not dropped."""
+"""Every leaf, with whether a detach of it was begun; NULL when it is detached but not dropped.
+
+The begun one comes first: PostgreSQL refuses to detach another leaf before it is finished.
+"""
 
 _DELETE = "DELETE FROM ingest_ledger WHERE received_at < $1"
 _DELETE_SENTINEL = _DELETE + " AND day = DATE '1970-01-01'"
@@ -96,7 +101,8 @@ class LedgerRetirement:
                 f"SELECT pg_advisory_xact_lock({LOCK_CLASS}, 'ingest_ledger'::regclass::oid::integer)"
             )
             async with self._database.acquire() as connection:
-                detached = await _detach(connection, leaf, cutoff)
+                timeout_s = self._database.settings.reap_after_s * DETACH_PER_REAP
+                detached = await _detach(connection, leaf, cutoff, timeout_s=timeout_s)
             if detached:
                 if await _has_young(guard, leaf, cutoff):
                     await _put_back(guard, leaf, cutoff)
@@ -104,7 +110,7 @@ class LedgerRetirement:
                 self._log.info("ledger leaf dropped", leaf=leaf)
 
 
-async def _detach(connection: Connection, leaf: str, cutoff: int) -> bool:
+async def _detach(connection: Connection, leaf: str, cutoff: int, *, timeout_s: float) -> bool:
     """Detach the leaf unless it holds a young row; return whether it is now a table by itself."""
     state = {row["leaf"]: row["pending"] for row in await connection.fetch(_STATE)}
     if leaf not in state:
@@ -119,7 +125,7 @@ async def _detach(connection: Connection, leaf: str, cutoff: int) -> bool:
         return False
     how = "FINALIZE" if pending else "CONCURRENTLY"
     await connection.execute(
-        f"ALTER TABLE ingest_ledger DETACH PARTITION {leaf} {how}", timeout=DETACH_S_MAX
+        f"ALTER TABLE ingest_ledger DETACH PARTITION {leaf} {how}", timeout=timeout_s
     )
     return True
 

@@ -10,6 +10,7 @@ from datetime import date, timedelta
 import asyncpg
 import pytest
 
+from collector.errors import StoreUnavailableError
 from collector.maintain.leaves import day_us
 from collector.maintain.ledger import LedgerRetirement
 from collector.maintain.partitions import Partitions
@@ -17,6 +18,7 @@ from collector.rows import PG_EPOCH_UNIX_US
 from collector.settings import DatabaseSettings, PartitionSettings
 from collector.store.ledger import SENTINEL_DAY
 from collector.store.pool import Connection, Database, connect
+from collector.store.reaper import reap
 from collector.telemetry.metrics import Metrics
 from tests.clocks import NOON, HandClock
 
@@ -182,6 +184,49 @@ async def test_a_detach_that_was_cut_short_is_finished_next_time(
 
     await connection.execute("RESET statement_timeout")
     assert await ledger_tables(connection) == []
+
+
+async def test_a_half_detached_leaf_goes_before_an_older_one(
+    database_settings: DatabaseSettings, connection: Connection, other_connection: Connection
+) -> None:
+    """PostgreSQL lets one leaf of a table be on its way out: that one is finished first."""
+    async with household(database_settings, HandClock()) as (retirement, partitions):
+        for days in (7, 8):
+            await partitions.ensure_day("ingest_ledger", TODAY - timedelta(days=days))
+        async with other_connection.transaction():
+            await other_connection.fetch("SELECT * FROM ingest_ledger")
+            await connection.execute("SET statement_timeout = '100ms'")
+            with pytest.raises(asyncpg.QueryCanceledError):
+                await connection.execute(
+                    "ALTER TABLE ingest_ledger DETACH PARTITION ingest_ledger_p20261114"
+                    " CONCURRENTLY"
+                )
+
+        await retirement.retire()
+
+    await connection.execute("RESET statement_timeout")
+    assert await ledger_tables(connection) == []
+
+
+async def test_a_slow_reader_does_not_get_a_round_reaped(
+    database_settings: DatabaseSettings, connection: Connection
+) -> None:
+    """A detach gives up before the reaper would end the transaction that guards it."""
+    hasty = database_settings.model_copy(update={"reap_after_s": 0.5})
+    reader = await connect(database_settings.model_copy(update={"app_name": "psql"}))
+    async with household(hasty, HandClock()) as (retirement, partitions):
+        await partitions.ensure_day("ingest_ledger", LAST_WEEK)
+        async with reader.transaction():
+            await reader.fetch("SELECT * FROM ingest_ledger")
+            retiring = asyncio.create_task(retirement.retire())
+            ended = 0
+            while not retiring.done():
+                ended += await reap(connection, hasty)
+            with pytest.raises(StoreUnavailableError):
+                await retiring
+
+    assert ended == 0
+    reader.terminate()
 
 
 async def test_many_processes_retire_at_once(
