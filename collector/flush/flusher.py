@@ -84,7 +84,11 @@ class Flushers:
             ledger_window_days=ceil(ingest.ledger_window_h / 24),
         )
         self._stragglers = Stragglers(
-            self.write, self._context, alarm=self._alarm, random=self._random
+            self.write,
+            self._context,
+            forget_leaves=leaves.forget,
+            alarm=self._alarm,
+            random=self._random,
         )
         self._tasks: list[asyncio.Task[None]] = []
         self._ended = asyncio.Event()

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from collector.errors import PoisonRowError, StoreError
+from collector.errors import MissingLeafError, PoisonRowError, StoreError
 from collector.flush.poison import quarantine_culprits
 from collector.flush.retry import backoff_s
 from collector.store.failures import translate
@@ -37,11 +37,13 @@ class Stragglers:
         write: Callable[[Sequence[Entry]], Awaitable[None]],
         context: Context,
         *,
+        forget_leaves: Callable[[], None],
         alarm: Alarm,
         random: Random,
     ) -> None:
         self._write = write
         self._context = context
+        self._forget_leaves = forget_leaves
         self._alarm = alarm
         self._random = random
         self._held: list[_Straggler] = []
@@ -86,6 +88,8 @@ class Stragglers:
         except Exception as error:  # noqa: BLE001 -- the loop outlives every failure of one entry
             straggler.error = translate(error)
             self._alarm.failed(straggler.error, requests=1)
+            if isinstance(straggler.error, MissingLeafError):
+                self._forget_leaves()  # the next write makes it, then the look for culprits goes on
             pause_s = 0.0
             if not isinstance(straggler.error, PoisonRowError):  # which is looked into at once
                 pause_s = backoff_s(straggler.attempts, self._random)

@@ -264,3 +264,21 @@ async def test_refusal_that_no_row_repeats_is_held(
         assert await sender is Outcome.STORED
     assert await count(connection, "dead_letters") == 0
     assert await count(connection, "logs") == 5
+
+
+async def test_refused_row_whose_leaf_was_dropped(
+    settings: DatabaseSettings, connection: Connection
+) -> None:
+    """The look for the culprit finds no leaf: it is made again, and the look comes to its end."""
+    async with flushing(settings) as stand:
+        await stand.send(logs("a", 1, {}))
+        query = "SELECT leaf FROM otlpg_leaves() WHERE parent = 'logs'"
+        for (leaf,) in await rows_of(connection, query):
+            await connection.execute(f"DROP TABLE {leaf}")
+
+        async with asyncio.timeout(20):
+            outcome = await stand.send(logs("b", 2, {0: {"attributes": NUL}}))
+
+        assert outcome is Outcome.STORED
+    assert await count(connection, "logs") == 1
+    assert await letters(connection) == [b"logs item 0 of b"]
