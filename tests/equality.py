@@ -60,8 +60,9 @@ def _items(request: ExportRequest) -> Iterator[Json]:
         for group in request.resource_metrics:
             for scope in group.scope_metrics:
                 for metric in scope.metrics:
+                    described = _metric(metric)
                     for item in _in_scope(group, scope, points_of(metric)):
-                        yield {**item, "metric": _metric(metric)}
+                        yield {**item, "metric": described}
 
 
 def _in_scope(group: Any, scope: Any, items: Iterable[Message]) -> Iterator[dict[str, Json]]:
@@ -85,8 +86,10 @@ def _metric(metric: Metric) -> Json:
     """Return the metric without its points, but with the choice of its type."""
     data = metric.WhichOneof("data")
     assert data is not None
-    of_type = comparable(getattr(metric, data))
-    return {**comparable(metric), data: {k: v for k, v in of_type.items() if k != _POINTS}}
+    bare = Metric()
+    bare.CopyFrom(metric)
+    getattr(bare, data).ClearField(_POINTS)
+    return {**comparable(bare), data: comparable(getattr(bare, data))}
 
 
 def comparable(message: Message) -> dict[str, Json]:
