@@ -21,6 +21,8 @@ from tests.fault.sender import RecordingSender
 
 FAULT_S_MAX = 90.0
 DRAIN_S_MAX = 45.0
+RUN_S_MAX = 300
+"""Fault, drain and verdict, on a busy machine."""
 
 RESTORE: dict[Signal, Callable[..., Any]] = {
     Signal.TRACES: restore_traces,

@@ -11,7 +11,7 @@ from collector.settings import DatabaseSettings
 from collector.store.embedded import EmbeddedPostgres
 from tests.e2e.daemon import Daemon
 from tests.fault.sender import RecordingSender
-from tests.fault.stage import Fault, run_under
+from tests.fault.stage import RUN_S_MAX, Fault, run_under
 
 ACKNOWLEDGED_BETWEEN_RESTARTS_MAX = 400
 RESTARTS_PER_RUN = 5
@@ -43,6 +43,7 @@ async def test_restarts_of_postgres_lose_and_repeat_nothing(
 
 
 @pytest.mark.long
+@pytest.mark.timeout(RUN_S_MAX)
 @pytest.mark.parametrize("seed", range(200, 200 + LONG_RUNS))
 async def test_twenty_restarts_lose_and_repeat_nothing(
     durable_server: EmbeddedPostgres, durable_database: DatabaseSettings, seed: int

@@ -11,7 +11,7 @@ from collector.operate.bench.processes import listeners
 from collector.settings import DatabaseSettings
 from tests.e2e.daemon import Daemon
 from tests.fault.sender import RecordingSender
-from tests.fault.stage import Fault, run_under
+from tests.fault.stage import RUN_S_MAX, Fault, run_under
 
 ACKNOWLEDGED_BETWEEN_KILLS_MAX = 150
 KILLS_PER_RUN = 8
@@ -44,6 +44,7 @@ async def test_killed_workers_lose_and_repeat_nothing(
 
 
 @pytest.mark.long
+@pytest.mark.timeout(RUN_S_MAX)
 @pytest.mark.parametrize("seed", range(100, 100 + LONG_RUNS))
 async def test_two_hundred_kills_lose_and_repeat_nothing(
     durable_database: DatabaseSettings, seed: int
