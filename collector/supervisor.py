@@ -12,6 +12,7 @@ import contextlib
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable, Generator, Sequence
 from typing import Any, Final
 
@@ -31,6 +32,8 @@ WORKER_COMMAND: Final = (sys.executable, "-P", "-m", "collector.worker")
 """-P: a folder named ``collector`` in the working directory must not be imported instead of us."""
 SCRAPE_S_MAX: Final = 0.5
 """A worker that does not report within this time is shown with its last report."""
+REPORT_AGE_S_MAX: Final = 5.0
+"""Workers report every second; one that was silent for so long is frozen, and not ready."""
 RESTART_S_MIN: Final = 0.1
 RESTART_S_MAX: Final = 5.0
 SETTLED_S: Final = 30.0
@@ -46,10 +49,16 @@ class Child:
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self.process = process
         self.ports: dict[str, int] | None = None
-        self.ready = False
         self.snapshot: Snapshot = {}
         self.failure: errors.CommandError | None = None
+        self._said_ready_s: float | None = None  # when it last reported that its store is up
         self._reported = asyncio.Event()
+
+    @property
+    def ready(self) -> bool:
+        """Whether its latest report, not older than ``REPORT_AGE_S_MAX``, says so."""
+        said_s = self._said_ready_s
+        return said_s is not None and time.monotonic() - said_s <= REPORT_AGE_S_MAX
 
     @classmethod
     async def spawn(cls, command: Sequence[str], index: int, settings: Settings) -> Child:
@@ -77,7 +86,7 @@ class Child:
         while (line := await self.process.stdout.readline()).endswith(b"\n"):
             self._take(orjson.loads(line))  # a worker that is killed may leave half a line
             on_message()
-        self.ready = False
+        self._said_ready_s = None
         self._reported.set()
         return await self.process.wait()
 
@@ -92,7 +101,7 @@ class Child:
     def _take(self, message: dict[str, Any]) -> None:
         if "snapshot" in message:
             self.snapshot = message["snapshot"]
-            self.ready = message["ready"]
+            self._said_ready_s = time.monotonic() if message["ready"] else None
             self._reported.set()
         elif "listening" in message:
             self.ports = message["listening"]

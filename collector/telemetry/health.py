@@ -48,6 +48,10 @@ def build_app(scrape: Callable[[], Awaitable[Snapshot]], readiness: Readiness) -
     return app
 
 
+CONNECTIONS_MAX = 512
+"""Scrapers and probes need a handful; beyond, all are answered 503, the probes' connections too."""
+
+
 class TelemetryServer(uvicorn.Server):
     """Serves the application; leaves signals to its owner."""
 
@@ -61,7 +65,7 @@ class TelemetryServer(uvicorn.Server):
                 ws="none",
                 server_header=False,
                 timeout_graceful_shutdown=1,
-                limit_concurrency=64,
+                limit_concurrency=CONNECTIONS_MAX,
             )
         )
 

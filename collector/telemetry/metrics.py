@@ -104,10 +104,14 @@ class Metrics:
             ("signal", "cause"),
         )
         self.repaired = Counter(
-            "otlpg_repaired_total", "Items stored after a repair, by reason.", ("signal", "reason")
+            "otlpg_repaired_total",
+            "Dead letters of repairs; items with the same damage above them share one.",
+            ("signal", "reason"),
         )
         self.quarantined = Counter(
-            "otlpg_quarantined_total", "Items kept in dead_letters only.", ("signal", "reason")
+            "otlpg_quarantined_total",
+            "Dead letters that are not in a table: items, and whole bodies of a wrong signal.",
+            ("signal", "reason"),
         )
         self.ack_seconds = Histogram(
             "otlpg_ack_seconds",

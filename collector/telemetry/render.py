@@ -13,6 +13,7 @@ from prometheus_client.metrics_core import Metric as Family
 from collector.telemetry.metrics import Gauge, Histogram, Metric, Metrics, Snapshot
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_ITEMS = Metrics().items.name
 _GAUGES = frozenset(metric.name for metric in Metrics().all() if isinstance(metric, Gauge))
 
 
@@ -41,9 +42,20 @@ def _add(left: Any, right: Any) -> Any:
 def retire(snapshot: Snapshot) -> Snapshot:
     """Return what stays true of a process that is gone: its counts, not its gauges.
 
-    Added to the living ones' snapshots it keeps the sums from going backwards.
+    Added to the living ones' snapshots it keeps the sums from going backwards. What it had received
+    and not ended when it died counts as refused, which is what its senders saw: a broken call that
+    they may try again. So the books of a daemon balance although a worker was killed.
     """
-    return {name: cells for name, cells in snapshot.items() if name not in _GAUGES}
+    counts = {name: cells for name, cells in snapshot.items() if name not in _GAUGES}
+    return merge((counts, {_ITEMS: _unended(counts.get(_ITEMS, []))}))
+
+
+def _unended(cells: list[list[Any]]) -> list[list[Any]]:
+    """Return per signal, as refused, the received items that have none of the five ends."""
+    left: dict[str, float] = {}
+    for (signal, end), items in cells:
+        left[signal] = left.get(signal, 0) + (items if end == "received" else -items)
+    return [[[signal, "refused"], items] for signal, items in left.items() if items > 0]
 
 
 class _Families:

@@ -98,6 +98,22 @@ async def test_a_frozen_supervisor_does_not_stop_its_workers(
         assert daemon.items("logs")["stored"] == CONNECTIONS
 
 
+async def test_a_frozen_worker_makes_the_daemon_unready(
+    database_settings: DatabaseSettings,
+) -> None:
+    """Half of the connections are not served, so a balancer has to know; then all is well again."""
+    with Daemon(database_settings, workers=2) as daemon:
+        frozen = daemon.workers()[0]
+        frozen.suspend()
+        try:
+            await asyncio.to_thread(daemon.wait_until_ready, ready=False)
+        finally:
+            frozen.resume()
+
+        await asyncio.to_thread(daemon.wait_until_ready)
+        assert frozen.pid in {worker.pid for worker in daemon.workers()}
+
+
 async def test_a_signal_to_a_worker_alone_drains_it_and_another_takes_its_place(
     database_settings: DatabaseSettings,
 ) -> None:

@@ -60,6 +60,26 @@ def test_a_worker_that_is_gone_keeps_its_counts_and_loses_its_gauges() -> None:
     assert values["otlpg_flush_rows_count", frozenset({("signal", "traces")})] == 1
 
 
+def test_what_a_dead_worker_had_in_flight_ends_as_refused() -> None:
+    """Its senders saw a broken call; without an end the books would never balance again."""
+    metrics = Metrics()
+    metrics.items.add(100, "traces", "received")
+    metrics.items.add(60, "traces", "stored")
+    metrics.items.add(15, "traces", "refused")
+    metrics.items.add(7, "logs", "received")
+    metrics.items.add(7, "logs", "duplicate")
+
+    gone = retire(over_a_pipe(metrics))
+
+    assert {tuple(labels): items for labels, items in gone["otlpg_items_total"]} == {
+        ("traces", "received"): 100,
+        ("traces", "stored"): 60,
+        ("traces", "refused"): 40,
+        ("logs", "received"): 7,
+        ("logs", "duplicate"): 7,
+    }
+
+
 def test_every_declared_metric_has_its_header_before_the_first_event() -> None:
     """A dashboard can be built against an idle daemon."""
     text = render({}).decode()
