@@ -60,9 +60,10 @@ def _items(request: ExportRequest) -> Iterator[Json]:
         for group in request.resource_metrics:
             for scope in group.scope_metrics:
                 for metric in scope.metrics:
-                    described = _metric(metric)
-                    for item in _in_scope(group, scope, points_of(metric)):
-                        yield {**item, "metric": described}
+                    if points := points_of(metric):
+                        described = _metric(metric)
+                        for item in _in_scope(group, scope, points):
+                            yield {**item, "metric": described}
 
 
 def _in_scope(group: Any, scope: Any, items: Iterable[Message]) -> Iterator[dict[str, Json]]:

@@ -14,8 +14,6 @@ from __future__ import annotations
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-import asyncpg
-
 from collector.rows import (
     FACT_COLUMNS,
     FACT_TABLES,
@@ -31,6 +29,7 @@ from collector.rows import (
     SpanRow,
 )
 from collector.store.failures import translate
+from collector.store.pool import DRIVER_ERRORS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterable
@@ -40,8 +39,6 @@ if TYPE_CHECKING:
 CHUNK_ROWS = 5_000
 TIME_MIN, TIME_MAX = -(2**63), 2**63 - 1
 """PostgreSQL's ``-infinity`` and ``infinity``: no bound."""
-
-_DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
 
 Row = TypeVar("Row", ResourceRow, ScopeRow, MetricRow, SeriesRow)
 
@@ -70,7 +67,7 @@ async def snapshot(connection: Connection) -> AsyncGenerator[Snapshot]:
     finally:
         try:
             await transaction.rollback()
-        except _DRIVER_ERRORS:
+        except DRIVER_ERRORS:
             connection.terminate()  # nothing was written, so nothing is lost; the server cleans up
 
 
@@ -168,5 +165,5 @@ def _our_errors() -> Generator[None]:
     """Raise our errors for those of the driver."""
     try:
         yield
-    except _DRIVER_ERRORS as error:
+    except DRIVER_ERRORS as error:
         raise translate(error) from error
