@@ -29,13 +29,16 @@ if TYPE_CHECKING:
 _INVALID_BINARY = "22P03"  # asyncpg's cached type information is stale, not the row
 _CHECK_VIOLATION = "23514"
 
-_SERVER = ("08", "25006", "28", "53", "57", "58")
-"""No row of ours is to blame: lost, starting, read-only, refusing the login, full, stopping."""
+_SERVER = ("08", "25006", "25P03", "28", "53", "57", "58")
+"""No row of ours is to blame: lost, starting, read-only, refusing the login, full, stopping; or it
+ended the session because this process stood still inside a transaction."""
 
-_SERVER_BUT_PERHAPS_ONE_REQUEST = ("53200", "57014")
-"""Out of memory, cancelled by statement_timeout: a request of another size may well pass."""
+_SERVER_BUT_PERHAPS_ONE_REQUEST = ("53200", "57014", "25P04")
+"""Out of memory, cancelled by statement_timeout, ended by a transaction_timeout that somebody set:
+a request of another size may well pass."""
 
-_RETRYABLE = ("40001", "40P01", "55P03", "42", "0A000", _INVALID_BINARY)
+_RETRYABLE = ("25P02", "40001", "40P01", "55P03", "42", "0A000", _INVALID_BINARY)
+"""The next try is on another connection; 25P02 says that this one's transaction had failed."""
 
 _ROW = ("22", "23", "54")
 

@@ -125,6 +125,34 @@ async def test_connection_may_break_at_any_moment(
         stand.check_books()
 
 
+@pytest.mark.parametrize("moment", ["flush.begun", "flush.copied", "flush.claimed"])
+async def test_worker_that_stood_still_in_a_transaction(
+    settings: DatabaseSettings, connection: Connection, moment: str
+) -> None:
+    """The server ends a transaction that stands idle: no request is to blame, the group goes on."""
+    hasty = settings.model_copy(update={"idle_in_transaction_s_max": 0.05})
+    async with flushing(hasty) as stand:
+        stand.probe.hold("flush.taken")
+        blocker = stand.send(logs("blocker"))
+        await stand.probe.reached("flush.taken")
+        senders = [stand.send(logs(f"a {n}")) for n in range(3)]
+        stand.probe.hold("flush.settled")
+        stand.probe.release("flush.taken")
+        await blocker
+        stand.probe.hold(moment)
+        stand.probe.release("flush.settled")
+        await stand.probe.reached(moment, 2)
+
+        while await count(connection, "pg_stat_activity", "application_name = 'flusher'"):
+            pass  # until the server has had enough
+        stand.probe.release(moment)
+
+        assert set(await asyncio.gather(*senders)) == {Outcome.STORED}
+        assert sum(stand.retries().values()) == 1
+        assert stand.probe.counts["flush.committed"] == 2, "the group stayed together"
+        assert await count(connection, "logs") == 12
+
+
 @pytest.mark.parametrize("fault", Fault)
 async def test_commit_whose_outcome_is_unknown(
     settings: DatabaseSettings, connection: Connection, fault: Fault
