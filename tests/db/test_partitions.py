@@ -312,6 +312,35 @@ async def test_leaves_have_what_their_parents_say(
     assert await connection.fetchval(indexes, "ingest_ledger_p20261121") == 1
 
 
+async def test_a_leaf_that_is_dropped_meanwhile_covers_no_more_than_its_own(
+    database_settings: DatabaseSettings, connection: Connection, other_connection: Connection
+) -> None:
+    """A look that began before the drop sees the leaf as it was, never one without bounds."""
+    async with maker(database_settings) as partitions:
+        await partitions.ensure("logs", [NOW])
+    before = await leaves(connection, "logs")
+    async with other_connection.transaction(isolation="repeatable_read"):
+        await other_connection.execute("SELECT count(*) FROM pg_class")  # its snapshot begins here
+        await connection.execute("DROP TABLE logs_p20261121")
+
+        assert await leaves(other_connection, "logs") == before != []
+
+    assert await leaves(connection, "logs") == []
+
+
+async def test_a_drop_in_progress_makes_no_look_at_the_leaves_wait(
+    database_settings: DatabaseSettings, connection: Connection, other_connection: Connection
+) -> None:
+    """Whoever asks for the leaves waits for no lock on one of them."""
+    async with maker(database_settings) as partitions:
+        await partitions.ensure("logs", [NOW])
+    async with connection.transaction():
+        await connection.execute("LOCK TABLE logs_p20261121 IN ACCESS EXCLUSIVE MODE")
+        await other_connection.execute("SET lock_timeout = '50ms'")
+
+        assert len(await leaves(other_connection, "logs")) == 1
+
+
 @pytest.mark.parametrize(
     "call",
     [
