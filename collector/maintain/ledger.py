@@ -2,7 +2,8 @@
 
 A leaf is let go by its *content*: it may be of an old day and hold a request of a minute ago, for a
 sender may catch up on a week. It is detached CONCURRENTLY, which waits for running transactions
-instead of blocking new ones, and dropped. Rows that came while it was on its way out are put back.
+instead of blocking new ones, and dropped; or attached again, if rows came while it was on its way
+out. Whoever needs a leaf for its day before that is done takes it back as well (migration 0008).
 
 Whoever does not own the ledger (a role that may only insert) deletes the old rows instead.
 """
@@ -90,7 +91,7 @@ class LedgerRetirement:
         """Drop one leaf, whatever state it was left in, unless a row of it is still young.
 
         ``guard`` is inside a transaction, in which it keeps makers of ledger leaves out by an
-        advisory lock: the leaf must not be made anew before its young rows are back. Detaching
+        advisory lock: nobody makes or takes back a leaf until this one's fate is decided. Detaching
         waits for whoever holds a lock on the ledger or a snapshot: ``guard`` has neither, so long
         as it has run nothing but this text (a query's portal would keep its snapshot).
         """
@@ -103,9 +104,7 @@ class LedgerRetirement:
             async with self._database.acquire() as connection:
                 timeout_s = self._database.settings.reap_after_s * DETACH_PER_REAP
                 detached = await _detach(connection, leaf, cutoff, timeout_s=timeout_s)
-            if detached:
-                if await _has_young(guard, leaf, cutoff):
-                    await _put_back(guard, leaf, cutoff)
+            if detached and not await _take_back(guard, leaf, cutoff):
                 await guard.execute(f"DROP TABLE {leaf}")
                 self._log.info("ledger leaf dropped", leaf=leaf)
 
@@ -148,17 +147,25 @@ async def _has_young(connection: Connection, leaf: str, cutoff: int) -> bool:
     )
 
 
-async def _put_back(guard: Connection, leaf: str, cutoff: int) -> None:
-    """Write the young rows of a detached leaf into a new leaf of the ledger."""
-    days = await guard.fetch(f"SELECT DISTINCT day FROM {leaf}")  # noqa: S608 -- quoted
-    for row in days:
-        await guard.execute(
-            "SELECT otlpg_make_leaf('ingest_ledger', $1::date::timestamp AT TIME ZONE 'UTC', 24)",
-            row["day"],
-        )
+async def _take_back(guard: Connection, leaf: str, cutoff: int) -> bool:
+    """Attach a detached leaf again if a row of it is young; False when it may be dropped.
+
+    When its day has another leaf by now, the young rows move there.
+    """
+    if not await _has_young(guard, leaf, cutoff):
+        return False
+    day = await guard.fetchval(f"SELECT day FROM {leaf} LIMIT 1")  # noqa: S608 -- quoted
+    taken_back = await guard.fetchval(
+        "SELECT quote_ident(otlpg_make_leaf("
+        "'ingest_ledger', $1::date::timestamp AT TIME ZONE 'UTC', 24))",
+        day,
+    )
+    if taken_back == leaf:
+        return True
     columns = "day, digest, received_at, items, seen"
     await guard.execute(
         f"INSERT INTO ingest_ledger ({columns}) SELECT {columns} FROM {leaf}"  # noqa: S608 -- quoted
         " WHERE received_at >= $1 ON CONFLICT DO NOTHING",
         cutoff,
     )
+    return False

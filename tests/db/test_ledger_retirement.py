@@ -10,7 +10,7 @@ from datetime import date, timedelta
 import asyncpg
 import pytest
 
-from collector.errors import StoreUnavailableError
+from collector.errors import RetryableStoreError, StoreUnavailableError
 from collector.maintain.leaves import day_us
 from collector.maintain.ledger import LedgerRetirement
 from collector.maintain.partitions import Partitions
@@ -115,7 +115,7 @@ async def test_a_row_that_comes_while_its_leaf_goes_is_put_back(
 ) -> None:
     """A flush that was under way when the leaf was found old keeps its claim.
 
-    Detaching waits for that flush; what it wrote is young, and is in the ledger afterwards.
+    Detaching waits for that flush; what it wrote is young, so the leaf is taken back as it is.
     """
     async with household(database_settings, HandClock()) as (retirement, partitions):
         await partitions.ensure_day("ingest_ledger", LAST_WEEK)
@@ -127,11 +127,94 @@ async def test_a_row_that_comes_while_its_leaf_goes_is_put_back(
 
         await retiring
 
-        assert await ledger(connection) == {b"young"}
-        assert await ledger_tables(connection) == ["ingest_ledger_p20261114_2"]
+        assert await ledger(connection) == {b"old", b"young"}
+        assert await ledger_tables(connection) == ["ingest_ledger_p20261114"]
         partitions.forget()
         await partitions.ensure_day("ingest_ledger", LAST_WEEK)
         await claim(connection, LAST_WEEK, b"later", NOW)
+
+
+@pytest.mark.parametrize("name", ["ingest_ledger_p20261114", "ingest_ledger_p20261114_2"])
+async def test_a_leaf_that_was_left_detached_is_taken_back_with_its_rows(
+    database_settings: DatabaseSettings, connection: Connection, name: str
+) -> None:
+    """Who detached it died before it looked for young rows: a fresh leaf would hide them.
+
+    A retry of a request in it would find no trace of the first time, and be stored twice.
+    """
+    async with household(database_settings, HandClock()) as (retirement, partitions):
+        await partitions.ensure_day("ingest_ledger", LAST_WEEK)
+        await claim(connection, LAST_WEEK, b"young", NOW)
+        await connection.execute(
+            "ALTER TABLE ingest_ledger DETACH PARTITION ingest_ledger_p20261114 CONCURRENTLY"
+        )
+        if name != "ingest_ledger_p20261114":
+            await connection.execute(f"ALTER TABLE ingest_ledger_p20261114 RENAME TO {name}")
+        partitions.forget()
+
+        await partitions.ensure_day("ingest_ledger", LAST_WEEK)
+
+        assert await ledger_tables(connection) == [name]
+        with pytest.raises(asyncpg.UniqueViolationError):
+            await claim(connection, LAST_WEEK, b"young", NOW)
+        await retirement.retire()
+        assert await ledger(connection) == {b"young"}
+
+
+async def test_young_rows_of_a_detached_leaf_move_to_the_one_in_its_place(
+    database_settings: DatabaseSettings, connection: Connection
+) -> None:
+    """When the day has another leaf by now the rows go there; the old table goes."""
+    async with household(database_settings, HandClock()) as (retirement, partitions):
+        await partitions.ensure_day("ingest_ledger", LAST_WEEK)
+        await claim(connection, LAST_WEEK, b"old", NOW - 25 * HOUR_US)
+        await claim(connection, LAST_WEEK, b"young", NOW)
+        await connection.execute(
+            "ALTER TABLE ingest_ledger DETACH PARTITION ingest_ledger_p20261114 CONCURRENTLY"
+        )
+        await connection.execute(
+            "CREATE TABLE ingest_ledger_p20261114_2 PARTITION OF ingest_ledger"
+            " FOR VALUES FROM ('2026-11-14') TO ('2026-11-15')"
+        )
+        await claim(connection, LAST_WEEK, b"younger", NOW)
+
+        await retirement.retire()
+
+        assert await ledger(connection) == {b"young", b"younger"}
+        assert await ledger_tables(connection) == ["ingest_ledger_p20261114_2"]
+
+
+async def test_no_leaf_is_made_beside_one_that_is_half_detached(
+    database_settings: DatabaseSettings, connection: Connection, other_connection: Connection
+) -> None:
+    """Its rows are out of sight, so nothing is claimed for its day until they are back."""
+    async with household(database_settings, HandClock()) as (retirement, partitions):
+        await partitions.ensure_day("ingest_ledger", LAST_WEEK)
+        await claim(connection, LAST_WEEK, b"young", NOW)
+        async with other_connection.transaction():
+            await other_connection.fetch("SELECT * FROM ingest_ledger")
+            await connection.execute("SET statement_timeout = '100ms'")
+            with pytest.raises(asyncpg.QueryCanceledError):
+                await connection.execute(
+                    "ALTER TABLE ingest_ledger DETACH PARTITION ingest_ledger_p20261114"
+                    " CONCURRENTLY"
+                )
+            await connection.execute("RESET statement_timeout")
+            assert await ledger(connection) == set()
+
+            with pytest.raises(asyncpg.CheckViolationError):
+                await claim(connection, LAST_WEEK, b"young", NOW)
+            partitions.forget()
+            with pytest.raises(RetryableStoreError):
+                await partitions.ensure_day("ingest_ledger", LAST_WEEK)
+            await partitions.ensure_day("ingest_ledger", TODAY)  # others are not held up
+
+        await retirement.retire()
+
+        assert await ledger(connection) == {b"young"}
+        await partitions.ensure_day("ingest_ledger", LAST_WEEK)
+        with pytest.raises(asyncpg.UniqueViolationError):
+            await claim(connection, LAST_WEEK, b"young", NOW)
 
 
 async def detach_begun(settings: DatabaseSettings) -> None:

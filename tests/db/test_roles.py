@@ -14,11 +14,12 @@ from collector.rows import ConvertedRequest, Signal
 from collector.settings import DatabaseSettings, PartitionSettings
 from collector.settings.dsn import Address
 from collector.store import migrate
+from collector.store.ledger import LedgerKey, claim
 from collector.store.pool import Connection, Database, connect, resolve_dsn
 from collector.store.transaction import write_batch
 from collector.telemetry.clock import SystemClock
 from collector.telemetry.metrics import Metrics
-from tests.converted import request, span_row
+from tests.converted import day_of, digest_of, request, span_row
 from tests.db.writing import NOW, context
 
 pytestmark = pytest.mark.postgres_versions
@@ -160,3 +161,33 @@ async def test_the_maker_of_leaves_cannot_be_tricked(
     assert await connection.fetchval(
         "SELECT prosecdef FROM pg_proc WHERE proname = 'otlpg_make_leaf'"
     )
+
+
+async def test_a_later_maker_of_leaves_runs_as_the_owner_too(
+    ingest: Connection, connection: Connection
+) -> None:
+    """A migration that replaces the function keeps what the role split made of it."""
+    for migration in migrate.known_migrations():
+        if migration.track == "main" and "REPLACE FUNCTION otlpg_make_leaf" in migration.up:
+            for text in (migration.down, migration.up):
+                await connection.execute(f"BEGIN;{text};COMMIT")
+
+                await ingest.execute("SELECT otlpg_make_leaf('logs', now(), 24)")
+                assert await connection.fetchval(
+                    "SELECT prosecdef FROM pg_proc WHERE proname = 'otlpg_make_leaf'"
+                )
+
+
+async def test_ingest_takes_a_detached_leaf_of_the_ledger_back(
+    ingest: Connection, connection: Connection
+) -> None:
+    """The owner's otlpg died while it let the leaf go; the rows are back in the owner's table."""
+    day, digest = day_of(NOW), digest_of("a")
+    leaf = await ingest.fetchval("SELECT otlpg_make_leaf('ingest_ledger', $1, 24)", NOW)
+    await claim(ingest, [LedgerKey(day, digest, NOW, 1)], timeout_s=5)
+    await connection.execute(f"ALTER TABLE ingest_ledger DETACH PARTITION {leaf} CONCURRENTLY")
+
+    again = await ingest.fetchval("SELECT otlpg_make_leaf('ingest_ledger', $1, 24)", NOW)
+
+    assert again == leaf
+    assert await claim(ingest, [LedgerKey(day, digest, NOW, 1)], timeout_s=5) == {digest}
