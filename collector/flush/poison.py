@@ -1,8 +1,10 @@
 """Finds the rows that PostgreSQL refuses, and moves their items to the dead letters.
 
 Nothing is given up on a suspicion: an item is dead-lettered only if its row fails alone, on a fresh
-connection, while a row of our own making goes through. Everything is tried in transactions that are
-rolled back.
+connection, while a row of our own making goes through. The row that the server names is looked at
+first, and no more than that. Rows that pass alone and fail together (somebody made a unique index)
+are refused only beside each other: then the later ones go, or the request would be held for ever.
+Everything is tried in transactions that are rolled back.
 """
 
 from __future__ import annotations
@@ -58,14 +60,11 @@ async def quarantine_culprits(
     ``named`` is how many culprits of this request were found by name so far.
 
     Raises:
-        UnlistedStoreError: no row fails by itself, or our own row fails too; hold the request.
+        UnlistedStoreError: the rows are not refused, or our own row is too; hold the request.
         StoreError: PostgreSQL did not answer as expected; try again.
     """
-    suspects: Sequence[int] = range(len(request.rows))
     by_name = error.table == FACT_TABLES[request.signal] and named < NAMED_MAX
-    if by_name and error.row is not None and error.row in suspects:
-        suspects = [error.row]
-    culprits = await _culprits(request, suspects, context)
+    culprits = await _find(request, error.row if by_name else None, context)
     if culprits:
         dead_letters.quarantine(request, culprits, Reason.REFUSED_BY_POSTGRES, context.payload_of)
     trimmed = dimensions.referred_by(request, request.rows)
@@ -78,16 +77,32 @@ async def quarantine_culprits(
     return len(culprits)
 
 
+async def _find(request: ConvertedRequest, named: int | None, context: Context) -> list[int]:
+    """Return the rows that are refused: the named one, else those alone, else those together."""
+    rows = range(len(request.rows))
+    if named is not None and named in rows:
+        culprits = await _culprits(request, [named], context)
+        if culprits:
+            return culprits
+    return await _culprits(request, rows, context) or await _culprits(
+        request, rows, context, together=True
+    )
+
+
 async def _culprits(
-    request: ConvertedRequest, numbers: Sequence[int], context: Context
+    request: ConvertedRequest, numbers: Sequence[int], context: Context, *, together: bool = False
 ) -> list[int]:
-    """Return those of ``numbers`` whose rows fail alone; halves what fails together."""
+    """Return those of ``numbers`` whose rows fail alone; halves what fails in a group.
+
+    ``together`` tries each beside those before it that passed, so all that is left passes at once.
+    """
     culprits: list[int] = []
+    passed: list[int] = []
     groups = [list(numbers)] if numbers else []
     while groups:
         group = groups.pop()
         try:
-            await _try(part_of(request, group), context)
+            await _try(part_of(request, passed + group), context)
         except PoisonRowError:
             if len(group) == 1:
                 await _check_health(request, context)
@@ -95,6 +110,9 @@ async def _culprits(
             else:
                 half = len(group) // 2
                 groups += [group[half:], group[:half]]
+        else:
+            if together:
+                passed += group
     return culprits
 
 

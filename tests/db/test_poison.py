@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from collector.buffer.queue import End, Outcome
-from collector.flush.poison import NAMED_MAX
+from collector.errors import PoisonRowError
+from collector.flush.poison import NAMED_MAX, quarantine_culprits
 from collector.rows import FACT_COLUMNS, Reason, Signal
 from tests.converted import (
     dimensions,
@@ -22,7 +23,7 @@ from tests.converted import (
     span_row,
 )
 from tests.db.flushing import flushing
-from tests.db.writing import NOW, count, make_leaves, rows_of
+from tests.db.writing import NOW, context, count, make_leaves, rows_of
 
 if TYPE_CHECKING:
     from collector.rows import ConvertedRequest
@@ -179,6 +180,44 @@ async def test_refusal_without_a_named_row_is_halved(
     assert await rows_of(connection, "SELECT payload FROM dead_letters") == [
         (b"traces item 5 of a",)
     ]
+
+
+async def test_row_that_is_named_wrongly_costs_nothing_and_the_guilty_one_is_found(
+    settings: DatabaseSettings, connection: Connection
+) -> None:
+    """The named row passes alone, so all are halved: a name is a hint and no proof."""
+    one = logs("a", 6, {4: {"attributes": NUL}})
+    error = PoisonRowError("refused", sqlstate="22P05", table="logs", row=1)
+
+    assert await quarantine_culprits(one, error, context(settings), named=0) == 1
+
+    assert [letter.payload for letter in one.dead_letters] == [b"logs item 4 of a"]
+    assert len(one.rows) == 5
+
+
+async def test_rows_that_do_not_go_together(
+    settings: DatabaseSettings, connection: Connection
+) -> None:
+    """Each passes alone: the later ones are quarantined, the rest need not wait for ever."""
+    (leaf,) = await rows_of(
+        connection,
+        "SELECT leaf FROM otlpg_leaves() WHERE parent = 'logs'"
+        " AND $1::timestamptz >= starts_at AND $1 < ends_at",
+        NOW,
+    )
+    await connection.execute(f"CREATE UNIQUE INDEX ON {leaf[0]} (body_text)")
+    same = {n: {"body_text": "same"} for n in (1, 4, 7)}
+    async with flushing(settings) as stand:
+        sender = stand.send(logs("a", 9, same))
+
+        async with asyncio.timeout(20):
+            assert await sender is Outcome.STORED
+
+        stand.check_books()
+        assert stand.books[End.QUARANTINED] == 2
+    assert await count(connection, "logs") == 7
+    assert await count(connection, "logs", "body_text = 'same'") == 1
+    assert await letters(connection) == [b"logs item 4 of a", b"logs item 7 of a"]
 
 
 async def test_refused_dimension_takes_only_its_own_items(
