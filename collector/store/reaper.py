@@ -4,7 +4,11 @@ A worker that is frozen (stopped, swapped out, cut off) in mid-COPY leaves a bac
 its client for ever: neither ``statement_timeout`` nor ``idle_in_transaction_session_timeout`` ends
 a read of COPY data. What that backend has locked stays locked, so some other worker ends it.
 
-Needs no privilege: a role may end the backends of its own role.
+Old is not frozen: a giant request on a slow way may be sent for minutes, and its backend waits for
+its client at nearly every look. So a backend is ended only if it has not moved between two looks:
+no new statement, and not a byte more of a COPY.
+
+Needs no privilege: a role may watch and end the backends of its own role.
 """
 
 from __future__ import annotations
@@ -25,24 +29,44 @@ if TYPE_CHECKING:
 _log = structlog.stdlib.get_logger(__name__)
 
 LOOKS_PER_LIMIT = 3
-"""A backend is ended at the latest after 4/3 of ``reap_after_s``."""
+"""A frozen backend is ended after 4/3 of ``reap_after_s``, by a worker that has looked before."""
 
 _REAP = """
-SELECT count(*) FILTER (WHERE pg_terminate_backend(pid))
-FROM pg_stat_activity
-WHERE pid <> pg_backend_pid()
-  AND datname = current_database()
-  AND usename = current_user
-  AND application_name = $1
-  AND wait_event_type = 'Client' AND wait_event = 'ClientRead'
-  AND xact_start < clock_timestamp() - make_interval(secs => $2)
+WITH waiting AS MATERIALIZED (
+    SELECT a.pid, a.xact_start,
+           concat_ws(' ', a.pid, a.backend_start, a.xact_start, a.state_change, c.bytes_processed)
+               AS mark
+    FROM pg_stat_activity AS a LEFT JOIN pg_stat_progress_copy AS c ON c.pid = a.pid
+    WHERE a.pid <> pg_backend_pid()
+      AND a.datname = current_database()
+      AND a.usename = current_user
+      AND a.application_name = $1
+      AND a.wait_event_type = 'Client' AND a.wait_event = 'ClientRead'
+      AND a.xact_start IS NOT NULL
+)
+SELECT mark,
+       CASE WHEN mark = ANY ($3::text[])
+             AND xact_start < clock_timestamp() - make_interval(secs => $2)
+            THEN pg_terminate_backend(pid) ELSE false END AS ended
+FROM waiting
 """
 
 
-async def reap(connection: Connection, settings: DatabaseSettings) -> int:
-    """End every backend of ours that has waited too long for its client; return how many."""
-    ended: int = await connection.fetchval(_REAP, settings.app_name, settings.reap_after_s)
-    return ended
+class Looks:
+    """What the last look of one reaper saw: how far each waiting backend had come."""
+
+    def __init__(self) -> None:
+        self.marks: list[str] = []
+
+
+async def reap(connection: Connection, settings: DatabaseSettings, looks: Looks) -> int:
+    """End every backend of ours that is old and has not moved since the last look; return how many.
+
+    The first of ``looks`` ends none: it has nothing to compare with.
+    """
+    rows = await connection.fetch(_REAP, settings.app_name, settings.reap_after_s, looks.marks)
+    looks.marks = [row["mark"] for row in rows]
+    return sum(row["ended"] for row in rows)
 
 
 class Reaper:
@@ -55,6 +79,7 @@ class Reaper:
         self._settings = settings
         self._metrics = metrics
         self._probe = probe
+        self._looks = Looks()
 
     async def run(self) -> None:
         """Look until cancelled."""
@@ -62,7 +87,7 @@ class Reaper:
             await asyncio.sleep(self._settings.reap_after_s / LOOKS_PER_LIMIT)
             try:
                 async with self._database.acquire() as connection:
-                    ended = await reap(connection, self._settings)
+                    ended = await reap(connection, self._settings, self._looks)
             except Exception as error:  # noqa: BLE001 -- PostgreSQL may be away; look again later
                 _log.debug("reap_failed", error=str(translate(error)))
             else:

@@ -18,7 +18,7 @@ from collector.rows import PG_EPOCH_UNIX_US
 from collector.settings import DatabaseSettings, PartitionSettings
 from collector.store.ledger import SENTINEL_DAY
 from collector.store.pool import Connection, Database, connect
-from collector.store.reaper import reap
+from collector.store.reaper import Looks, reap
 from collector.telemetry.metrics import Metrics
 from tests.clocks import NOON, HandClock
 
@@ -302,9 +302,9 @@ async def test_a_slow_reader_does_not_get_a_round_reaped(
         async with reader.transaction():
             await reader.fetch("SELECT * FROM ingest_ledger")
             retiring = asyncio.create_task(retirement.retire())
-            ended = 0
+            ended, looks = 0, Looks()
             while not retiring.done():
-                ended += await reap(connection, hasty)
+                ended += await reap(connection, hasty, looks)
             with pytest.raises(StoreUnavailableError):
                 await retiring
 

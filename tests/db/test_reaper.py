@@ -10,11 +10,11 @@ import pytest
 from collector.errors import StoreUnavailableError
 from collector.store.failures import translate
 from collector.store.pool import Database, connect
-from collector.store.reaper import Reaper, reap
+from collector.store.reaper import Looks, Reaper, reap
 from collector.telemetry.metrics import Metrics
 from collector.telemetry.probe import TestProbe
 from tests.converted import log_row
-from tests.db.writing import NOW, make_leaves
+from tests.db.writing import NOW, count, make_leaves
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -64,15 +64,59 @@ async def test_backend_frozen_in_mid_copy_is_ended(
     gone = asyncio.Event()
     frozen.add_termination_listener(lambda _: gone.set())
 
-    ended = 0
+    ended, looks = 0, Looks()
     while not ended:  # its transaction has to be 50 ms old
-        ended = await reap(connection, settings)
+        ended = await reap(connection, settings, looks)
 
     assert ended == 1
     await gone.wait()
     never.set()
     with pytest.raises(StoreUnavailableError):  # it woke up, and will try again
         await hanging
+
+
+async def test_slow_copy_that_moves_on_is_left_alone(
+    settings: DatabaseSettings, connection: Connection
+) -> None:
+    """A giant request on a slow way: old, and waiting for its client at each look, but alive."""
+    pieces: asyncio.Queue[int] = asyncio.Queue()
+    row = log_row(time=NOW, body="x" * 1_000)
+
+    async def rows() -> AsyncGenerator[tuple[object, ...]]:
+        while number := await pieces.get():
+            for _ in range(number):
+                yield row
+
+    async def copy(slow: Connection) -> None:
+        async with slow.transaction():
+            await slow.copy_records_to_table("logs", records=rows())
+
+    slow = await connect(settings)
+    copying = asyncio.create_task(copy(slow))
+    looks = Looks()
+    read = 0
+    for _ in range(3):
+        pieces.put_nowait(2_000)
+        await more_is_read(connection, read)
+
+        assert await reap(connection, settings, looks) == 0
+        read = await more_is_read(connection, 0)  # at least as much as the look has seen
+
+    pieces.put_nowait(0)
+    await copying
+    assert await count(connection, "logs") == 6_000
+    slow.terminate()
+
+
+async def more_is_read(connection: Connection, before: int) -> int:
+    """Return how many bytes of a COPY the server has read, once there is more and it waits."""
+    while True:
+        row = await connection.fetchrow(
+            "SELECT p.bytes_processed FROM pg_stat_progress_copy AS p JOIN pg_stat_activity USING (pid)"
+            " WHERE wait_event = 'ClientRead' AND xact_start < clock_timestamp() - interval '50 ms'"
+        )
+        if row is not None and row[0] > before:
+            return row[0]
 
 
 async def test_idle_and_foreign_backends_are_left_alone(
@@ -85,9 +129,9 @@ async def test_idle_and_foreign_backends_are_left_alone(
     hung = await connect(settings)
     await hung.execute("BEGIN; SELECT 1")
 
-    ended = 0
+    ended, looks = 0, Looks()
     while not ended:
-        ended = await reap(connection, settings)
+        ended = await reap(connection, settings, looks)
 
     assert ended == 1
     assert await idle.fetchval("SELECT 1") == 1
