@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from collector.settings import DatabaseSettings
 
-_COMMIT = b"COMMIT"
+_COMMIT = b"COMMIT\0"
+"""The whole text of a query; BEGIN says ``READ COMMITTED``."""
 
 
 class Fault(Enum):

@@ -167,6 +167,9 @@ async def test_commit_whose_outcome_is_unknown(
 
         assert wire.cuts == 1
         assert sum(stand.retries().values()) >= 1
+        committed_unheard = fault is not Fault.LOSE_COMMIT
+        query = "SELECT max(seen) FROM ingest_ledger"
+        assert await rows_of(connection, query) == [(1 + committed_unheard,)]
         assert await count(connection, "trace_spans") == 6
         assert await rows_of(connection, "SELECT DISTINCT span_count FROM traces") == [(3,)]
         assert stand.books[End.STORED] == 6
