@@ -6,9 +6,9 @@ sender, row or failure of the server can kill or stall the flushers of the other
 Group commit: a flusher takes what waits, writes it, and takes again; there is no interval. An idle
 daemon commits one request at once; under load the groups grow by themselves.
 
-Retry: when the server is at fault, the group waits and runs again. In every other case each request
-runs once alone; what fails alone as well becomes a straggler, which one more task retries, so that
-only the guilty one waits.
+Retry: when the server is at fault, or a COMMIT of its own without an answer still holds the locks,
+the group waits and runs again. In every other case each request runs once alone; what fails alone
+as well becomes a straggler, which one more task retries, so that only the guilty one waits.
 
 The books (promise 5), per signal: received = stored + duplicate + quarantined + rejected + refused.
 

@@ -37,6 +37,12 @@ if TYPE_CHECKING:
 
 _HOUR_NS = 3_600_000_000_000
 
+LOCKED_MAX = 20
+"""Tries of a group that waits for the locks of its own COMMIT, whose answer is missing. Each takes
+``lock_s_max`` and a pause; then the lock may be somebody else's, and each request runs alone."""
+
+_LOCK_NOT_AVAILABLE = "55P03"
+
 
 class Flushers:
     """K loops that take from one queue and write; and one that writes what failed alone.
@@ -171,15 +177,18 @@ class Flushers:
     async def _flush(self, group: list[Entry]) -> None:
         """Settle every entry of ``group``, or hand it to the stragglers. Never raises."""
         alone = False
-        attempt = 0
+        attempt = locked = 0
         while group:
             head = group[:1] if alone else group
             error = await self._attempt(head)
             if error is None:
-                attempt = 0
-            elif isinstance(error, StoreUnavailableError) or (
-                isinstance(error, MissingLeafError) and attempt == 0
+                attempt = locked = 0
+            elif (
+                isinstance(error, StoreUnavailableError)
+                or (isinstance(error, MissingLeafError) and attempt == 0)
+                or (_waits_for_itself(error, head) and locked < LOCKED_MAX)
             ):
+                locked += error.sqlstate == _LOCK_NOT_AVAILABLE
                 await self._probe.reach("flush.failed")
                 await asyncio.sleep(backoff_s(attempt, self._random))
                 attempt += 1
@@ -225,3 +234,16 @@ class Flushers:
             self._queue.settle(entry, Outcome.STORED)
         else:
             self._queue.settle(entry, Outcome.DUPLICATE)
+
+
+def _waits_for_itself(error: StoreError, entries: Sequence[Entry]) -> bool:
+    """Tell whether a group is kept waiting by the backend that was to COMMIT it before.
+
+    That one may go on after its connection broke (a slow disk, a synchronous standby that is away)
+    and holds every claim of the group meanwhile, so none of its requests is guilty.
+    """
+    return (
+        error.sqlstate == _LOCK_NOT_AVAILABLE
+        and len(entries) > 1
+        and any(entry.unsure for entry in entries)
+    )

@@ -176,6 +176,48 @@ async def test_commit_whose_outcome_is_unknown(
         stand.check_books()
 
 
+async def test_group_waits_as_one_for_its_own_commit(
+    settings: DatabaseSettings, connection: Connection
+) -> None:
+    """Its COMMIT goes on after the connection broke, and holds its claims: nobody is guilty."""
+    hasty = settings.model_copy(update={"lock_s_max": 0.1})
+    await slow_commits(connection)
+    async with wire_to(hasty) as (wire, through), flushing(through) as stand, asyncio.timeout(20):
+        stand.probe.hold("flush.taken")
+        blocker = stand.send(logs("blocker"))
+        await stand.probe.reached("flush.taken")
+        senders = [stand.send(logs(f"a {n}")) for n in range(5)]
+        stand.probe.hold("flush.settled")
+        stand.probe.release("flush.taken")
+        await blocker
+        await connection.execute("SELECT pg_advisory_lock(1)")  # no COMMIT comes to its end
+        wire.fault = Fault.LOSE_REPLY
+        stand.probe.release("flush.settled")
+
+        await stand.probe.reached("flush.failed", 3)
+        assert not any(sender.done() for sender in senders)
+        assert stand.retries()["55P03"] >= 2
+        await connection.execute("SELECT pg_advisory_unlock(1)")
+
+        assert set(await asyncio.gather(*senders)) == {Outcome.STORED}
+        assert stand.probe.counts["flush.straggler_failed"] == 0
+        assert stand.probe.counts["flush.committed"] == 2, "the group stayed together"
+        assert await count(connection, "logs") == 18
+        stand.check_books()
+
+
+async def slow_commits(connection: Connection) -> None:
+    """Let every COMMIT of log records wait while somebody holds advisory lock 1."""
+    await connection.execute(
+        "CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        " PERFORM set_config('lock_timeout', '0', true);"
+        " PERFORM pg_advisory_xact_lock_shared(1);"
+        " RETURN NULL; END $$;"
+        "CREATE CONSTRAINT TRIGGER wait AFTER INSERT ON logs"
+        " DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION wait()"
+    )
+
+
 async def test_duplicate_in_a_group_of_unknown_outcome_stays_a_duplicate(
     settings: DatabaseSettings, connection: Connection
 ) -> None:
