@@ -7,6 +7,11 @@ lock makes every peer with the same bytes wait until our COMMIT.
 A request's day follows from its bytes, so retries meet in one leaf. A day without a leaf of its own
 goes to the sentinel day; a look-up reads both, for a leaf may have come since, and the day under
 which the request would have been kept a window ago, for it may have left the retention since.
+
+Around midnight, or with clocks that differ, two workers may not agree on whether a day has a leaf.
+So a day that would be the sentinel for a worker one day away is a border: it is claimed under the
+sentinel as well, where the claims of both meet. Rejected: the sentinel alone for a border, which
+only moves the border by a day.
 """
 
 from __future__ import annotations
@@ -41,6 +46,7 @@ class LedgerKey(NamedTuple):
     received_at: int
     items: int
     formerly: date = SENTINEL_DAY  # where it was kept if it came first a window ago
+    border: bool = False  # claimed under the sentinel too
 
 
 def lookup_sql(keys: Iterable[LedgerKey]) -> str:
@@ -67,10 +73,12 @@ async def claim(
 ) -> set[bytes]:
     """Claim every key, each for the first time or once more; return the digests seen before.
 
-    Keys are locked in sorted order, whatever order they are given in: two transactions with the
-    same digests wait for each other, but never in a circle.
+    A border is claimed twice, and seen before if either row was there. Keys are locked in sorted
+    order, whatever order they are given in: two transactions with the same digests wait for each
+    other, but never in a circle.
     """
-    ordered = sorted(keys)
+    borders = (key._replace(day=SENTINEL_DAY) for key in keys if key.border)
+    ordered = sorted((*keys, *borders))
     rows = await connection.fetch(
         _CLAIM,
         [key.day for key in ordered],

@@ -223,18 +223,26 @@ def _ledger_keys(
     if not context.ledger:
         return {}
     today = context.today()
-    formerly = today - timedelta(days=context.ledger_window_days)
     return {
-        request.digest: ledger.LedgerKey(
-            context.ledger_day(request.day, today),
-            request.digest,
-            request.received_at,
-            request.items,
-            context.ledger_day(request.day, formerly),
-        )
+        request.digest: _ledger_key(request, today, context)
         for request in requests
         if request.in_ledger
     }
+
+
+def _ledger_key(request: ConvertedRequest, today: date, context: Context) -> ledger.LedgerKey:
+    day = context.ledger_day(request.day, today)
+    neighbours = (context.ledger_day(request.day, today + timedelta(days=n)) for n in (-1, 1))
+    return ledger.LedgerKey(
+        day,
+        request.digest,
+        request.received_at,
+        request.items,
+        formerly=context.ledger_day(
+            request.day, today - timedelta(days=context.ledger_window_days)
+        ),
+        border=day != ledger.SENTINEL_DAY and ledger.SENTINEL_DAY in neighbours,
+    )
 
 
 async def _begin_and_look_up(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from collector.errors import RetryableStoreError
+from collector.maintain.partitions import LEDGER_DAYS_AHEAD
 from collector.settings import PartitionSettings
 from collector.store.ledger import SENTINEL_DAY, LedgerKey, claim, lookup_sql
 from collector.store.pool import Database, connect
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from collector.rows import ConvertedRequest
     from collector.settings import DatabaseSettings
     from collector.store.pool import Connection
+    from collector.store.transaction import Context
 
 pytestmark = pytest.mark.postgres_versions
 
@@ -173,6 +175,67 @@ async def test_retry_after_midnight_at_the_end_of_the_retention(
 
     assert await write_batch(connection, [old], here) == [False]
     assert await count(connection, "logs") == 1
+
+
+RETENTION = PartitionSettings().retention_days
+
+
+@pytest.mark.parametrize("first", [0, 1], ids=["today first", "tomorrow first"])
+@pytest.mark.parametrize("days", [-RETENTION, LEDGER_DAYS_AHEAD + 1], ids=["oldest", "newest"])
+async def test_workers_on_both_sides_of_midnight(
+    settings: DatabaseSettings, connection: Connection, peer: Connection, days: int, first: int
+) -> None:
+    """One says the request's day, the other the sentinel: their claims meet all the same."""
+    one = replace(logs("a"), day=TODAY + timedelta(days=days))
+    here, there = await around_midnight(settings, one.day, first)
+    fast, slow = TestProbe(), TestProbe()
+    fast.hold("flush.before_commit")
+    storing = asyncio.create_task(write_batch(peer, [one], replace(here, probe=fast)))
+    await fast.reached("flush.before_commit")
+    repeating = asyncio.create_task(write_batch(connection, [one], replace(there, probe=slow)))
+    await slow.reached("flush.copied")
+
+    fast.release("flush.before_commit")
+
+    assert await storing == [True]
+    assert await repeating == [False]
+    assert await write_batch(connection, [one], here) == [False]
+    assert await count(connection, "logs") == 1
+
+
+@pytest.mark.parametrize("first", [0, 1], ids=["today first", "tomorrow first"])
+@pytest.mark.parametrize("days", [-RETENTION, LEDGER_DAYS_AHEAD + 1], ids=["oldest", "newest"])
+async def test_retry_on_a_worker_on_the_other_side_of_midnight(
+    settings: DatabaseSettings, connection: Connection, days: int, first: int
+) -> None:
+    """Clocks differ, so the retry may come a day before the request, or after."""
+    one = replace(logs("a"), day=TODAY + timedelta(days=days))
+    here, there = await around_midnight(settings, one.day, first)
+    assert await write_batch(connection, [one], here) == [True]
+
+    assert await write_batch(connection, [one], there) == [False]
+
+    assert await count(connection, "logs") == 1
+
+
+async def around_midnight(
+    settings: DatabaseSettings, day: date, first: int
+) -> tuple[Context, Context]:
+    """Return two workers, ``first`` days and the other of 0 and 1 days from now; ``day`` has a leaf."""
+    database = Database(settings)
+    leaves = partitions(database)
+    await leaves.ensure_day("ingest_ledger", day)
+    await database.stop()
+    now = datetime.fromtimestamp(SystemClock().unix_ns() / 1e9, UTC)
+    workers = [
+        replace(
+            context(settings),
+            ledger_day=leaves.ledger_day,
+            clock=HandClock(now + timedelta(days=ahead)),
+        )
+        for ahead in (first, 1 - first)
+    ]
+    return workers[0], workers[1]
 
 
 @pytest.mark.parametrize("moment", ["flush.begun", "flush.copied"])
