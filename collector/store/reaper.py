@@ -53,10 +53,11 @@ FROM waiting
 
 
 class Looks:
-    """What the last look of one reaper saw: how far each waiting backend had come."""
+    """What the last look of one reaper saw: how far each waiting backend had come, and its end."""
 
     def __init__(self) -> None:
         self.marks: list[str] = []
+        self.ended: set[str] = set()
 
 
 async def reap(connection: Connection, settings: DatabaseSettings, looks: Looks) -> int:
@@ -66,7 +67,8 @@ async def reap(connection: Connection, settings: DatabaseSettings, looks: Looks)
     """
     rows = await connection.fetch(_REAP, settings.app_name, settings.reap_after_s, looks.marks)
     looks.marks = [row["mark"] for row in rows]
-    return sum(row["ended"] for row in rows)
+    before, looks.ended = looks.ended, {row["mark"] for row in rows if row["ended"]}
+    return len(looks.ended - before)  # one that is slow to go is told again, and counted once
 
 
 class Reaper:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -140,6 +142,29 @@ async def test_idle_and_foreign_backends_are_left_alone(
         await ask(hung)
     for other in (idle, foreign, hung):
         other.terminate()
+
+
+async def test_backend_that_is_slow_to_go_is_counted_once(
+    settings: DatabaseSettings, connection: Connection
+) -> None:
+    """On a busy machine the next look may still find it."""
+    hung = await connect(settings)
+    await hung.execute("BEGIN; SELECT 1")
+    pid = hung.get_server_pid()
+    while not await count(
+        connection, "pg_stat_activity", f"pid = {pid} AND wait_event = 'ClientRead'"
+    ):
+        pass
+    os.kill(pid, signal.SIGSTOP)
+    looks = Looks()
+    try:
+        while not await reap(connection, settings, looks):
+            pass
+
+        assert await reap(connection, settings, looks) == 0
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    hung.terminate()
 
 
 async def test_reaper_looks_again_and_counts(settings: DatabaseSettings) -> None:
