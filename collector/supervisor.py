@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import socket
 import sys
@@ -41,6 +42,15 @@ SETTLED_S: Final = 30.0
 HURRY_S_MAX: Final = 3.0
 """After the second signal, or past the drain, workers have this long before they are killed."""
 MESSAGE_BYTES_MAX: Final = 2**24
+ALLOCATOR: Final = {
+    "MALLOC_MMAP_THRESHOLD_": str(4 * 2**20),
+    "MALLOC_TRIM_THRESHOLD_": str(32 * 2**20),
+}
+"""Environment of the workers, for glibc: keep the memory of usual bodies for the next ones.
+
+Otherwise each body is given back to the kernel and comes back as fresh pages, zeroed one by one:
+4 to 5 % of a worker's CPU. What is larger goes back at once. An operator's own values win.
+"""
 
 
 class Child:
@@ -70,6 +80,7 @@ class Child:
             stdout=asyncio.subprocess.PIPE,
             limit=MESSAGE_BYTES_MAX,
             start_new_session=True,
+            env={**ALLOCATOR, **os.environ},
         )
         child = cls(process)
         child.tell(to_worker_json(settings))

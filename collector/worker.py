@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import importlib
 import os
 import signal
@@ -35,6 +36,14 @@ REPORT_BACKLOG_BYTES_MAX: Final = 2**20
 """A supervisor that does not read (it is stopped, say) costs no more memory than this."""
 ORPHAN_S_MAX: Final = 3.0
 """A worker without supervisor ends within this time, whatever its loop is doing."""
+
+GC_YOUNG_MAX: Final = 100_000
+"""Containers that may come together before the cycle collector looks at them.
+
+Rows are tuples without cycles, tens of thousands of them wait for COMMIT, and they die by reference
+count. Python's own 700 has each of them visited; with this bound hardly any is. Measured on spans,
+points and logs of 512 per request: 6 to 13 % less CPU, the same peak of memory.
+"""
 
 
 class Pipe:
@@ -164,6 +173,8 @@ def main() -> None:
     """Be the worker whose number is the only argument."""
     report_fd = os.dup(1)
     os.dup2(2, 1)
+    gc.freeze()  # what is imported stays, and needs no second look
+    gc.set_threshold(GC_YOUNG_MAX)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         sys.exit(runner.run(_main(report_fd, sys.argv[1])))
 
