@@ -100,6 +100,7 @@ class BoundedQueue:
         """``count`` is told the end of every item that ever got in, exactly once per sender."""
         self.items_max = items_max
         self.items = 0
+        self.items_waiting = 0  # of ``items``, those that no flusher has taken yet
         self.bytes = 0
         self.closed = False
         self._budget = budget
@@ -115,6 +116,11 @@ class BoundedQueue:
     def entries_waiting(self) -> int:
         """Entries that no flusher has taken yet."""
         return len(self._waiting)
+
+    @property
+    def entries_held(self) -> int:
+        """Entries that wait or are in flight."""
+        return len(self._held)
 
     # -- the receiver's side ---------------------------------------------------------------------
 
@@ -288,6 +294,7 @@ class BoundedQueue:
 
     def _hold(self, entry: Entry) -> None:
         self._waiting[entry] = None
+        self.items_waiting += entry.items
         self._held.add(entry)
         if entry.request.in_ledger:
             self._by_digest[entry.request.digest] = entry
@@ -298,7 +305,8 @@ class BoundedQueue:
     def _release(self, entry: Entry) -> None:
         entry.settled = True
         self._held.remove(entry)
-        self._waiting.pop(entry, None)
+        if not entry.taken:
+            self._stop_waiting(entry)
         if entry.request.in_ledger:
             del self._by_digest[entry.request.digest]
         self.items -= entry.items
@@ -334,8 +342,12 @@ class BoundedQueue:
             rows = size_bytes = 0  # a giant that has to wait lets the entries behind it pass
         for entry in group:
             entry.taken = True
-            del self._waiting[entry]
+            self._stop_waiting(entry)
         return group
+
+    def _stop_waiting(self, entry: Entry) -> None:
+        del self._waiting[entry]
+        self.items_waiting -= entry.items
 
     def _wake_all(self) -> None:
         while self._takers:

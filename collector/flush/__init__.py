@@ -3,8 +3,10 @@
 Promise: what was taken ends, and its senders hear of it once PostgreSQL has committed it. No
 sender, row or failure of the server can kill or stall the flushers of the others.
 
-Group commit: a flusher takes what waits, writes it, and takes again; there is no interval. An idle
-daemon commits one request at once; under load the groups grow by themselves.
+Group commit: a flusher takes what waits, writes it, and takes again. An idle daemon commits one
+request at once; under load the groups grow by themselves. Only when many small requests are here
+does it pause for ``gather_s`` first: by themselves the groups of 512 senders with 10 spans each
+stayed at 120 rows, whose transactions cost twice as much as the rows in them.
 
 Retry: when the server is at fault, or a COMMIT of its own without an answer still holds the locks,
 the group waits and runs again. In every other case each request runs once alone; what fails alone

@@ -138,6 +138,12 @@ class IngestSettings(Stage):
     flush_bytes_max: Bytes = Field(
         default=16 * 2**20, ge=1024, description="Bytes in one group commit."
     )
+    gather_s: Seconds = Field(
+        default=0.025,
+        ge=0,
+        le=1,
+        description="A small group waits this long for company when five or more requests are here.",
+    )
     ledger: bool = Field(
         default=True, description="Store a repeated request once; off only to measure."
     )

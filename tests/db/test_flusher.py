@@ -84,6 +84,46 @@ async def test_what_waits_is_committed_as_one_group(
         assert await count(connection, "logs") == 63
 
 
+async def test_small_group_waits_for_company_when_many_are_here(
+    settings: DatabaseSettings, connection: Connection
+) -> None:
+    """Four requests at once never wait; from five on, what is here first becomes one group."""
+    async with flushing(settings) as stand:
+        few = [stand.send(logs(f"few {n}")) for n in range(4)]
+        assert set(await asyncio.gather(*few)) == {Outcome.STORED}
+        assert stand.probe.counts["flush.gathering"] == 0
+
+        stand.probe.hold("flush.before_commit")
+        many = [stand.send(logs(f"many {n}")) for n in range(2)]
+        await stand.probe.reached("flush.before_commit", 2)
+        many += [stand.send(logs(f"more {n}")) for n in range(5)]
+        stand.probe.hold("flush.gathering")
+        stand.probe.release("flush.before_commit")
+        await stand.probe.reached("flush.gathering")
+        many += [stand.send(logs("last"))]
+        stand.probe.release("flush.gathering")
+
+        assert set(await asyncio.gather(*many)) == {Outcome.STORED}
+        assert stand.probe.counts["flush.committed"] == 3
+        assert await count(connection, "logs") == 36
+
+
+async def test_drain_waits_for_no_company(settings: DatabaseSettings) -> None:
+    """Once the queue is closed nobody else can come, so a small group goes at once."""
+    async with flushing(settings) as stand:
+        stand.probe.hold("flush.before_commit")
+        senders = [stand.send(logs("first"))]
+        await stand.probe.reached("flush.before_commit")
+        senders += [stand.send(logs(f"other {n}")) for n in range(6)]
+        draining = asyncio.create_task(stand.flushers.drain(HOLD_S))
+        await asyncio.sleep(0)
+        stand.probe.release("flush.before_commit")
+
+        assert await draining
+        assert set(await asyncio.gather(*senders)) == {Outcome.STORED}
+        assert stand.probe.counts["flush.gathering"] == 0
+
+
 @pytest.mark.parametrize("moment", DURING)
 async def test_sender_may_leave_at_any_moment(
     settings: DatabaseSettings, connection: Connection, moment: str
