@@ -54,7 +54,7 @@ class Entry:
 
 
 class ByteBudget:
-    """Bytes that the queues of one process may hold together; the queues take and give back."""
+    """Bytes that one process may hold in its queues and on the way into them, all signals together."""
 
     def __init__(self, bytes_max: int) -> None:
         self.bytes_max = bytes_max
@@ -134,6 +134,23 @@ class BoundedQueue:
             entry.senders += 1
         return entry
 
+    def reserve(self, size_bytes: int) -> None:
+        """Charge the budget for a request that is not converted yet, until ``give_back``.
+
+        So what is under way counts as well as what waits, and a request that will find no room is
+        refused before it costs anything.
+
+        Raises:
+            DrainingError: the queue was closed.
+            QueueFullError: no room. Nothing was charged.
+        """
+        self._check_room(0, size_bytes)
+        self._budget.used += size_bytes
+
+    def give_back(self, size_bytes: int) -> None:
+        """Free what ``reserve`` has charged; in time for the ``offer``, with no await between."""
+        self._budget.used -= size_bytes
+
     def offer(self, request: ConvertedRequest) -> Entry:
         """Put a request at the end of the queue, or join the entry that holds the same bytes.
 
@@ -146,19 +163,7 @@ class BoundedQueue:
         """
         if request.in_ledger and (joined := self.find(request.digest)) is not None:
             return joined
-        if self.closed:
-            raise DrainingError
-        budget = self._budget
-        if not (
-            _fits(request.items, self.items, self.items_max)
-            and _fits(request.size_bytes, budget.used, budget.bytes_max)
-        ):
-            raise QueueFullError(
-                offered_items=request.items,
-                offered_bytes=request.size_bytes,
-                free_items=max(0, self.items_max - self.items),
-                free_bytes=budget.free,
-            )
+        self._check_room(request.items, request.size_bytes)
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         entry = Entry(request, future, items=request.items, size_bytes=request.size_bytes)
         self._hold(entry)
@@ -291,6 +296,21 @@ class BoundedQueue:
         return len(held)
 
     # -- inside ----------------------------------------------------------------------------------
+
+    def _check_room(self, items: int, size_bytes: int) -> None:
+        if self.closed:
+            raise DrainingError
+        budget = self._budget
+        if _fits(items, self.items, self.items_max) and _fits(
+            size_bytes, budget.used, budget.bytes_max
+        ):
+            return
+        raise QueueFullError(
+            offered_items=items,
+            offered_bytes=size_bytes,
+            free_items=max(0, self.items_max - self.items),
+            free_bytes=budget.free,
+        )
 
     def _hold(self, entry: Entry) -> None:
         self._waiting[entry] = None

@@ -20,7 +20,7 @@ from collector.errors import (
     UndecodableError,
     WrongSignalError,
 )
-from collector.receive.export import Ack, Export
+from collector.receive.export import BYTES_WHILE_CONVERTED, Ack, Export
 from collector.rows import ConvertedRequest, DeadLetterRow, Signal
 from collector.settings import ReceiveSettings
 from collector.telemetry.clock import SystemClock
@@ -36,6 +36,7 @@ class ScriptedConverter(Converter):
         self.script: dict[bytes, ConvertedRequest | Exception] = {}
         self.slices = 1
         self.converted: list[bytes] = []
+        self.began = asyncio.Event()
 
     def steps(
         self, signal: Signal, payload: bytes, *, digest: bytes, now_ns: int
@@ -43,6 +44,7 @@ class ScriptedConverter(Converter):
         """Yield between slices, then end as the script says."""
         del now_ns
         self.converted.append(payload)
+        self.began.set()
         for _ in range(self.slices - 1):
             yield
         made = self.script.get(payload) or request(
@@ -61,7 +63,8 @@ class Bench:
         self.metrics = Metrics()
         self.converter = ScriptedConverter()
         self.probe = TestProbe()
-        self.queue = BoundedQueue(items_max, ByteBudget(2**20), count=self._count)
+        self.budget = ByteBudget(2**20)
+        self.queue = BoundedQueue(items_max, self.budget, count=self._count)
         self._export = Export(
             settings=settings,
             converter=self.converter,
@@ -217,14 +220,57 @@ async def test_a_full_queue_refuses_and_the_books_balance() -> None:
     assert bench.books() == {"received": 6, "stored": 3, "refused": 3}
 
 
-async def test_a_closed_queue_refuses_as_draining(bench: Bench) -> None:
-    """What is decoded in the middle of a drain is counted as well."""
+async def test_a_closed_queue_refuses_before_anything_is_converted(bench: Bench) -> None:
+    """What is refused undecoded is counted in requests, for nobody knows its items."""
     bench.queue.close()
 
     with pytest.raises(DrainingError):
         await bench.send(b"a")
 
+    assert bench.converter.converted == []
+    assert bench.books() == {}
+
+
+async def test_a_queue_that_closes_during_a_conversion_refuses(bench: Bench) -> None:
+    """What is decoded in the middle of a drain is counted as well."""
+    bench.converter.slices = 2
+    call = bench.send(b"a")
+    await bench.converter.began.wait()
+    bench.queue.close()
+
+    with pytest.raises(DrainingError):
+        await call
+
     assert bench.books() == {"received": 3, "refused": 3}
+
+
+async def test_what_finds_no_room_is_refused_unconverted(bench: Bench) -> None:
+    """An overloaded daemon spends nothing on requests that it cannot take."""
+    nearly_all = bench.budget.bytes_max - 10
+    bench.queue.reserve(nearly_all)
+
+    with pytest.raises(QueueFullError):
+        await bench.send(b"abc")
+
+    assert bench.converter.converted == []
+    bench.queue.give_back(nearly_all)
+    call = bench.send(b"abc")
+    await bench.commit()
+    assert await call == Ack()
+
+
+async def test_a_body_under_conversion_counts_for_the_budget(bench: Bench) -> None:
+    """Many conversions at once hold no more than the budget, and leave nothing charged."""
+    bench.converter.slices = 3
+    bench.converter.script[b"a"] = UndecodableError(Signal.LOGS)
+    call = bench.send(b"a")
+    await bench.converter.began.wait()
+    assert bench.budget.used == BYTES_WHILE_CONVERTED
+
+    with pytest.raises(UndecodableError):
+        await call
+
+    assert bench.budget.used == 0
 
 
 async def test_a_held_call_has_given_its_slot_back() -> None:
