@@ -14,7 +14,7 @@ from typing import Final
 import structlog
 
 from collector.buffer.queue import BoundedQueue, ByteBudget, End
-from collector.convert.extract import item_payload
+from collector.convert.letters import letters_of
 from collector.convert.request import Converter
 from collector.errors import CommandError, DrainingError
 from collector.flush.flusher import Flushers
@@ -70,7 +70,7 @@ class Daemon:
                 database=self._database,
                 leaves=self._partitions,
                 known=known,
-                payload_of=item_payload,
+                letters_of=letters_of,
                 ingest=settings.ingest,
                 limits=settings.database,
                 clock=clock,

@@ -269,7 +269,8 @@ class ConvertedRequest:
 
     ``rows[i]`` came from the item number ``item_indexes[i]`` of ``payload``, counted in the order
     of the wire; ``item_indexes`` is None when that is ``i`` itself. ``payload`` is kept so that an
-    item can still be quarantined with its original bytes after PostgreSQL refused its row.
+    item can still be quarantined with its original bytes after PostgreSQL refused its row; the
+    letters of such items are the last ``moved_letters`` of ``dead_letters``.
     """
 
     signal: Signal
@@ -290,3 +291,5 @@ class ConvertedRequest:
     quarantined: int = 0
     rejected: int = 0
     wrong_signal: bool = False  # answer INVALID_ARGUMENT once the bytes are kept
+    moved: dict[int, Reason] = field(default_factory=dict[int, Reason])  # reason by item number
+    moved_letters: int = 0

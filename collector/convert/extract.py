@@ -8,35 +8,11 @@ from itertools import groupby
 from operator import itemgetter
 from typing import TypeAlias
 
-from collector.convert.framing import DEPTH_MAX, Frame, Leaf, Walk
+from collector.convert.framing import DEPTH_MAX, Frame, Leaf
 from collector.convert.tags import field_of
-from collector.rows import Signal
-
-UNLIMITED = 2**40
 
 Piece: TypeAlias = tuple[Frame | None, bytes]
 """Bytes, and the message that they stand in (None: the request)."""
-
-
-def item_payload(signal: Signal, payload: bytes, index: int) -> bytes:
-    """Return item number ``index`` as a request of one item, with its resource, scope and metric.
-
-    Nothing is decoded or repaired: every byte of the item and of what is around it is the sender's,
-    unknown fields included. Only the lengths of the messages around it are new.
-
-    Shape: ``payload`` is an export request that ``Converter`` has accepted; items count from 0 in
-    the order of the wire.
-
-    Raises:
-        IndexError: the request has no such item.
-        UndecodableError: it is no request of this signal.
-    """
-    walk = Walk(signal, payload, items_max=UNLIMITED, large_bytes=UNLIMITED)
-    for _ in walk.steps():
-        pass
-    if not 0 <= index < walk.items:
-        raise IndexError(index)
-    return Extractor(payload, walk.leaves).cut([index])
 
 
 class Extractor:

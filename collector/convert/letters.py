@@ -5,14 +5,35 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping, Sequence
 
 from collector.convert.extract import Extractor
-from collector.convert.framing import Leaf
-from collector.rows import DeadLetterRow, Reason, Signal
+from collector.convert.framing import Leaf, Walk
+from collector.rows import ConvertedRequest, DeadLetterRow, Reason, Signal
 
 LETTER_BYTES = 150
 """What a letter costs besides its payload."""
 
 FREE_BYTES = 2**20
 LETTERS_PER_TURN = 1_000
+UNLIMITED = 2**40
+
+
+def letters_of(
+    request: ConvertedRequest, reasons: Mapping[int, Reason]
+) -> Generator[None, None, list[DeadLetterRow]]:
+    """Return letters of items whose rows cannot be stored; yield now and then.
+
+    The request is walked once for all of them. A letter that several items share has one reason.
+
+    Args:
+        request: what ``Converter`` made of its payload.
+        reasons: reason by item number, counted from 0 in the order of the wire.
+    """
+    walk = Walk(request.signal, request.payload, items_max=UNLIMITED, large_bytes=UNLIMITED)
+    leaves = yield from walk.steps()
+    writer = LetterWriter(request.signal, request.payload, leaves, request.received_at)
+    for reason in sorted(set(reasons.values())):
+        alike = {index: reason for index in reasons if reasons[index] == reason}
+        yield from writer.write("quarantined", alike)
+    return writer.letters
 
 
 class LetterWriter:

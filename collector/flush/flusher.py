@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collector.flush.leaves import Leaves
     from collector.rows import Signal
     from collector.settings import DatabaseSettings, IngestSettings
-    from collector.store.dead_letters import PayloadOf
+    from collector.store.dead_letters import LettersOf
     from collector.store.known import KnownDimensions
     from collector.store.pool import Database
     from collector.telemetry.clock import Clock
@@ -67,7 +67,7 @@ class Flushers:
         database: Database,
         leaves: Leaves,
         known: KnownDimensions,
-        payload_of: PayloadOf,
+        letters_of: LettersOf,
         ingest: IngestSettings,
         limits: DatabaseSettings,
         clock: Clock,
@@ -90,7 +90,7 @@ class Flushers:
             known=known,
             ledger=ingest.ledger,
             ledger_day=leaves.ledger_day,
-            payload_of=payload_of,
+            letters_of=letters_of,
             clock=clock,
             metrics=metrics,
             probe=probe,

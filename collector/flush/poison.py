@@ -66,7 +66,9 @@ async def quarantine_culprits(
     by_name = error.table == FACT_TABLES[request.signal] and named < NAMED_MAX
     culprits = await _find(request, error.row if by_name else None, context)
     if culprits:
-        dead_letters.quarantine(request, culprits, Reason.REFUSED_BY_POSTGRES, context.payload_of)
+        await dead_letters.quarantine(
+            request, culprits, Reason.REFUSED_BY_POSTGRES, context.letters_of
+        )
     trimmed = dimensions.referred_by(request, request.rows)
     if not culprits and trimmed == request.dimensions:
         raise UnlistedStoreError(

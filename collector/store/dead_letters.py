@@ -5,17 +5,20 @@ Bytes and short ASCII codes only, so that this insert can never fail.
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
-from collector.rows import TIME_INDEX, ConvertedRequest, DeadLetterRow, Reason, Signal
+from collector.rows import TIME_INDEX, ConvertedRequest, DeadLetterRow, Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 
     from collector.store.pool import Connection
 
-    PayloadOf = Callable[[Signal, bytes, int], bytes]
-    """(signal, request body, item number) -> that item as a request of its own; see convert."""
+    LettersOf = Callable[
+        [ConvertedRequest, Mapping[int, Reason]], Generator[None, None, list[DeadLetterRow]]
+    ]
+    """(request, reason by item number) -> letters of those items; yields now and then; see convert."""
 
 TABLE = "dead_letters"
 
@@ -34,26 +37,25 @@ async def write(
     return len(letters)
 
 
-def quarantine(
-    request: ConvertedRequest, numbers: Collection[int], reason: Reason, payload_of: PayloadOf
+async def quarantine(
+    request: ConvertedRequest, numbers: Collection[int], reason: Reason, letters_of: LettersOf
 ) -> None:
     """Move rows of ``request`` into its dead letters, with the original bytes of their items.
+
+    The letters of all items that were ever moved are written anew, so that one budget bounds them
+    however often this is called: the size of the request and a little, and a last letter for the
+    items left over. Others have their turn between pieces of that work, and nothing changes before
+    it is done: a caller that is cancelled leaves the request as it was.
 
     ``numbers`` index ``request.rows`` as they are before the call; the rest keeps its order.
     """
     taken = set(numbers)
     indexes = request.item_indexes or range(len(request.rows))
-    for number in sorted(taken):
-        payload = payload_of(request.signal, request.payload, indexes[number])
-        request.dead_letters.append(
-            DeadLetterRow(
-                request.signal.value,
-                request.received_at,
-                reason.value,
-                "quarantined",
-                payload,
-            )
-        )
+    reasons = request.moved | {indexes[number]: reason for number in taken}
+    letters = await _in_turns(letters_of(request, reasons))
+    converted = len(request.dead_letters) - request.moved_letters
+    request.dead_letters[converted:] = letters
+    request.moved, request.moved_letters = reasons, len(letters)
     kept = [number for number in range(len(request.rows)) if number not in taken]
     request.item_indexes = [indexes[number] for number in kept]
     request.rows = [request.rows[number] for number in kept]
@@ -62,3 +64,14 @@ def quarantine(
     times = [row[position] for row in request.rows]
     request.time_min = min(times, default=0)
     request.time_max = max(times, default=0)
+
+
+async def _in_turns(steps: Generator[None, None, list[DeadLetterRow]]) -> list[DeadLetterRow]:
+    """Return what ``steps`` returns; the event loop turns at each of its yields."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            letters: list[DeadLetterRow] = end.value
+            return letters
+        await asyncio.sleep(0)

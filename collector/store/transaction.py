@@ -59,7 +59,7 @@ class Context:
     known: KnownDimensions
     ledger: bool
     ledger_day: Callable[[date, date], date]  # (request's day, today) -> that day or the sentinel
-    payload_of: dead_letters.PayloadOf
+    letters_of: dead_letters.LettersOf
     clock: Clock
     metrics: Metrics
     probe: Probe
@@ -154,7 +154,7 @@ async def _write_dimensions(
         collided = dimensions.collisions(request.dimensions, written)
         if any(collided):
             numbers = dimensions.rows_that_refer_to(request, collided)
-            dead_letters.quarantine(request, numbers, Reason.ID_COLLISION, context.payload_of)
+            await dead_letters.quarantine(request, numbers, Reason.ID_COLLISION, context.letters_of)
     return dimensions.stored(unknown, written)
 
 

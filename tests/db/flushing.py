@@ -17,7 +17,7 @@ from collector.store.pool import Database
 from collector.telemetry.clock import SystemClock
 from collector.telemetry.metrics import Metrics
 from collector.telemetry.probe import TestProbe
-from tests.db.writing import partitions, payload_of
+from tests.db.writing import letters_of, partitions
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -53,7 +53,7 @@ class Stand:
             database=self.database,
             leaves=self.leaves,
             known=self.known,
-            payload_of=payload_of,
+            letters_of=letters_of,
             ingest=IngestSettings(flushers=flushers, flush_rows_max=rows_max),
             limits=settings,
             clock=SystemClock(),

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
-from collector.convert.extract import item_payload
+from collector.convert.letters import letters_of
 from collector.rows import FACT_TABLES, ConvertedRequest, Signal
 from collector.settings import DatabaseSettings
 from collector.store.known import KnownDimensions
@@ -49,7 +49,7 @@ async def round_trip(connection: Connection, database_settings: DatabaseSettings
             known=known,
             ledger=False,
             ledger_day=lambda day, _: day,
-            payload_of=item_payload,
+            letters_of=letters_of,
             clock=SystemClock(),
             metrics=Metrics(),
             probe=Probe(),

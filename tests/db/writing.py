@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from collector.maintain.partitions import Partitions
-from collector.rows import PG_EPOCH_UNIX_US, Signal
+from collector.rows import PG_EPOCH_UNIX_US, DeadLetterRow, Reason, Signal
 from collector.settings import PartitionSettings
 from collector.store.known import KnownDimensions
 from collector.store.ledger import SENTINEL_DAY
@@ -16,6 +16,9 @@ from collector.telemetry.metrics import Metrics
 from collector.telemetry.probe import Probe
 
 if TYPE_CHECKING:
+    from collections.abc import Generator, Mapping
+
+    from collector.rows import ConvertedRequest
     from collector.settings import DatabaseSettings
     from collector.store.pool import Connection
 
@@ -23,9 +26,22 @@ NOW = SystemClock().unix_ns() // 1000 - PG_EPOCH_UNIX_US
 """Microseconds since 2000-01-01 when the tests were loaded: within the leaves that exist."""
 
 
-def payload_of(signal: Signal, payload: bytes, index: int) -> bytes:
-    """Stand in for ``convert.extract``: say which item of which request it was."""
-    return b"%s item %d of %s" % (signal.value.encode(), index, payload)
+def letters_of(
+    request: ConvertedRequest, reasons: Mapping[int, Reason]
+) -> Generator[None, None, list[DeadLetterRow]]:
+    """Stand in for ``convert.letters``: a letter per item says which one of which request it was."""
+    yield
+    signal = request.signal.value
+    return [
+        DeadLetterRow(
+            signal,
+            request.received_at,
+            reasons[index],
+            "quarantined",
+            b"%s item %d of %s" % (signal.encode(), index, request.payload),
+        )
+        for index in sorted(reasons)
+    ]
 
 
 def partitions(database: Database) -> Partitions:
@@ -57,7 +73,7 @@ def context(
         known=known or KnownDimensions(),
         ledger=ledger,
         ledger_day=lambda day, today: day if day.year >= today.year - 1 else SENTINEL_DAY,
-        payload_of=payload_of,
+        letters_of=letters_of,
         clock=SystemClock(),
         metrics=Metrics(),
         probe=probe or Probe(),

@@ -14,6 +14,9 @@ from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from collector.convert.extract import Extractor
+from collector.convert.framing import Walk
+from collector.convert.letters import UNLIMITED
 from collector.convert.request import Converter
 from collector.convert.tags import field_of
 from collector.rows import PG_EPOCH_UNIX_US, ConvertedRequest, LogRow, PointRow, Signal, SpanRow
@@ -45,6 +48,14 @@ def convert(
     """Return what a request becomes now."""
     payload = request if isinstance(request, bytes) else request.SerializeToString()
     return (by or converter()).convert(signal, payload, digest=b"d" * 16, now_ns=NOW)
+
+
+def item_payload(signal: Signal, payload: bytes, index: int) -> bytes:
+    """Return item number ``index`` of a request as a request of one item."""
+    walk = Walk(signal, payload, items_max=UNLIMITED, large_bytes=UNLIMITED)
+    for _ in walk.steps():
+        pass
+    return Extractor(payload, walk.leaves).cut([index])
 
 
 def traces_of(*spans: Span) -> ExportTraceServiceRequest:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from collector.convert.extract import item_payload
 from collector.convert.tags import field_of
 from collector.rows import Signal
 from tests.factories import items_in, request_of
 from tests.unit.convert.converting import (
     TRACE_ID,
     convert,
+    item_payload,
     valid_span,
 )
 
@@ -30,14 +30,6 @@ def test_every_item_can_be_cut_out(signal: Signal) -> None:
     for one in alone:
         for mine, all_of_them in zip(one.dimensions, converted.dimensions, strict=True):
             assert mine.items() <= all_of_them.items()
-
-
-@EVERY_SIGNAL
-@pytest.mark.parametrize("index", [-1, 5])
-def test_no_such_item(signal: Signal, index: int) -> None:
-    """Out of range is an error, not another item."""
-    with pytest.raises(IndexError):
-        item_payload(signal, request_of(signal, items=5).SerializeToString(), index)
 
 
 def test_cut_out_item_keeps_unknown_fields_and_bytes() -> None:

@@ -8,7 +8,6 @@ import pytest
 from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Gauge, Metric, NumberDataPoint
 
-from collector.convert.extract import item_payload
 from collector.convert.tags import field_of
 from collector.rows import ConvertedRequest, LogRow, Reason, Signal, SpanRow
 from tests.factories import any_value, key_values
@@ -17,6 +16,7 @@ from tests.unit.convert.converting import (
     NOW,
     convert,
     converter,
+    item_payload,
     metrics_of,
     on_the_wire,
     span_of,
