@@ -42,9 +42,9 @@ if TYPE_CHECKING:
 GRACE_S = 2.0
 """The server's own statement_timeout speaks first; this much later the client gives up too."""
 
-USUAL_ROWS = 20_000
-"""Rows that ``statement_s_max`` is meant for; a larger request alone gets proportionally longer, or
-it could be cancelled at every try."""
+USUAL_ROWS, USUAL_LETTER_BYTES = 20_000, 2**24
+"""Rows and letters, and bytes of letters, that ``statement_s_max`` is meant for; a larger request
+alone gets proportionally longer, or it could be cancelled at every try."""
 
 RACES_MAX = 5
 """Runs lost to a peer with the same bytes before the flush is tried anew, on a new connection."""
@@ -67,8 +67,12 @@ class Context:
 
     def statement_s(self, requests: Sequence[ConvertedRequest]) -> float:
         """Return how long one statement that writes ``requests`` may take."""
-        rows = sum(len(request.rows) for request in requests)
-        return self.limits.statement_s_max * max(1.0, rows / USUAL_ROWS)
+        rows = sum(len(request.rows) + len(request.dead_letters) for request in requests)
+        letter_bytes = sum(
+            len(letter.payload) for request in requests for letter in request.dead_letters
+        )
+        share = rows / USUAL_ROWS + letter_bytes / USUAL_LETTER_BYTES
+        return self.limits.statement_s_max * max(1.0, share)
 
     def today(self) -> date:
         """Return the present UTC date."""

@@ -193,3 +193,19 @@ def test_giant_request_gets_more_time() -> None:
     assert hasty.statement_s([usual]) == limit_s
     assert hasty.statement_s([giant]) == 10 * limit_s
     assert hasty.statement_s([request("c")]) == limit_s
+
+
+def test_request_of_many_or_large_letters_gets_more_time() -> None:
+    """A letter is a row too, and one of 64 MiB is not written as fast as a small one."""
+    limit_s = 0.4
+    hasty = context(DatabaseSettings(statement_s_max=limit_s))
+    small = DeadLetterRow("logs", NOW, "undecodable", "quarantined", b"bytes")
+    large = small._replace(payload=bytes(2**26))
+
+    assert hasty.statement_s([request("a", dead_letters=[small])]) == limit_s
+    many_s = hasty.statement_s([request("b", dead_letters=[small] * 200_000)])
+    assert many_s == pytest.approx(10 * limit_s, rel=0.1)
+    large_s = hasty.statement_s([request("c", dead_letters=[large, small])])
+    assert large_s == pytest.approx(4 * limit_s, rel=0.1)
+    both = request("d", rows=[log_row(time=NOW)] * 40_000, dead_letters=[large])
+    assert hasty.statement_s([both]) == pytest.approx(6 * limit_s, rel=0.1)
