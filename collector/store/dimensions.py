@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from collector.errors import PoisonRowError
 from collector.rows import (
     FACT_COLUMNS,
     Dimensions,
@@ -22,6 +23,7 @@ from collector.rows import (
     SeriesRow,
     Signal,
 )
+from collector.store.failures import translate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -159,11 +161,44 @@ def rows_that_refer_to(request: ConvertedRequest, collided: Collided) -> list[in
     ]
 
 
-def referred_by(request: ConvertedRequest, rows: Iterable[tuple[Any, ...]]) -> Dimensions:
-    """Return the dimension rows that ``rows``, some of the request's, need."""
+async def missing(
+    connection: Connection, dimensions: Dimensions, *, timeout_s: float
+) -> Dimensions:
+    """Return the rows of ``dimensions`` that the tables do not hold; nothing is written or locked.
+
+    All of them when an id cannot even be asked for: then whoever writes it is refused.
+    """
     found = Dimensions({}, {}, {}, {})
+    try:
+        for table, rows, kept in zip(TABLES, dimensions, found, strict=True):
+            if rows:
+                stored = await connection.fetch(table.select, sorted(rows), timeout=timeout_s)
+                ids = {row[0] for row in stored}
+                kept |= {key: row for key, row in rows.items() if key not in ids}
+    except Exception as error:
+        failure = translate(error, connection=connection)
+        if isinstance(failure, PoisonRowError):
+            return dimensions
+        raise failure from error
+    return found
+
+
+def referred_by(
+    request: ConvertedRequest,
+    rows: Iterable[tuple[Any, ...]],
+    *,
+    among: Dimensions | None = None,
+) -> Dimensions:
+    """Return the dimension rows that ``rows``, some of the request's, need.
+
+    ``among``: only these of the request's dimension rows.
+    """
+    found = Dimensions({}, {}, {}, {})
+    among = request.dimensions if among is None else among
+    if not any(among):
+        return found
     for row in rows:
-        for kept, key, known in zip(found, _refers(request, row), request.dimensions, strict=True):
+        for kept, key, known in zip(found, _refers(request, row), among, strict=True):
             if key is not None and key in known:
                 kept[key] = known[key]  # pyright: ignore[reportArgumentType] -- same table
     return found

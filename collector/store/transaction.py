@@ -20,7 +20,7 @@ from datetime import UTC, date, datetime, timedelta
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from collector.errors import CommitUnknownError, RetryableStoreError
+from collector.errors import CommitUnknownError, PoisonRowError, RetryableStoreError
 from collector.rows import Reason, Signal
 from collector.store import dead_letters, dimensions, ledger, traces
 from collector.store.copy import copy_rows
@@ -115,13 +115,34 @@ async def try_batch(
 ) -> None:
     """Do to ``requests`` what a flush would do, and roll it back: which row is to blame?
 
+    The ledger is left out: it has nothing to do with a row, and its locks are for those who store.
+
     Raises:
+        PoisonRowError: refused, and rolled back; the connection can be used again.
         StoreError: as ``write_batch`` would.
     """
     statement_s = context.statement_s(requests)
     timeout_s = statement_s + GRACE_S
     try:
         await connection.execute(_begin(context, statement_s), timeout=timeout_s)
+        try:
+            await _write_rows(connection, requests, context, timeout_s)
+        except PoisonRowError:
+            await connection.execute("ROLLBACK", timeout=timeout_s)
+            raise
+        await connection.execute("ROLLBACK", timeout=timeout_s)
+    except Exception as error:
+        raise translate(error, connection=connection) from error
+
+
+async def _write_rows(
+    connection: Connection,
+    requests: Sequence[ConvertedRequest],
+    context: Context,
+    timeout_s: float,
+) -> None:
+    """Write everything but the ledger; raise StoreError."""
+    try:
         for request in requests:
             await dimensions.write(
                 connection, request.dimensions, context.today(), timeout_s=timeout_s
@@ -131,7 +152,6 @@ async def try_batch(
         if context.signal is Signal.TRACES:
             columns = traces.parameters(_rows(requests))
             await traces.upsert(connection, columns, timeout_s=timeout_s)
-        await connection.execute("ROLLBACK", timeout=timeout_s)
     except Exception as error:
         raise translate(error, connection=connection) from error
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from collector.buffer.queue import End, Outcome
 from collector.errors import PoisonRowError
+from collector.flush import poison
 from collector.flush.poison import NAMED_MAX, quarantine_culprits
 from collector.rows import FACT_COLUMNS, Reason, Signal
+from collector.telemetry.clock import SystemClock
 from tests.converted import (
     dimensions,
     log_row,
@@ -32,6 +35,34 @@ if TYPE_CHECKING:
 
 NUL = '{"a":"\\u0000"}'
 """JSON that jsonb refuses (22P05)."""
+
+
+REFUSAL = PoisonRowError("refused", sqlstate="22P05", table="logs", row=None)
+
+
+class HurryingClock(SystemClock):
+    """A clock that moves on by an hour at each look."""
+
+    def __init__(self) -> None:
+        self._now_s = 0.0
+
+    def monotonic_s(self) -> float:
+        """Return an hour more than the last time."""
+        self._now_s += 3_600
+        return self._now_s
+
+
+def watch(monkeypatch: pytest.MonkeyPatch, name: str) -> list[tuple[Any, ...]]:
+    """Return the arguments of every call that the look for culprits makes of ``name`` from now on."""
+    calls: list[tuple[Any, ...]] = []
+    original = getattr(poison, name)
+
+    async def called(*arguments: Any) -> Any:
+        calls.append(arguments)
+        return await original(*arguments)
+
+    monkeypatch.setattr(poison, name, called)
+    return calls
 
 
 @pytest.fixture
@@ -111,6 +142,67 @@ async def test_many_refused_rows(settings: DatabaseSettings, connection: Connect
         assert stand.books[End.QUARANTINED] == len(bad)
     assert await count(connection, "logs") == 160 - len(bad)
     assert sorted(await letters(connection)) == sorted(b"logs item %d of a" % n for n in bad)
+
+
+async def test_look_for_refused_rows_takes_one_connection(
+    settings: DatabaseSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four tries for each culprit, not two for each halving, and a connection for them all."""
+    connections = watch(monkeypatch, "connect")
+    tries = watch(monkeypatch, "try_batch")
+    bad = set(range(3, 1_000, 20))
+    one = logs("a", 1_000, {n: {"attributes": NUL} for n in bad})
+
+    found = await quarantine_culprits(one, REFUSAL, context(settings), named=NAMED_MAX)
+
+    assert found == len(bad)
+    assert [letter.payload for letter in one.dead_letters] == [
+        b"logs item %d of a" % n for n in sorted(bad)
+    ]
+    assert len(connections) == 1
+    assert len(tries) <= 4 * len(bad)
+
+
+async def test_look_for_refused_rows_ends_in_time(settings: DatabaseSettings) -> None:
+    """Others in trouble have their turn; what was found by then goes, and the rest is found later."""
+    one = logs("a", 9, {n: {"attributes": NUL} for n in (0, 2, 4, 6, 8)})
+    hurried = replace(context(settings), clock=HurryingClock())
+    found: list[int] = []
+    while len(one.rows) > 4:
+        found.append(await quarantine_culprits(one, REFUSAL, hurried, named=NAMED_MAX))
+
+    assert found == [1] * 5
+    assert sorted(letter.payload for letter in one.dead_letters) == [
+        b"logs item %d of a" % n for n in (0, 2, 4, 6, 8)
+    ]
+
+
+async def test_refused_rows_that_take_several_looks(
+    settings: DatabaseSettings, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A write between two looks is refused again, and the next look goes on until none is left."""
+    monkeypatch.setattr(poison, "LOOK_S", -1.0)
+    bad = set(range(0, 40, 2))
+    async with flushing(settings) as stand:
+        sender = stand.send(logs("a", 40, {n: {"attributes": NUL} for n in bad}))
+
+        assert await sender is Outcome.STORED
+
+        stand.check_books()
+        assert stand.books[End.QUARANTINED] == len(bad)
+        assert stand.retries() == {"22P05": len(bad)}
+    assert await count(connection, "logs") == 20
+    assert await letters(connection) == [b"logs item %d of a" % n for n in sorted(bad)]
+
+
+async def test_look_for_refused_rows_needs_no_lock_of_the_ledger(
+    settings: DatabaseSettings, connection: Connection
+) -> None:
+    """Somebody holds the whole ledger: the culprits are found meanwhile."""
+    await connection.execute("BEGIN; LOCK TABLE ingest_ledger")
+    one = logs("a", 9, {n: {"attributes": NUL} for n in (2, 4)})
+
+    assert await quarantine_culprits(one, REFUSAL, context(settings), named=NAMED_MAX) == 2
 
 
 async def test_request_of_nothing_but_refused_rows(
