@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from collector.rows import ConvertedRequest
     from collector.settings import DatabaseSettings
+    from collector.store.dead_letters import LettersOf
 
 HOLD_S = 30.0
 
@@ -38,6 +39,7 @@ class Stand:
         *,
         flushers: int,
         rows_max: int,
+        letters_of: LettersOf,
     ) -> None:
         self.books: Counter[End] = Counter()
         self.received = 0
@@ -88,9 +90,10 @@ async def flushing(
     *,
     flushers: int = 1,
     rows_max: int = 20_000,
+    letters_of: LettersOf = letters_of,
 ) -> AsyncGenerator[Stand]:
     """Run the flushers of one signal, as one worker would."""
-    stand = Stand(settings, signal, flushers=flushers, rows_max=rows_max)
+    stand = Stand(settings, signal, flushers=flushers, rows_max=rows_max, letters_of=letters_of)
     running = asyncio.create_task(stand.flushers.run())
     try:
         yield stand

@@ -9,10 +9,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from collector.buffer.queue import End, Outcome
+from collector.convert.identity import request_digest
+from collector.convert.letters import letters_of
+from collector.convert.request import Converter
 from collector.errors import PoisonRowError
 from collector.flush import poison
 from collector.flush.poison import NAMED_MAX, quarantine_culprits
-from collector.rows import FACT_COLUMNS, Reason, Signal
+from collector.rows import FACT_COLUMNS, FACT_TABLES, PG_EPOCH_UNIX_US, TIME_INDEX, Reason, Signal
+from collector.settings import ConvertSettings
 from collector.telemetry.clock import SystemClock
 from tests.converted import (
     dimensions,
@@ -27,6 +31,8 @@ from tests.converted import (
 )
 from tests.db.flushing import flushing
 from tests.db.writing import NOW, context, count, make_leaves, rows_of
+from tests.factories import request_of
+from tests.unit.convert.converting import DAY_S, item_payload
 
 if TYPE_CHECKING:
     from collector.rows import ConvertedRequest
@@ -37,6 +43,7 @@ NUL = '{"a":"\\u0000"}'
 """JSON that jsonb refuses (22P05)."""
 
 
+NOW_NS = (NOW + PG_EPOCH_UNIX_US) * 1000
 REFUSAL = PoisonRowError("refused", sqlstate="22P05", table="logs", row=None)
 
 
@@ -127,6 +134,41 @@ async def test_refused_row_costs_no_other_row(
     assert await letters(connection) == expected
     stored = await rows_of(connection, "SELECT body_text FROM logs ORDER BY 1")
     assert stored == sorted((f"{name} {n}",) for name in REFUSED for n in range(6) if n != position)
+
+
+@pytest.mark.parametrize("signal", Signal)
+async def test_one_refused_item_of_ten_thousand(
+    settings: DatabaseSettings, connection: Connection, signal: Signal
+) -> None:
+    """A request from the wire: 9 999 items are stored, one is a letter that can be replayed."""
+    payload = request_of(signal, items=10_000, base_unix_nano=NOW_NS).SerializeToString()
+    one, again = (
+        Converter(ConvertSettings(), retention_s=DAY_S).convert(
+            signal, payload, digest=request_digest(b"", signal, payload), now_ns=NOW_NS
+        )
+        for _ in range(2)
+    )
+    raw = FACT_COLUMNS[signal].index("raw")
+    one.rows[6_789] = (*one.rows[6_789][:raw], NUL, *one.rows[6_789][raw + 1 :])
+    place = TIME_INDEX[signal]
+    times = sorted(row[place] for n, row in enumerate(one.rows) if n != 6_789)
+    async with flushing(settings, signal, letters_of=letters_of) as stand:
+        assert await stand.send(one) is Outcome.STORED
+        assert await stand.send(again) is Outcome.DUPLICATE
+
+        stand.check_books()
+        assert stand.books[End.STORED] == 9_999
+        assert stand.books[End.QUARANTINED] == 1
+        assert stand.books[End.DUPLICATE] == 10_000
+    table, column = FACT_TABLES[signal], FACT_COLUMNS[signal][place]
+    assert await rows_of(connection, f"SELECT {column} FROM {table} ORDER BY 1") == [
+        (time,) for time in times
+    ]
+    assert await rows_of(connection, "SELECT reason, outcome, payload FROM dead_letters") == [
+        (Reason.REFUSED_BY_POSTGRES, "quarantined", item_payload(signal, payload, 6_789))
+    ]
+    if signal is Signal.TRACES:
+        assert await rows_of(connection, "SELECT sum(span_count)::int FROM traces") == [(9_999,)]
 
 
 async def test_many_refused_rows(settings: DatabaseSettings, connection: Connection) -> None:
