@@ -10,6 +10,7 @@ another digest sits under the id, the facts that refer to it are quarantined (``
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from collector.errors import PoisonRowError
@@ -17,7 +18,6 @@ from collector.rows import (
     FACT_COLUMNS,
     Dimensions,
     MetricRow,
-    PointRow,
     ResourceRow,
     ScopeRow,
     SeriesRow,
@@ -26,7 +26,7 @@ from collector.rows import (
 from collector.store.failures import translate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from datetime import date
 
     from collector.rows import ConvertedRequest
@@ -156,9 +156,9 @@ def _usable_series(dimensions: Dimensions, written: Written) -> dict[int, Series
 
 def rows_that_refer_to(request: ConvertedRequest, collided: Collided) -> list[int]:
     """Return the numbers of the rows that refer, however indirectly, to an id of another digest."""
-    return [
-        number for number, row in enumerate(request.rows) if _hits(_refers(request, row), collided)
-    ]
+    key_of, rows = _KEY[request.signal], request.rows
+    hit = {key for key in set(map(key_of, rows)) if _hits(_refers(request, key), collided)}
+    return [number for number, row in enumerate(rows) if key_of(row) in hit]
 
 
 async def missing(
@@ -197,18 +197,19 @@ def referred_by(
     among = request.dimensions if among is None else among
     if not any(among):
         return found
-    for row in rows:
-        for kept, key, known in zip(found, _refers(request, row), among, strict=True):
+    for refers in dict.fromkeys(map(_KEY[request.signal], rows)):
+        for kept, key, known in zip(found, _refers(request, refers), among, strict=True):
             if key is not None and key in known:
                 kept[key] = known[key]  # pyright: ignore[reportArgumentType] -- same table
     return found
 
 
-def _refers(request: ConvertedRequest, row: tuple[Any, ...]) -> References:
+def _refers(request: ConvertedRequest, key: Any) -> References:
+    """Return what rows with this ``_KEY`` refer to."""
     if request.signal is Signal.METRICS:
-        return _series_refers(request.dimensions.series[row[_SERIES]])
-    resource, scope = _RESOURCE_AND_SCOPE[request.signal]
-    return row[resource], row[scope], None, None
+        return _series_refers(request.dimensions.series[key])
+    resource, scope = key
+    return resource, scope, None, None
 
 
 def _series_refers(row: SeriesRow) -> References:
@@ -219,9 +220,13 @@ def _hits(references: References, collided: Collided) -> bool:
     return any(key in ids for key, ids in zip(references, collided, strict=True))
 
 
-_SERIES = PointRow._fields.index("series_id")
-_RESOURCE_AND_SCOPE = {
-    signal: (fields.index("resource_id"), fields.index("scope_id"))
-    for signal, fields in FACT_COLUMNS.items()
-    if signal is not Signal.METRICS
+def _key(signal: Signal, *columns: str) -> Callable[[tuple[Any, ...]], Any]:
+    return itemgetter(*(FACT_COLUMNS[signal].index(column) for column in columns))
+
+
+_KEY = {
+    Signal.TRACES: _key(Signal.TRACES, "resource_id", "scope_id"),
+    Signal.METRICS: _key(Signal.METRICS, "series_id"),
+    Signal.LOGS: _key(Signal.LOGS, "resource_id", "scope_id"),
 }
+"""Takes out of a fact row what it refers to: few rows differ in that, so it is looked up once."""
