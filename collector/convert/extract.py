@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
+from itertools import accumulate, groupby
 from operator import itemgetter
 from typing import TypeAlias
 
@@ -22,6 +22,7 @@ class Extractor:
         self._payload = payload
         self._leaves = leaves
         self._firsts = [leaf.first for leaf in leaves]
+        self._run_firsts: dict[int, list[int]] = {}
 
     def cut(self, indexes: Iterable[int]) -> bytes:
         """Return a request of just these items; what they share is written once.
@@ -39,16 +40,25 @@ class Extractor:
         """Yield the items from ``start`` to before ``stop``, tags included, in as few pieces as may be."""
         place = bisect_right(self._firsts, start) - 1
         while start < stop:
-            leaf = self._leaves[place]
-            first = leaf.first
-            for run in leaf.runs:
-                last = first + len(run) - 1
-                if start < min(stop, last):
-                    end = min(stop, last)
-                    yield leaf.frame, self._payload[run[start - first] : run[end - first]]
-                    start = end
-                first = last
+            leaf, firsts = self._leaves[place], self._firsts_of_runs(place)
+            for number in range(bisect_right(firsts, start) - 1, len(firsts)):
+                run, first = leaf.runs[number], firsts[number]
+                end = min(stop, first + len(run) - 1)
+                if start >= end:
+                    break
+                yield leaf.frame, self._payload[run[start - first] : run[end - first]]
+                start = end
             place += 1
+
+    def _firsts_of_runs(self, place: int) -> list[int]:
+        """Return the number of the first item of each run of a leaf; a leaf may have very many."""
+        firsts = self._run_firsts.get(place)
+        if firsts is None:
+            leaf = self._leaves[place]
+            sizes = (len(run) - 1 for run in leaf.runs)
+            firsts = list(accumulate(sizes, initial=leaf.first))[:-1]
+            self._run_firsts[place] = firsts
+        return firsts
 
 
 def _ranges(indexes: Iterable[int]) -> Iterator[tuple[int, int]]:

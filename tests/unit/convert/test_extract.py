@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any, cast
+
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from collector.convert.extract import Extractor
+from collector.convert.framing import Walk
 from collector.convert.tags import field_of
 from collector.rows import Signal
 from tests.factories import items_in, request_of
@@ -73,3 +78,35 @@ def test_letters_of_very_many_bad_items_share_their_surroundings() -> None:
     )
     assert len(letters[-1].resource_spans) == 1
     assert len(letters[-1].resource_spans[0].scope_spans) == 2
+
+
+def test_cutting_one_item_does_not_look_at_all_others() -> None:
+    """Ten thousand points, each in a piece of its metric: a cut looks at its own piece."""
+    point = field_of(0x0A, b"\x19" + bytes(8))
+    metric = field_of(0x0A, b"m") + field_of(0x2A, point) * 10_000
+    payload = field_of(0x0A, field_of(0x12, field_of(0x12, metric)))
+    walk = Walk(Signal.METRICS, payload, items_max=10_000, large_bytes=10_000)
+    for _ in walk.steps():
+        pass
+    [leaf] = walk.leaves
+    leaf.runs = runs = CountingRuns(leaf.runs)
+    extractor = Extractor(payload, walk.leaves)
+
+    cuts = {extractor.cut([index]) for index in range(0, 10_000, 100)}
+
+    assert cuts == {item_payload(Signal.METRICS, payload, 0)}
+    assert runs.looks <= 10_000 + 2 * 100
+
+
+class CountingRuns(list[list[int]]):
+    """Runs that count how many of them are looked at."""
+
+    looks = 0
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for place in range(len(self)):
+            yield self[place]
+
+    def __getitem__(self, place: Any) -> Any:
+        self.looks += 1
+        return cast("list[int]", super().__getitem__(place))
