@@ -125,7 +125,7 @@ def from_file(path: Path) -> Layer:
         content = reader(path.read_bytes())
     except OSError as error:
         raise SettingsError(f"{path}: {error.strerror or 'cannot be read'}") from error
-    except (yaml.YAMLError, ValueError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         # The parser's own text quotes the line, and the line may hold a password.
         raise SettingsError(
             f"{path} is not valid {path.suffix[1:].upper()}{_place(error)}"
@@ -139,10 +139,12 @@ def _yaml(content: bytes) -> Any:
 
 
 def _toml(content: bytes) -> Any:
-    return tomllib.loads(content.decode())
+    return tomllib.loads(content.decode("utf-8-sig"))
 
 
-_KEY_TWICE = "a key is given twice"
+_KEY_TWICE = "is given twice"
+_NAMED_KEYS = SECTIONS | {part for name in FIELDS for part in name.split(".")}
+"""Keys that an error may quote; any other may be a secret in the wrong place."""
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -156,8 +158,9 @@ class _StrictLoader(yaml.SafeLoader):
                 key_node, deep=deep
             )
             if key in seen:
+                named = key if isinstance(key, str) and key in _NAMED_KEYS else "a key"
                 raise yaml.constructor.ConstructorError(
-                    problem=_KEY_TWICE, problem_mark=key_node.start_mark
+                    problem=f"{named} {_KEY_TWICE}", problem_mark=key_node.start_mark
                 )
             seen.append(key)
         return super().construct_mapping(node, deep)
@@ -167,7 +170,7 @@ def _place(error: Exception) -> str:
     """Return where in the file the error is, without any of the file's text."""
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
         mark = error.problem_mark
-        problem = f"; {_KEY_TWICE}" if error.problem == _KEY_TWICE else ""
+        problem = f"; {error.problem}" if (error.problem or "").endswith(_KEY_TWICE) else ""
         return f" (line {mark.line + 1}, column {mark.column + 1}){problem}"
     match = re.search(r" \(at (line \d+, column \d+)\)$", str(error))
     return f" ({match[1]})" if match else ""
@@ -179,9 +182,9 @@ def _flatten(content: Any, path: Path) -> dict[str, Any]:
     for key, value in _mapping(content, "the file", path).items():
         if key in SECTIONS:
             for leaf, inner in _mapping(value, key, path).items():
-                values[_known(f"{key}.{leaf}", path)] = inner
+                values[_new(f"{key}.{leaf}", values, path)] = inner
         else:
-            values[_known(str(key), path)] = value
+            values[_new(str(key), values, path)] = value
     return {name: value for name, value in values.items() if value is not None}
 
 
@@ -193,7 +196,10 @@ def _mapping(content: Any, name: str, path: Path) -> Mapping[Any, Any]:
     return content  # pyright: ignore[reportUnknownVariableType] -- keys are checked one by one
 
 
-def _known(name: str, path: Path) -> str:
+def _new(name: str, values: Mapping[str, Any], path: Path) -> str:
+    """Return the name of a setting that the file did not give before."""
+    if name in values:  # once as ``receive.slots:`` and once below ``receive:``
+        raise SettingsError(f"{name} in {path} {_KEY_TWICE}")
     if name not in FIELDS:
         raise SettingsError(f"{name} in {path} is no setting{suggestion(name, FIELDS)}")
     return name

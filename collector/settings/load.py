@@ -14,10 +14,12 @@ from collector.errors import SettingsError
 from collector.settings.dsn import PARTS, merge_parts
 from collector.settings.layers import Layer, from_environment, from_file, from_flags
 from collector.settings.models import Settings
-from collector.settings.names import CONFIG_NAME, FIELDS, environment_name
+from collector.settings.names import CONFIG_NAME, FIELDS, allowed, environment_name
 
 DSN = "database.dsn"
 _SHOWN_CHARACTERS_MAX = 80
+_NAMES_A_BOUND = ("greater_than", "less_than", "literal")
+"""Types of pydantic's errors whose text holds the bound or the choices already."""
 
 
 class Loaded(NamedTuple):
@@ -138,6 +140,9 @@ def _complaint(
     label = label if name in label else f"{label} ({name})"
     if is_secret(name):
         return label, f"{text[:1].lower()}{text[1:]}; its value is not shown"
+    bounds = "" if details["type"].startswith(_NAMES_A_BOUND) else allowed(FIELDS[name])
+    if bounds:
+        text += f" ({bounds})"
     value = repr(given.get(name, details["input"]))
     if len(value) > _SHOWN_CHARACTERS_MAX:
         value = value[:_SHOWN_CHARACTERS_MAX] + "..."

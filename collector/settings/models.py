@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
     BaseModel,
@@ -17,6 +17,7 @@ from pydantic import (
     PlainSerializer,
     SecretStr,
     SerializationInfo,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -54,6 +55,17 @@ class Stage(BaseModel):
     """What all stage models share: unknown keys are errors, and nothing changes after start."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _truth_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse what YAML makes of ``workers: yes``; pydantic alone would take it for 1."""
+        if isinstance(value, bool) and info.field_name is not None:
+            annotation = cls.model_fields[info.field_name].annotation
+            kinds = (annotation, *get_args(annotation))
+            if any(kind in (int, float) or type(kind) is int for kind in kinds):
+                raise ValueError("must be a number")
+        return value
 
 
 class ReceiveSettings(Stage):

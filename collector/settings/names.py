@@ -6,6 +6,7 @@ import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
+from typing import Any, Literal, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
@@ -28,6 +29,23 @@ def fields(model: type[Stage] = Settings, path: str = "") -> Iterator[tuple[str,
 
 FIELDS: Mapping[str, FieldInfo] = MappingProxyType(dict(fields()))
 SECTIONS = frozenset(name.rpartition(".")[0] for name in FIELDS) - {""}
+
+
+def bounds(field: FieldInfo) -> Iterator[str]:
+    """Yield ``>= 1`` and the like for each bound of a setting."""
+    for item in field.metadata:
+        for attribute, sign in (("gt", ">"), ("ge", ">="), ("lt", "<"), ("le", "<=")):
+            bound = getattr(item, attribute, None)
+            if bound is not None:
+                yield f"{sign} {bound:,}".replace(",", " ")
+
+
+def allowed(field: FieldInfo) -> str:
+    """Return the bounds of a setting, or its choices; nothing when it has neither."""
+    choices: tuple[Any, ...] = ()
+    if get_origin(field.annotation) is Literal:
+        choices = get_args(field.annotation)
+    return ", ".join([*bounds(field), *map(str, choices)])
 
 
 def environment_name(setting: str) -> str:

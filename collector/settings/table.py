@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from pydantic.fields import FieldInfo
 
 from collector.settings.load import is_secret
-from collector.settings.names import ALIASES, FIELDS, FLAGS, environment_name
+from collector.settings.names import ALIASES, FIELDS, FLAGS, bounds, environment_name
 from collector.settings.units import Unit
 
 
@@ -53,7 +52,7 @@ def _description(name: str, field: FieldInfo) -> Description:
         flag=FLAGS.get(name),
         default=_default_text(field.default, unit),
         unit=unit,
-        bounds=", ".join(_bounds(field.metadata)),
+        bounds=", ".join(bounds(field)),
         description=field.description or "",
         secret=is_secret(name),
     )
@@ -71,11 +70,3 @@ def _default_text(value: Any, unit: str) -> str:
                 return f"{value // factor}{suffix}"
     number = f"{value:g}" if isinstance(value, float) else str(value)
     return number + {"seconds": "s", "hours": "h", "days": "d"}.get(unit, "")
-
-
-def _bounds(metadata: Iterable[Any]) -> Iterable[str]:
-    for item in metadata:
-        for attribute, sign in (("gt", ">"), ("ge", ">="), ("lt", "<"), ("le", "<=")):
-            bound = getattr(item, attribute, None)
-            if bound is not None:
-                yield f"{sign} {bound:,}".replace(",", " ")

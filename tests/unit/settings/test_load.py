@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from collector import settings
 from collector.errors import SettingsError
 from collector.settings import Settings
+from collector.settings.names import FIELDS, allowed
 
 SECRET = "hunter2-do-not-show"  # not one of anybody's
 
@@ -279,7 +281,14 @@ def test_empty_file_or_section_gives_nothing(text: str, tmp_path: Path) -> None:
         ("a.yaml", "ingest: 3", "must be a group of settings"),
         ("a.yaml", "- workers", "the file in .* must be a group of settings"),
         ("a.yaml", f"a: [{SECRET}\n b: }}", r"is not valid YAML \(line 2, column \d+\)"),
-        ("a.yaml", "workers: 1\nworkers: 2", "line 2, column 1.; a key is given twice"),
+        ("a.yaml", "workers: 1\nworkers: 2", "line 2, column 1.; workers is given twice"),
+        ("a.yaml", "ingest: {ledger: on}\ningest: {}", "line 2, .*; ingest is given twice"),
+        ("a.yaml", f"database: {{{SECRET}: 1, {SECRET}: 2}}", "line 1, .*; a key is given twice"),
+        ("a.yaml", "? [a]\n: 1\n? [a]\n: 2", "is not valid YAML .line 3"),
+        ("a.yaml", "workers: 1\nworkers: {a: 1, a: 1}", "line 2, column 1.; workers is given"),
+        ("a.yaml", "receive.slots: 3\nreceive: {slots: 4}", "receive.slots in .* is given twice"),
+        ("a.yaml", "a: " + "[" * 5000, "is not valid YAML"),
+        ("a.toml", "a = " + "[" * 5000, "is not valid TOML"),
         ("a.toml", f'password = "{SECRET}', r"is not valid TOML"),
         ("a.toml", "workers = 1\nworkers = 2", r"is not valid TOML"),
         ("a.json", "{}", "ends in .yaml, .yml or .toml"),
@@ -295,6 +304,16 @@ def test_wrong_file_is_an_error_that_names_it(
 
     assert str(tmp_path / name) in str(caught.value)
     assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["a.yaml", "a.toml"])
+def test_a_byte_order_mark_is_no_part_of_the_file(name: str, tmp_path: Path) -> None:
+    """Editors of Windows write one, and nobody can see it."""
+    text = {"a.yaml": "workers: 2", "a.toml": "workers = 2"}[name]
+    config = tmp_path / name
+    config.write_bytes(b"\xef\xbb\xbf" + text.encode())
+
+    assert load(config=config).workers == 2
 
 
 def test_missing_file_is_an_error(tmp_path: Path) -> None:
@@ -339,6 +358,43 @@ def test_value_out_of_bounds_names_setting_bound_and_value(
     text = str(caught.value)
     assert [word for word in words if word not in text] == []
     assert len(text) < 300
+
+
+NUMBERS = [
+    name
+    for name, field in FIELDS.items()
+    if re.search(r"\b(int|float|1, 6)", str(field.annotation))
+]
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_yes_is_no_number(name: str, tmp_path: Path) -> None:
+    """YAML makes true of it, and Python would count with that as with 1."""
+    section, _, leaf = name.rpartition(".")
+    files = [
+        file(tmp_path, f"{section}: {{{leaf}: yes}}" if section else f"{leaf}: yes"),
+        file(tmp_path, f"[{section}]\n{leaf} = true" if section else f"{leaf} = true", "a.toml"),
+    ]
+
+    for config in files:
+        with pytest.raises(SettingsError) as caught:
+            load(config=config)
+        assert str(caught.value) == (
+            f"{name} in {config} must be a number ({allowed(FIELDS[name])}), but is True"
+        )
+
+
+def test_the_bounds_of_a_number_are_told_whatever_is_wrong_with_it(tmp_path: Path) -> None:
+    """Whoever wrote ``1e3`` learns in one go what may stand there."""
+    for text in ("1e3", "[1]", ".nan", "many"):
+        with pytest.raises(SettingsError, match=r"workers in .* \(>= 1, <= 64\), but is "):
+            load(config=file(tmp_path, f"workers: {text}"))
+
+
+@pytest.mark.parametrize("text", ["2", "2.0", '"2"', '" 2 "'])
+def test_a_whole_number_in_any_spelling_is_taken(text: str, tmp_path: Path) -> None:
+    """Nothing is lost, so nothing is refused."""
+    assert load(config=file(tmp_path, f"workers: {text}")).workers == 2
 
 
 def test_further_wrong_settings_are_named_on_a_second_line() -> None:
