@@ -166,6 +166,18 @@ class _StrictLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+def _decimal(loader: _StrictLoader, node: yaml.ScalarNode) -> int | str:
+    """Return a decimal number, or the text of one that YAML 1.1 alone reads as a number.
+
+    ``1:30`` would be 90 and ``010`` eight; so written, in the environment, they are not.
+    """
+    text = str(loader.construct_scalar(node))
+    return int(text) if re.fullmatch(r"[+-]?[0-9]+", text) else text
+
+
+_StrictLoader.add_constructor("tag:yaml.org,2002:int", _decimal)
+
+
 def _place(error: Exception) -> str:
     """Return where in the file the error is, without any of the file's text."""
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:

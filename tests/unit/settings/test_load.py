@@ -397,6 +397,18 @@ def test_a_whole_number_in_any_spelling_is_taken(text: str, tmp_path: Path) -> N
     assert load(config=file(tmp_path, f"workers: {text}")).workers == 2
 
 
+@pytest.mark.parametrize("text", ["1:30", "0x2", "0b1"])
+def test_only_decimal_numbers_are_numbers(text: str, tmp_path: Path) -> None:
+    """YAML 1.1 would read 1:30 as 90, and nobody who writes 1:30 h means 90 h."""
+    with pytest.raises(SettingsError, match=f"24h .*, but is '{text}'"):
+        load(config=file(tmp_path, f"ingest: {{ledger_window_h: {text}}}"))
+
+
+def test_a_leading_zero_does_not_change_a_number(tmp_path: Path) -> None:
+    """YAML 1.1 would read 010 as eight; in the environment it is ten."""
+    assert load(config=file(tmp_path, "redis: {pool_size: 010}")).redis.pool_size == 10
+
+
 def test_further_wrong_settings_are_named_on_a_second_line() -> None:
     """Somebody with three wrong settings learns of all three at once."""
     with pytest.raises(SettingsError) as caught:
