@@ -96,7 +96,10 @@ class Metrics:
             ("signal", "end"),
         )
         self.requests = Counter(
-            "otlpg_requests_total", "Export requests by reply code.", ("signal", "protocol", "code")
+            "otlpg_requests_total",
+            "Export requests by reply code. CANCELLED: its sender left, or sent a body above "
+            "receive.request_bytes_max, which gRPC itself answers with RESOURCE_EXHAUSTED.",
+            ("signal", "protocol", "code"),
         )
         self.refusals = Counter(
             "otlpg_refusals_total",
