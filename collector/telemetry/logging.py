@@ -6,6 +6,7 @@ texts are cut); no secret is ever written; a flood of the same trouble is one li
 
 from __future__ import annotations
 
+import codecs
 import logging
 import re
 import sys
@@ -16,12 +17,14 @@ import orjson
 import structlog
 
 from collector.settings import TelemetrySettings
-from collector.telemetry.clock import Clock
+from collector.telemetry.clock import Clock, SystemClock
 
 TEXT_CHARS_MAX: Final = 2_000
 """One value in a line; a traceback may be ten times as long."""
 EVERY_S: Final = 10.0
 """The same trouble is logged at most this often."""
+KINDS_MAX: Final = 256
+"""Kinds of trouble that are remembered; beyond, all are forgotten, and may be told again."""
 
 _SECRET_KEY: Final = re.compile(
     r"password|passwd|secret|token|authorization|api_?key|dsn", re.IGNORECASE
@@ -31,9 +34,15 @@ _SECRET_IN_DSN: Final = re.compile(r"(password\s*=\s*)('[^']*'|\S+)", re.IGNOREC
 
 _Event = MutableMapping[str, Any]
 
+codecs.lookup("unicode_escape")  # reads a file, which a process without descriptors cannot
+
 
 def configure(
-    settings: TelemetrySettings, *, stream: TextIO | None = None, **fields: object
+    settings: TelemetrySettings,
+    *,
+    stream: TextIO | None = None,
+    clock: Clock | None = None,
+    **fields: object,
 ) -> None:
     """Send structlog and standard logging to ``stream`` (standard error) in the chosen format.
 
@@ -54,13 +63,14 @@ def configure(
     handler = logging.StreamHandler(output)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
+            foreign_pre_chain=[_add_unsaid, *shared],
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.dev.ConsoleRenderer(colors=output.isatty()) if console else _to_json,
             ],
         )
     )
+    handler.addFilter(_ForeignFlood(clock or SystemClock()))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.log_level.upper())
@@ -127,6 +137,60 @@ def _clean_text(text: str, chars_max: int, keep: str = "") -> str:
     )
 
 
+class Throttle:
+    """Lets each kind of trouble pass once per interval, and counts the others."""
+
+    def __init__(self, clock: Clock, every_s: float = EVERY_S) -> None:
+        self._clock = clock
+        self._every_s = every_s
+        self._last_s: dict[tuple[str, str], float] = {}
+        self._unsaid: dict[tuple[str, str], int] = {}
+
+    @property
+    def kinds(self) -> int:
+        """How many kinds are remembered."""
+        return len(self._last_s)
+
+    def unsaid(self, kind: tuple[str, str]) -> int | None:
+        """Return how many of this kind were left out since the last one; None: leave this out."""
+        now_s = self._clock.monotonic_s()
+        last_s = self._last_s.get(kind)
+        if last_s is not None and now_s - last_s < self._every_s:
+            self._unsaid[kind] = self._unsaid.get(kind, 0) + 1
+            return None
+        if len(self._last_s) >= KINDS_MAX and last_s is None:
+            self._last_s.clear()
+            self._unsaid.clear()
+        self._last_s[kind] = now_s
+        return self._unsaid.pop(kind, 0)
+
+
+class _ForeignFlood(logging.Filter):
+    """Lets a warning of another library pass once per interval; our own events are not touched.
+
+    asyncio reports each ``accept`` that finds no descriptor, and tries 2 000 times a second.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__()
+        self._throttle = Throttle(clock)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.levelno < logging.WARNING or isinstance(record.msg, dict):
+            return True
+        unsaid = self._throttle.unsaid((record.name, str(record.msg).partition("\n")[0]))
+        record.more_like_this = unsaid
+        return unsaid is not None
+
+
+def _add_unsaid(_logger: object, _method: str, event: _Event) -> _Event:
+    """Return the event of another library with how many it stands for."""
+    unsaid: int | None = getattr(event["_record"], "more_like_this", None)
+    if unsaid is not None:
+        event["more_like_this"] = unsaid
+    return event
+
+
 class Trouble:
     """A warning per kind of trouble and interval, with an example and how many it stands for.
 
@@ -135,19 +199,10 @@ class Trouble:
 
     def __init__(self, name: str, clock: Clock, every_s: float = EVERY_S) -> None:
         self._log = structlog.stdlib.get_logger(name)
-        self._clock = clock
-        self._every_s = every_s
-        self._last_s: dict[tuple[str, str], float] = {}
-        self._unsaid: dict[tuple[str, str], int] = {}
+        self._throttle = Throttle(clock, every_s)
 
     def warn(self, event: str, cause: str, **example: object) -> None:
         """Log the event with this example, or only count it while the last line is young."""
-        kind = (event, cause)
-        now_s = self._clock.monotonic_s()
-        last_s = self._last_s.get(kind)
-        if last_s is not None and now_s - last_s < self._every_s:
-            self._unsaid[kind] = self._unsaid.get(kind, 0) + 1
-            return
-        self._last_s[kind] = now_s
-        unsaid = self._unsaid.pop(kind, 0)
-        self._log.warning(event, cause=cause, **example, more_like_this=unsaid)
+        unsaid = self._throttle.unsaid((event, cause))
+        if unsaid is not None:
+            self._log.warning(event, cause=cause, **example, more_like_this=unsaid)

@@ -215,11 +215,15 @@ class Daemon:
     def wait_for_log(
         self, event: str, timeout_s: float = START_S_MAX, **fields: Any
     ) -> dict[str, Any]:
-        """Return the first line of the log with this event and these fields, waiting for it."""
+        """Return the first line of the log with this event and these fields, waiting for it.
+
+        The event of another library may go on after ``event``; its line need not be JSON.
+        """
 
         def found() -> dict[str, Any] | None:
             for line in self._log:
-                if line.get("event") == event and fields.items() <= line.items():
+                said = str(line.get("event", line.get("text", "")))
+                if said.startswith(event) and fields.items() <= line.items():
                     return line
             return None
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import logging
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,7 +15,8 @@ import structlog
 from pydantic import SecretStr
 
 from collector.settings import TelemetrySettings
-from collector.telemetry.logging import TEXT_CHARS_MAX, Trouble, configure
+from collector.telemetry.clock import Clock
+from collector.telemetry.logging import KINDS_MAX, TEXT_CHARS_MAX, Throttle, Trouble, configure
 
 
 @pytest.fixture(autouse=True)
@@ -32,10 +35,30 @@ def lines(stream: io.StringIO) -> list[dict[str, Any]]:
     return [json.loads(line) for line in stream.getvalue().splitlines()]
 
 
-def configured(**settings: Any) -> io.StringIO:
+class HandClock:
+    """A clock that stands still until it is set."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def unix_ns(self) -> int:
+        """Return the set time."""
+        return int(self.now_s * 1e9)
+
+    def monotonic_s(self) -> float:
+        """Return the set time."""
+        return self.now_s
+
+
+def configured(clock: Clock | None = None, **settings: Any) -> io.StringIO:
     """Return a stream that takes what is logged from now on, as JSON."""
     stream = io.StringIO()
-    configure(TelemetrySettings(log_format="json", **settings), stream=stream, worker=3)
+    configure(
+        TelemetrySettings(log_format="json", **settings),
+        stream=stream,
+        clock=clock or HandClock(),
+        worker=3,
+    )
     return stream
 
 
@@ -131,21 +154,6 @@ def test_a_terminal_gets_the_readable_form() -> None:
     assert "listening" in stream.getvalue()
 
 
-class HandClock:
-    """A clock that stands still until it is set."""
-
-    def __init__(self) -> None:
-        self.now_s = 0.0
-
-    def unix_ns(self) -> int:
-        """Return the set time."""
-        return int(self.now_s * 1e9)
-
-    def monotonic_s(self) -> float:
-        """Return the set time."""
-        return self.now_s
-
-
 def test_a_flood_of_one_trouble_is_one_line_per_interval() -> None:
     """Another kind is not silenced by it, and the next line says how many were left out."""
     stream = configured()
@@ -162,3 +170,53 @@ def test_a_flood_of_one_trouble_is_one_line_per_interval() -> None:
     assert (first["cause"], other["cause"], second["cause"]) == ("nul", "too_deep", "nul")
     assert (first["items"], second["items"]) == (7, 8)
     assert (first["more_like_this"], second["more_like_this"]) == (0, 999)
+
+
+def test_a_flood_of_another_library_is_one_line_per_interval() -> None:
+    """Whatever comes after the first line or in the arguments: it is the same trouble."""
+    clock = HandClock()
+    stream = configured(clock)
+    asyncio_log = logging.getLogger("asyncio")
+
+    for number in range(1000):
+        asyncio_log.error("out of descriptors\nsocket: %s", number)
+    asyncio_log.error("something else")
+    clock.now_s = 10.0
+    asyncio_log.error("out of descriptors\nsocket: 7")
+
+    first, other, second = lines(stream)
+    assert first["event"] == "out of descriptors\\nsocket: 0"
+    assert other["event"] == "something else"
+    assert (first["more_like_this"], second["more_like_this"]) == (0, 999)
+
+
+def test_ever_new_kinds_of_trouble_cost_bounded_memory() -> None:
+    """A library's text that holds a number is a new kind each time; old ones are forgotten."""
+    throttle = Throttle(HandClock())
+
+    told = [throttle.unsaid(("asyncio", f"trouble {number}")) for number in range(10 * KINDS_MAX)]
+
+    assert told == [0] * len(told)
+    assert throttle.kinds <= KINDS_MAX
+
+
+def test_information_and_our_own_events_are_never_left_out() -> None:
+    """Ours say themselves how often they are told."""
+    stream = configured(log_level="debug")
+
+    for _ in range(3):
+        logging.getLogger("uvicorn").info("started")
+        structlog.stdlib.get_logger("otlpg.test").error("worker died")
+
+    assert len(lines(stream)) == 6
+
+
+def test_a_line_can_be_escaped_without_opening_a_file() -> None:
+    """The codec is here before descriptors are used up: asyncio's line about that needs it."""
+    source = (
+        "import collector.telemetry.logging, sys; print('encodings.unicode_escape' in sys.modules)"
+    )
+
+    said = subprocess.run([sys.executable, "-c", source], capture_output=True, check=True)
+
+    assert said.stdout == b"True\n"
