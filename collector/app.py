@@ -32,6 +32,7 @@ from collector.store.pool import Database
 from collector.store.pulse import Pulse
 from collector.store.reaper import Reaper
 from collector.telemetry.clock import Clock
+from collector.telemetry.logging import Trouble
 from collector.telemetry.metrics import Metrics
 from collector.telemetry.probe import Probe
 
@@ -53,6 +54,7 @@ class Daemon:
         settings = share(settings)
         self._metrics = metrics
         self._log = structlog.stdlib.get_logger("otlpg.app")
+        self._trouble = Trouble("otlpg.app", clock)
         self._database = Database(settings.database)
         self._partitions = Partitions(settings.partitions, self._database, clock, metrics)
         budget = ByteBudget(settings.ingest.queue_bytes_max)
@@ -218,7 +220,8 @@ class Daemon:
             raise
         except Exception as error:  # noqa: BLE001 -- any failure of PostgreSQL; we try for ever
             failure = translate(error)
-            self._log.warning("store is away", error=str(failure), sqlstate=failure.sqlstate)
+            cause = failure.sqlstate or type(failure).__name__
+            self._trouble.warn("store is away", cause, error=str(failure))
             return False
         return True
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator
 
 import grpc
 import pytest
+from structlog.testing import capture_logs
 
 from collector.app import Daemon, share
 from collector.errors import SchemaError, SettingsError
@@ -147,3 +148,32 @@ async def test_budgets_are_divided_among_workers() -> None:
     )
     assert part.database == DatabaseSettings(connections_max=10, connections_min=1)
     assert part.receive == whole.receive
+
+
+async def test_a_store_that_stays_away_at_the_start_is_told_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is asked every second for as long as it takes, and the log is not filled with that."""
+    monkeypatch.setattr("collector.app.STORE_RETRY_S", 0.001)
+    asked, often_enough = 0, asyncio.Event()
+
+    def hang_up(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        asked += 1
+        writer.close()
+        if asked >= 10:
+            often_enough.set()
+
+    server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    running = make(DatabaseSettings(host="127.0.0.1", port=port, user="u", ssl_mode="disable"))
+
+    with capture_logs() as logged:
+        await running.start()
+        await often_enough.wait()
+        await running.stop()
+    server.close()
+    await server.wait_closed()
+
+    (line,) = (line for line in logged if line["event"] == "store is away")
+    assert "cannot connect to PostgreSQL" in line["error"]
