@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any, Final, cast
 
 import grpc
-import structlog
 from opentelemetry.proto.collector.logs.v1 import logs_service_pb2
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
@@ -56,7 +55,6 @@ class OtlpService(grpc.GenericRpcHandler):
         self._export = export
         self._metrics = metrics
         self._trouble = Trouble("otlpg.receive", clock)
-        self._log = structlog.stdlib.get_logger("otlpg.receive")
         self._draining = False
         self._refused_draining = 0
         # ``stream_unary`` has the wire of ``unary_unary``, but runs before the body is read.
@@ -102,7 +100,12 @@ class OtlpService(grpc.GenericRpcHandler):
 
     def _judge(self, signal: Signal, error: Exception) -> Verdict:
         if not is_expected(error):
-            self._log.error("request failed by our own fault", signal=signal, exc_info=error)
+            self._trouble.error(
+                "request failed by our own fault",
+                type(error).__name__,
+                signal=signal,
+                exc_info=error,
+            )
         return to_verdict(error)
 
     async def _refuse(self, signal: Signal, verdict: Verdict, context: _Context) -> bytes:

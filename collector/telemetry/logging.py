@@ -192,7 +192,7 @@ def _add_unsaid(_logger: object, _method: str, event: _Event) -> _Event:
 
 
 class Trouble:
-    """A warning per kind of trouble and interval, with an example and how many it stands for.
+    """A line per kind of trouble and interval, with an example and how many it stands for.
 
     A kind is an event and a cause, both our own fixed words, so their number is bounded.
     """
@@ -203,6 +203,13 @@ class Trouble:
 
     def warn(self, event: str, cause: str, **example: object) -> None:
         """Log the event with this example, or only count it while the last line is young."""
+        self._say(logging.WARNING, event, cause, example)
+
+    def error(self, event: str, cause: str, **example: object) -> None:
+        """Do the same for what an operator, or we, must look into."""
+        self._say(logging.ERROR, event, cause, example)
+
+    def _say(self, level: int, event: str, cause: str, example: Mapping[str, object]) -> None:
         unsaid = self._throttle.unsaid((event, cause))
         if unsaid is not None:
-            self._log.warning(event, cause=cause, **example, more_like_this=unsaid)
+            self._log.log(level, event, cause=cause, **example, more_like_this=unsaid)

@@ -215,6 +215,26 @@ async def test_a_bug_of_ours_leaks_nothing_and_is_retryable(rig: Rig) -> None:
     assert (refusal["event"], refusal["cause"]) == ("request refused", "internal")
 
 
+async def test_a_bug_that_every_request_meets_is_one_traceback(rig: Rig) -> None:
+    """A sender that found it cannot fill the disk with it; another bug is told as well."""
+    bugs: list[Exception] = [ZeroDivisionError(), ZeroDivisionError(), KeyError()]
+
+    def fail() -> Ack:
+        raise bugs[len(rig.export.bodies) - 1]
+
+    rig.export.verdict = fail
+    with capture_logs() as logged:
+        for _ in bugs:
+            await rig.failure(rig.send(b"body"))
+        await rig.server.drain(5.0)
+
+    told = [line for line in logged if line["event"] == "request failed by our own fault"]
+    assert [(line["log_level"], type(line["exc_info"])) for line in told] == [
+        ("error", ZeroDivisionError),
+        ("error", KeyError),
+    ]
+
+
 @pytest.mark.parametrize(
     ("method", "response", "field"),
     [
