@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 from functools import partial
 from typing import Any, Final, cast
 
@@ -36,6 +37,11 @@ KEEPALIVE_S: Final = 60
 KEEPALIVE_WAIT_S: Final = 20
 SENDER_PING_S_MIN: Final = 10
 """Senders may ping us this often, with or without calls; gRPC's own 5 minutes punishes most."""
+
+DESCRIPTORS_KEPT: Final = 128
+"""Descriptors that connections of senders leave: for PostgreSQL, pipes, files to be opened."""
+CONNECTIONS_MAX: Final = 1_000_000
+"""Where descriptors have no limit."""
 
 QUIET_S: Final = 0.1
 QUIET_S_MAX: Final = 1.0
@@ -177,19 +183,31 @@ def to_reply(signal: Signal, ack: Ack) -> bytes:
             return logs.SerializeToString()
 
 
+def connections_below(descriptors_max: int) -> int:
+    """Return how many connections to accept where the process may open so many descriptors.
+
+    Idle connections that took them all would keep the worker from PostgreSQL.
+    """
+    if descriptors_max == resource.RLIM_INFINITY:
+        return CONNECTIONS_MAX
+    return min(CONNECTIONS_MAX, max(descriptors_max - DESCRIPTORS_KEPT, descriptors_max // 2))
+
+
 def to_options(settings: ReceiveSettings) -> list[tuple[str, int]]:
-    """Return gRPC core's channel arguments for the limits of ``settings``.
+    """Return gRPC core's channel arguments for the limits of ``settings`` and of this process.
 
     Core spreads the connection age by 10 % by itself. Its grace is longer than any call may last,
     so that an aged connection never costs a call. Windows do not grow with the bandwidth, because
     bodies that wait for a slot lie in them: 400 calls of 170 kB held 57 MiB instead of 27.
     """
     grace_s = settings.slot_wait_s_max + settings.read_s_max + settings.hold_s_max + 5
+    descriptors_max, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return [
         ("grpc.max_receive_message_length", settings.request_bytes_max),
         ("grpc.max_metadata_size", settings.header_bytes_max),
         ("grpc.absolute_max_metadata_size", settings.header_bytes_max),
         ("grpc.max_concurrent_streams", STREAMS_PER_CONNECTION_MAX),
+        ("grpc.max_allowed_incoming_connections", connections_below(descriptors_max)),
         ("grpc.max_connection_age_ms", int(settings.connection_age_s_max * 1000)),
         ("grpc.max_connection_age_grace_ms", int(grace_s * 1000)),
         ("grpc.keepalive_time_ms", KEEPALIVE_S * 1000),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
@@ -19,7 +20,7 @@ from structlog.testing import capture_logs
 from collector.errors import DrainingError, HoldExpiredError, UndecodableError
 from collector.receive import grpc_server, status
 from collector.receive.export import Ack, Export, Read
-from collector.receive.grpc_server import SERVICES, GrpcServer
+from collector.receive.grpc_server import SERVICES, GrpcServer, connections_below
 from collector.rows import Signal
 from collector.settings import ReceiveSettings
 from collector.telemetry.clock import SystemClock
@@ -275,6 +276,43 @@ async def test_a_sender_that_leaves_cancels_its_call(rig: Rig) -> None:
     await rig.server.drain(30.0)
 
     assert rig.metrics.requests.values == {("traces", "grpc", "CANCELLED"): 1}
+
+
+async def test_connections_leave_descriptors_for_the_rest(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One too many is closed at once, and its sender may come when another has gone."""
+
+    def room_for_three_connections(_kind: int) -> tuple[int, int]:
+        return 6, 6
+
+    monkeypatch.setattr(resource, "getrlimit", room_for_three_connections)
+    server = GrpcServer(
+        ReceiveSettings(grpc_port=0), rig.export, clock=SystemClock(), metrics=rig.metrics
+    )
+    await server.start()
+    idle = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(4)]
+    said = [await reader.read(1) for reader, _ in idle]
+
+    for _, writer in idle:
+        writer.close()
+        await writer.wait_closed()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+        reply = await channel.unary_unary(TRACES, bytes, bytes)(
+            b"body", timeout=10.0, wait_for_ready=True
+        )
+
+    await server.drain(0)
+    assert [len(first) for first in said] == [1, 1, 1, 0]
+    assert reply == b""
+
+
+@pytest.mark.parametrize(
+    ("descriptors", "connections"), [(64, 32), (256, 128), (1024, 896), (-1, 1_000_000)]
+)
+def test_half_of_a_low_limit_is_for_connections(descriptors: int, connections: int) -> None:
+    """All but 128 of a usual one; without a limit a number that nobody reaches."""
+    assert connections_below(descriptors) == connections
 
 
 # -- health and drain ----------------------------------------------------------------------------
