@@ -1,7 +1,8 @@
 """Receive: a request comes in, and its sender hears OK only after COMMIT.
 
 Promises: a refusal arrives before the sender's deadline and says whether to try again; memory is
-bounded before the queue by ``slots``; nothing of ours but a fixed text ever reaches a sender.
+bounded before the queue by ``slots``, which bodies that never come cannot all take through one
+connection; nothing of ours but a fixed text ever reaches a sender.
 
 One export body (``export.py``) serves all signals and protocols; a protocol only supplies how to
 read one body and how to write one verdict.

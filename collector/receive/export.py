@@ -50,7 +50,7 @@ class Export:
         probe: Probe,
     ) -> None:
         self._settings = settings
-        self._slots = Slots(settings.slots)
+        self._slots = Slots(settings.slots, per_connection=settings.slots_per_connection)
         self._converter = converter
         self._queues = queues
         self._clock = clock
@@ -59,7 +59,13 @@ class Export:
         self._trouble = Trouble("otlpg.receive", clock)
 
     async def export(
-        self, signal: Signal, read: Read, *, left_s: float | None, credential_id: bytes = b""
+        self,
+        signal: Signal,
+        read: Read,
+        *,
+        left_s: float | None,
+        connection: str = "",
+        credential_id: bytes = b"",
     ) -> Ack:
         """Return once everything that can be kept is committed; every other way out raises.
 
@@ -68,15 +74,19 @@ class Export:
 
         Units: ``left_s`` is what the sender still waits, None when it named no deadline.
 
+        Shape: ``connection`` tells one connection from another, and nothing else.
+
         Raises:
             RejectedRequestError: the same bytes will never be taken.
             RefusedRequestError: nothing is wrong with them; try again.
         """
         settings = self._settings
         give_up_at_s = self._clock.monotonic_s() + hold_s(left_s, settings)
-        async with self._slots.take(min(settings.slot_wait_s_max, self._until(give_up_at_s))):
+        wait_s = min(settings.slot_wait_s_max, self._until(give_up_at_s))
+        async with self._slots.take(connection, wait_s) as slot:
             await self._probe.reach("receive.slot_taken")
             payload = await self._read(read, self._until(give_up_at_s))
+            slot.body_is_here()
             started_s = self._clock.monotonic_s()
             entry = await self._admit(signal, payload, credential_id) if payload else None
             del payload  # the entry has what is needed; a held call must not keep a second copy

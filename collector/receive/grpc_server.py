@@ -90,7 +90,10 @@ class OtlpService(grpc.GenericRpcHandler):
             return await self._refuse(signal, to_verdict(DrainingError()), context)
         try:
             ack = await self._export.export(
-                signal, partial(_read_one, context), left_s=context.time_remaining()
+                signal,
+                partial(_read_one, context),
+                left_s=context.time_remaining(),
+                connection=context.peer(),
             )
         except asyncio.CancelledError:
             self._metrics.requests.add(1, signal, "grpc", "CANCELLED")

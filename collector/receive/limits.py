@@ -10,32 +10,82 @@ from collector.errors import NoSlotError
 from collector.settings import ReceiveSettings
 
 
-class Slots:
-    """Bounds the bodies that are read and converted at once; the rest wait unread in the socket."""
+class _Share:
+    """What one connection may hold while its bodies arrive."""
 
     def __init__(self, count: int) -> None:
+        self.free = asyncio.Semaphore(count)
+        self.calls = 0  # that hold or want a part of it
+
+
+class Slot:
+    """Room for one body: first on its way, and then here and in our hands alone."""
+
+    def __init__(self, share: asyncio.Semaphore) -> None:
+        self._share: asyncio.Semaphore | None = share
+
+    def body_is_here(self) -> None:
+        """Give the share of its connection back, and keep the slot. Safe twice."""
+        share, self._share = self._share, None
+        if share is not None:
+            share.release()
+
+
+class Slots:
+    """Bounds the bodies that are read and converted at once; the rest wait unread in the socket.
+
+    A call takes its slot before a byte of its body was seen, so calls whose bodies never come could
+    hold every slot. Hence the share: one connection waits for ``per_connection`` bodies at once,
+    and its other calls queue behind those and not in front of everybody else's.
+    """
+
+    def __init__(self, count: int, *, per_connection: int) -> None:
         self._count = count
         self._free = asyncio.Semaphore(count)
+        self._per_connection = per_connection
+        self._shares: dict[str, _Share] = {}
+
+    @property
+    def connections(self) -> int:
+        """How many connections have a call here."""
+        return len(self._shares)
 
     @asynccontextmanager
-    async def take(self, wait_s: float) -> AsyncGenerator[None]:
+    async def take(self, connection: str, wait_s: float) -> AsyncGenerator[Slot]:
         """Hold one slot inside the ``async with``; wait at most ``wait_s`` for it.
 
         Raises:
             NoSlotError: none became free in time; nothing was read.
         """
-        if self._free.locked():
-            try:
-                async with asyncio.timeout(wait_s):
-                    await self._free.acquire()
-            except TimeoutError:
-                raise NoSlotError(self._count) from None
-        else:
-            await self._free.acquire()
+        share = self._shares.setdefault(connection, _Share(self._per_connection))
+        share.calls += 1
         try:
-            yield
+            if share.free.locked() or self._free.locked():
+                try:
+                    async with asyncio.timeout(wait_s):
+                        await self._acquire(share.free)
+                except TimeoutError:
+                    raise NoSlotError(self._count) from None
+            else:
+                await self._acquire(share.free)
+            slot = Slot(share.free)
+            try:
+                yield slot
+            finally:
+                slot.body_is_here()
+                self._free.release()
         finally:
-            self._free.release()
+            share.calls -= 1
+            if not share.calls:
+                del self._shares[connection]
+
+    async def _acquire(self, share: asyncio.Semaphore) -> None:
+        await share.acquire()
+        try:
+            await self._free.acquire()
+        except BaseException:
+            share.release()
+            raise
 
 
 def hold_s(left_s: float | None, settings: ReceiveSettings) -> float:

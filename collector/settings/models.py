@@ -88,6 +88,12 @@ class ReceiveSettings(Stage):
         le=4096,
         description="Bodies read and converted at once per worker; bounds memory before the queue.",
     )
+    slots_per_connection: int = Field(
+        default=8,
+        ge=1,
+        le=4096,
+        description="Of these, how many one connection may hold while its bodies arrive.",
+    )
     slot_wait_s_max: Seconds = Field(
         default=2.0, gt=0, le=60, description="Wait for a slot before the request is refused."
     )

@@ -42,10 +42,16 @@ class FakeExport(Export):
         self.go_on.set()
 
     async def export(
-        self, signal: Signal, read: Read, *, left_s: float | None, credential_id: bytes = b""
+        self,
+        signal: Signal,
+        read: Read,
+        *,
+        left_s: float | None,
+        connection: str = "",
+        credential_id: bytes = b"",
     ) -> Ack:
         """Note what came in and answer."""
-        del credential_id
+        del connection, credential_id
         self.lefts.append(left_s)
         self.reading.set()
         self.bodies.append((signal, await read()))

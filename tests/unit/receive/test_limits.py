@@ -13,27 +13,27 @@ from collector.settings import ReceiveSettings
 
 async def test_a_call_without_a_slot_is_refused_and_a_freed_slot_is_given_on() -> None:
     """Two slots carry two calls; the third is refused in time, the fourth gets what was freed."""
-    slots = Slots(2)
+    slots = Slots(2, per_connection=2)
 
-    async with slots.take(1.0):
-        async with slots.take(1.0):
+    async with slots.take("a", 1.0):
+        async with slots.take("a", 1.0):
             with pytest.raises(NoSlotError, match="all 2 receive slots"):
-                async with slots.take(0.001):
+                async with slots.take("a", 0.001):
                     pytest.fail("a third slot out of two")
-        async with slots.take(0.001):
+        async with slots.take("a", 0.001):
             pass
 
 
 async def test_a_waiting_call_gets_the_slot_as_soon_as_it_is_free() -> None:
     """Waiting ends with the holder's work, not with the limit."""
-    slots = Slots(1)
+    slots = Slots(1, per_connection=1)
     entered = asyncio.Event()
 
     async def second() -> None:
-        async with slots.take(60.0):
+        async with slots.take("a", 60.0):
             entered.set()
 
-    async with slots.take(1.0):
+    async with slots.take("a", 1.0):
         waiting = asyncio.create_task(second())
         await asyncio.sleep(0)
         assert not entered.is_set()
@@ -44,17 +44,59 @@ async def test_a_waiting_call_gets_the_slot_as_soon_as_it_is_free() -> None:
 
 async def test_a_cancelled_waiter_costs_no_slot() -> None:
     """A sender that leaves while it waits takes nothing with it."""
-    slots = Slots(1)
+    slots = Slots(1, per_connection=1)
 
-    async with slots.take(1.0):
-        waiting = asyncio.create_task(slots.take(60.0).__aenter__())
+    async with slots.take("a", 1.0):
+        waiting = asyncio.create_task(slots.take("a", 60.0).__aenter__())
         await asyncio.sleep(0)
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
 
-    async with slots.take(0.001):
+    async with slots.take("a", 0.001):
         pass
+
+
+async def test_bodies_on_their_way_have_a_share_for_each_connection() -> None:
+    """A third call of "a" waits although a slot is free, and "b" has that one."""
+    slots = Slots(3, per_connection=2)
+
+    async with slots.take("a", 1.0), slots.take("a", 1.0):
+        with pytest.raises(NoSlotError):
+            async with slots.take("a", 0.001):
+                pytest.fail("a third body of one connection")
+        async with slots.take("b", 0.001):
+            pass
+
+    async with slots.take("a", 0.001):
+        pass
+
+
+async def test_a_body_that_is_here_no_longer_counts_for_its_connection() -> None:
+    """Converting it needs a slot, but the sender cannot stretch that."""
+    slots = Slots(3, per_connection=1)
+
+    async with slots.take("a", 1.0) as first:
+        first.body_is_here()
+        async with slots.take("a", 0.001) as second:
+            second.body_is_here()
+            async with slots.take("a", 0.001):
+                pass
+
+
+async def test_nothing_is_kept_of_a_connection_without_calls() -> None:
+    """Connections come and go for ever, some of them cancelled while they wait."""
+    slots = Slots(1, per_connection=1)
+
+    for number in range(10):
+        async with slots.take(f"ipv4:{number}", 1.0):
+            waiting = asyncio.create_task(slots.take("other", 60.0).__aenter__())
+            await asyncio.sleep(0)
+            waiting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
+
+    assert slots.connections == 0
 
 
 @pytest.mark.parametrize(
