@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import resource
+import tracemalloc
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
@@ -18,7 +20,7 @@ from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
 from structlog.testing import capture_logs
 
 from collector.errors import DrainingError, HoldExpiredError, UndecodableError
-from collector.receive import grpc_server, status
+from collector.receive import grpc_server, health_service, status
 from collector.receive.export import Ack, Export, Read
 from collector.receive.grpc_server import SERVICES, GrpcServer, connections_below
 from collector.rows import Signal
@@ -78,6 +80,15 @@ class Rig:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await call
         return caught.value
+
+    async def first_word(self, call: Any) -> Any:
+        """Return the first reply of a call, or the code that it ends with instead."""
+        try:
+            return await call.read()
+        except grpc.aio.AioRpcError as error:
+            return error.code()
+        finally:
+            call.cancel()
 
     def stream(self, bodies: Iterator[bytes]) -> Any:
         """Make a call with any number of messages, which no sender of OTLP should."""
@@ -341,6 +352,56 @@ async def test_health_is_serving_for_the_server_and_each_service(rig: Rig) -> No
     error = await rig.failure(check(rig, "nobody"))
 
     assert error.code() is grpc.StatusCode.NOT_FOUND
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"\n\x7f", bytes(2**16), b"\n\xff\xff\x03" + b"a" * 65535], ids=len
+)
+@pytest.mark.parametrize("method", ["Check", "Watch"])
+async def test_a_health_request_is_small_or_refused(rig: Rig, method: str, body: bytes) -> None:
+    """Nobody's name is that long, and a watch would hold it for as long as it lasts."""
+    call = rig.channel.unary_stream(f"/grpc.health.v1.Health/{method}", bytes, bytes)
+
+    heard = await rig.first_word(call(body, timeout=10.0))
+
+    expected = grpc.StatusCode.INVALID_ARGUMENT if body else b"\x08\x01"
+    assert heard == expected
+
+
+async def test_a_large_health_request_is_forgotten_at_once(rig: Rig) -> None:
+    """Not when the garbage collector comes by: twenty would be the memory of a busy worker."""
+    call = rig.channel.unary_unary("/grpc.health.v1.Health/Check", bytes, bytes)
+    body = bytes(LIMIT)
+    await rig.failure(call(body, timeout=10.0))
+    gc.collect()
+    gc.disable()
+    tracemalloc.start()
+    try:
+        for _ in range(20):
+            await rig.failure(call(body, timeout=10.0))
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+        gc.enable()
+
+    assert kept < 4 * LIMIT
+
+
+async def test_health_requests_without_a_message_do_not_silence_others(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are given up in time, and hold no more than their connection's share until then."""
+    monkeypatch.setattr(health_service, "READ_S_MAX", 0.2)
+    options = [("grpc.use_local_subchannel_pool", 1)]
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{rig.server.port}", options) as other:
+        silent = other.stream_unary("/grpc.health.v1.Health/Check", bytes, bytes)
+        calls = [silent(timeout=30.0) for _ in range(20)]
+        first = await rig.failure(calls[0])
+
+        assert (await check(rig, "")).status == health_pb2.HealthCheckResponse.SERVING
+        errors = [first, *[await rig.failure(call) for call in calls[1:]]]
+
+    assert {error.code() for error in errors} == {grpc.StatusCode.UNAVAILABLE}
 
 
 async def test_a_drain_answers_the_calls_that_are_here_and_takes_no_new_ones(rig: Rig) -> None:
