@@ -123,8 +123,8 @@ class Worker:
             b"drain\n": self._draining.set,
             b"hurry\n": self._hurry,
         }
-        while line := await self._pipe.lines.readline():
-            orders[line]()
+        while (line := await self._pipe.lines.readline()).endswith(b"\n"):
+            orders[line]()  # a supervisor that is killed may leave half a line
         asyncio.get_running_loop().call_later(ORPHAN_S_MAX, os._exit, 1)
         self._hurry()
 
