@@ -216,7 +216,8 @@ class Supervisor:
         await asyncio.sleep(HURRY_S_MAX)
         for index, child in self._children.items():
             self._log.error("worker did not stop in time and is killed", worker=index)
-            child.process.kill()
+            with contextlib.suppress(ProcessLookupError):  # it ended at this very moment
+                child.process.kill()
 
     def _tell_all(self, order: str) -> None:
         for child in self._children.values():

@@ -182,6 +182,28 @@ async def test_a_worker_that_ignores_every_order_is_killed(
     ]
 
 
+async def test_a_worker_that_ends_as_it_is_killed_is_no_trouble(
+    script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loop may have reaped it a moment ago, and says so by an error."""
+    kill = asyncio.subprocess.Process.kill
+
+    def too_late(process: asyncio.subprocess.Process) -> None:
+        kill(process)
+        raise ProcessLookupError
+
+    monkeypatch.setattr(asyncio.subprocess.Process, "kill", too_late)
+    monkeypatch.setattr("collector.supervisor.HURRY_S_MAX", 0.05)
+    run = Run(script("say(listening={'grpc': 1}); time.sleep(600)"), workers=2)
+    await run.ready.wait()
+
+    terminate()
+    await asyncio.sleep(0.01)  # one signal may otherwise swallow the other
+    terminate()
+
+    await run.task
+
+
 async def test_counts_of_a_dead_worker_stay_and_half_a_line_does_no_harm(script: Script) -> None:
     """It counted 5, was killed in the middle of a report, and its successor counted 2."""
     run = Run(
