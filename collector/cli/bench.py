@@ -27,7 +27,7 @@ def bench(
         typer.Option(help="host:port of a daemon that runs; the load stays in its tables."),
     ] = None,
     quick: Annotated[
-        bool, typer.Option("--quick", help="The main figures only, in about a minute.")
+        bool, typer.Option("--quick", help="The main figures only, in about three minutes.")
     ] = False,
     signal: Annotated[
         list[Signal] | None, typer.Option(help="Only this signal; may be given again.")
@@ -61,7 +61,7 @@ def bench(
             endpoint=endpoint,
             quick=quick,
             signals=tuple(signal or Signal),
-            seconds=min(seconds, 2.5) if quick else seconds,
+            seconds=min(seconds, 3.0) if quick else seconds,
             seed=seed,
         ),
         console.print,

@@ -163,13 +163,15 @@ def measure(
         server.checkpoint()
         cpu = CpuMeter(daemon, server, crew)
         full = load.full()
+        items, cpu_s = load.items(full), cpu.per_million(load.items(full))
         found: dict[str, Any] = {
             "signal": cell.signal.value,
             "workers": cell.workers,
             "items_per_request": cell.items_per_request,
             "ledger": cell.ledger,
-            "items_per_s": load.items(full) / full.seconds,
-            **cpu.per_million(load.items(full)),
+            "items_per_s": items / full.seconds,
+            **cpu_s,
+            "cores_busy": sum(cpu_s.values()) * items / 1e6 / full.seconds,
             "ack_ms": {"full": latency_ms(full)},
         }
         if latencies:

@@ -18,8 +18,11 @@ from collector.store.embedded import EmbeddedPostgres
 ResultT = TypeVar("ResultT")
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
-SERVER_SETTINGS = {"shared_buffers": "512MB", "max_wal_size": "4GB"}
-"""What differs from PostgreSQL's defaults, for the daemon and the limit alike. fsync stays on."""
+SERVER_SETTINGS = {"shared_buffers": "512MB", "max_wal_size": "4GB", "min_wal_size": "4GB"}
+"""What differs from PostgreSQL's defaults, for the daemon and the limit alike. fsync stays on.
+
+``min_wal_size`` keeps WAL files for reuse: which measurement has to make new ones would be luck.
+"""
 
 DIMENSION_TABLES = ("resources", "scopes", "metrics", "metric_series")
 OTHER_TABLES = ("traces", "ingest_ledger", "dead_letters")

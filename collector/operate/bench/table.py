@@ -28,7 +28,7 @@ def _cells(cells: list[dict[str, Any]]) -> Table:
     table.add_column("signal")
     for name in (
         "workers", "per request", "items/s", "/ COPY", "CPU s/M daemon", "postgres", "sender",
-        "full p50 ms", "p99", "half p50", "p99", "idle p50", "worker MiB", "bytes/item",
+        "cores", "full p50 ms", "p99", "half p50", "p99", "idle p50", "worker MiB", "bytes/item",
     ):  # fmt: skip
         table.add_column(name, justify="right")
     for cell in cells:
@@ -39,6 +39,7 @@ def _cells(cells: list[dict[str, Any]]) -> Table:
 def _row(cell: dict[str, Any]) -> list[str]:
     ack = cell["ack_ms"]
     signal = cell["signal"] + ("" if cell.get("ledger", True) else ", no ledger")
+    signal += ", warm-up" if cell.get("warm_up") else ""
     return [
         signal,
         number(cell.get("workers")),
@@ -49,6 +50,7 @@ def _row(cell: dict[str, Any]) -> list[str]:
             number(cell.get(f"{party}_cpu_s_per_million"), 1)
             for party in ("daemon", "postgres", "sender")
         ),
+        number(cell.get("cores_busy"), 2),
         *(number(ack.get(load, {}).get(share), 1) for load, share in LATENCIES),
         number(max(cell.get("peak_rss_mib", []), default=None)),
         number(sum(cell["bytes_per_item"].values()) if "bytes_per_item" in cell else None),

@@ -49,6 +49,14 @@ def test_repeated_cells_count_by_their_median() -> None:
     assert found["traces: items/s / raw COPY"]["ok"] is False
 
 
+def test_warming_up_counts_for_rows_and_not_for_speed() -> None:
+    """The first cell pays for the server's first WAL files; what it loses is lost all the same."""
+    found = figures(cell(), cell(warm_up=True, ratio_to_limit=0.1, missing_rows=2))
+
+    assert found["traces: items/s / raw COPY"]["value"] == 0.55
+    assert found["rows acknowledged and missing"]["value"] == 2
+
+
 def test_ledger_share_compares_cells_of_the_same_signal() -> None:
     """On is divided by off; cells without a ledger count nowhere else."""
     found = figures(
