@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from collector.convert.dimensions import metric_row, resource_row, scope_row
-from collector.convert.framing import BROKEN_METRIC, Frame, Leaf
+from collector.convert.framing import DEPTH_MAX, Frame, Leaf
 from collector.convert.memo import Key, Memo
 from collector.convert.notes import Notes
 from collector.errors import QuarantineError
@@ -38,35 +38,27 @@ class Surroundings:
 
     def of(self, leaf: Leaf) -> list[Known]:
         """Return resource, scope and, for data points, metric."""
-        frames = _path(leaf.frame)
-        memo, pairs = self._memo, self._memo.pairs
-        resource, scope = frames[0].head, frames[1].head
+        memo, scope, metric = self._memo, leaf.frame, None
+        if scope.depth == DEPTH_MAX:  # the data of a metric
+            metric = scope.parent
+            assert metric is not None
+            assert metric.parent is not None
+            scope = metric.parent
+        resource = scope.parent
+        assert resource is not None
         around = [
-            self._know(
-                frames[0],
-                memo.resources,
-                (resource,),
-                lambda notes: resource_row(resource, pairs, notes),
-            ),
-            self._know(
-                frames[1], memo.scopes, (scope,), lambda notes: scope_row(scope, pairs, notes)
-            ),
+            self._know(resource, memo.resources, (resource.head,), resource_row),
+            self._know(scope, memo.scopes, (scope.head,), scope_row),
         ]
-        if len(frames) > 2 and leaf.member != BROKEN_METRIC:
-            member, metric, data = leaf.member, frames[2].head, frames[3].head
-            around.append(
-                self._know(
-                    frames[2],
-                    memo.metrics,
-                    (member, metric, data),
-                    lambda notes: metric_row(member, metric, data, pairs, notes),
-                )
-            )
+        if metric is not None:
+            key = (leaf.member, metric.head, leaf.frame.head)
+            around.append(self._know(metric, memo.metrics, key, metric_row))
         return around
 
     def _know(
-        self, frame: Frame, table: dict[Key, Any], key: Key, make: Callable[[Notes], Any]
+        self, frame: Frame, table: dict[Key, Any], key: Key, make: Callable[..., Any]
     ) -> Known:
+        """Return what the frame is; ``make`` takes the parts of ``key``, the memo's pairs and notes."""
         known = self._known.get(frame.depth)
         if known is not None and known.frame is frame:
             return known
@@ -76,20 +68,10 @@ class Surroundings:
             return known
         notes = Notes()
         try:
-            known.row = make(notes)
+            known.row = make(*key, self._memo.pairs, notes)
         except QuarantineError as error:
             known.failure = Reason(error.reason)
             return known
         known.repair = notes.repair
         self._memo.remember(table, key, known.row, notes)
         return known
-
-
-def _path(frame: Frame) -> list[Frame]:
-    """Return the frame and all around it, outermost first."""
-    path = [frame]
-    while frame.parent is not None:
-        frame = frame.parent
-        path.append(frame)
-    path.reverse()
-    return path

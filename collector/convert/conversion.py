@@ -122,13 +122,16 @@ class Conversion:
 
     def _convert_leaf(self, leaf: Leaf) -> Generator[None]:
         around = self._surroundings.of(leaf)
-        failure = next((known.failure for known in around if known.failure), None)
+        is_shared, failure = True, None
+        for known in around:
+            is_shared = is_shared and known.is_shared
+            failure = failure or known.failure
         if failure or leaf.member == BROKEN_METRIC:
             self._quarantine_leaf(leaf, failure or Reason.UNDECODABLE)
             return
         is_metric_repaired = len(around) == 3 and around[2].repair is not None
         group = Group(*[k.row for k in around], is_metric_repaired=is_metric_repaired)
-        self._output.add_group(group, is_shared=all(known.is_shared for known in around))
+        self._output.add_group(group, is_shared=is_shared)
         rows_before, repaired_before = len(self._output.rows), len(self._output.repaired)
         index = leaf.first
         for run in leaf.runs:

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from dataclasses import dataclass, field
 
-from collector.convert.tags import Field, read_field, read_fields
+from collector.convert.tags import LENGTH, Field, read_field, read_fields
 from collector.errors import MalformedError, TooManyItemsError, UndecodableError
 from collector.rows import Signal
 
@@ -127,7 +127,7 @@ class Walk:
 
     def _walk_scope(self, resource: Frame, scope: Field) -> None:
         others: list[bytes] = []
-        runs = self._find_items(scope, ITEM_TAG, others)
+        runs = self._find_items(scope.content, scope.end, ITEM_TAG, others)
         self._add_leaf(Frame(SCOPE_TAG, b"".join(others), resource, 2), "items", runs)
 
     def _walk_metrics(self, resource: Frame, scope: Field) -> Generator[None]:
@@ -142,18 +142,32 @@ class Walk:
                 yield
 
     def _walk_metric(self, scope: Frame, metric: Field) -> None:
+        """Find the data points of one metric.
+
+        The loop runs for each field of every metric, and many a metric has one data point, so the
+        usual field, with one byte for its tag and one for its length, is read in place.
+        """
+        payload, position, end = self._payload, metric.content, metric.end
         others: list[bytes] = []
-        member, pieces = 0, list[Field]()
-        for part in read_fields(self._payload, metric.content, metric.end):
+        member, pieces = 0, list[tuple[int, int]]()
+        while position < end:
+            start = position
+            tag, size = payload[start], payload[start + 1]
+            if tag & 0x87 == LENGTH and size < 128 and tag > LENGTH:
+                content, position = start + 2, start + 2 + size
+                if position > end:
+                    raise MalformedError
+            else:
+                tag, _, content, position = read_field(payload, start, end)
             self._spend_field()
-            if part.tag not in MEMBERS:
-                others.append(self._payload[part.start : part.end])
+            if tag not in MEMBERS:
+                others.append(payload[start:position])
                 continue
-            if part.tag != member:  # another member of the oneof: what came before is void
-                member, pieces = part.tag, []
-            pieces.append(part)
+            if tag != member:  # another member of the oneof: what came before is void
+                member, pieces = tag, []
+            pieces.append((content, position))
         data_others: list[bytes] = []
-        runs = [run for piece in pieces for run in self._find_items(piece, POINT_TAG, data_others)]
+        runs = [run for piece in pieces for run in self._find_items(*piece, POINT_TAG, data_others)]
         frame = Frame(ITEM_TAG, b"".join(others), scope, 3)
         self._add_leaf(
             Frame(member, b"".join(data_others), frame, 4), MEMBERS.get(member, ""), runs
@@ -175,12 +189,14 @@ class Walk:
                 others.append(self._payload[part.start : part.end])
         return b"".join(others), children
 
-    def _find_items(self, around: Field, item_tag: int, others: list[bytes]) -> list[list[int]]:
-        """Return the runs of the items inside ``around``; its other fields go to ``others``.
+    def _find_items(
+        self, start: int, end: int, item_tag: int, others: list[bytes]
+    ) -> list[list[int]]:
+        """Return the runs of the items in ``payload[start:end]``; other fields go to ``others``.
 
         The loop runs once per item of every request, so the usual lengths are read in place.
         """
-        payload, position, end = self._payload, around.content, around.end
+        payload, position = self._payload, start
         one_byte, two_bytes = self._one_byte, self._two_bytes
         run = [position]
         runs = [run]

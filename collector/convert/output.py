@@ -40,7 +40,7 @@ def columns_of(row_type: type[tuple[Any, ...]], *, text: str, own: str) -> Colum
     )
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(slots=True)
 class Group:
     """Who emitted the items of one leaf; ``metric`` only for data points."""
 

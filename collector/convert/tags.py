@@ -49,6 +49,20 @@ def read_field(payload: bytes, start: int, end: int) -> Field:
         MalformedError: it ends later, or breaks the format.
         IndexError: it is cut off by the end of the payload.
     """
+    tag = payload[start]
+    if tag & 0x87 == LENGTH and tag > LENGTH:  # nearly every field, in a third of the time
+        length, content = payload[start + 1], start + 2
+        if length >= 128:
+            length, content = read_varint(payload, start + 1)
+            if length > LENGTH_MAX:
+                raise MalformedError
+        if content + length > end:
+            raise MalformedError
+        return Field(tag, start, content, content + length)
+    return _read_any_field(payload, start, end)
+
+
+def _read_any_field(payload: bytes, start: int, end: int) -> Field:
     tag, content = read_varint(payload, start)
     wire_type = tag & 7
     if wire_type == LENGTH:
@@ -76,8 +90,11 @@ def read_varint(payload: bytes, start: int) -> tuple[int, int]:
     byte = payload[start]
     if byte < 128:
         return byte, start + 1
-    number = byte & 127
-    for shift in range(1, VARINT_BYTES_MAX):
+    second = payload[start + 1]
+    if second < 128:
+        return byte & 127 | second << 7, start + 2
+    number = byte & 127 | (second & 127) << 7
+    for shift in range(2, VARINT_BYTES_MAX):
         byte = payload[start + shift]
         number |= (byte & 127) << 7 * shift
         if byte < 128:
