@@ -69,13 +69,12 @@ class ByteBudget:
 def _fits(amount: int, used: int, bound: int) -> bool:
     """Whether ``amount`` may be added to ``used``.
 
-    An amount that is larger than the whole bound is let in while at most half of it is used, or a
-    valid request could be refused for ever (promise 4). So the bound is passed by at most one such
-    request, and nothing else is let in until it is settled.
+    An amount of more than half the bound is let in while at most half of it is used, however large,
+    or a valid request could be refused for as long as small ones come (promise 4). So the bound is
+    passed by at most one such request, and nothing else is let in until it is settled.
     """
-    if amount <= bound:
-        return used + amount <= bound
-    return used <= bound // 2
+    half = bound // 2
+    return used + amount <= bound or (amount > half and used <= half)
 
 
 def _count_nothing(end: End, items: int) -> None:

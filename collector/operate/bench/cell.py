@@ -116,10 +116,12 @@ class LoadedDaemon:
         return self._send(self.sections.idle, 1)
 
     def again(self, full: Sent) -> Sent:
-        """Send all of ``full`` a second time; nothing of it is counted."""
+        """Send all of ``full`` a second time; only what fails is counted."""
         start = self.sections.full.start
         order = Send(start, start + full.requests, self._cell.in_flight)
-        return self._crew.order(order)
+        sent = self._crew.order(order)
+        self.failed += sent.failed
+        return sent
 
     def items(self, sent: Sent) -> int:
         """Return how many items ``sent`` stored."""
@@ -181,8 +183,7 @@ def measure(
         found["bytes_per_item"] = sizes.per_item(load.acknowledged_items)
         found["missing_rows"] = load.acknowledged_items - server.rows(cell.signal)
         if replay:
-            load.again(full)
-            found["replayed_items"] = load.items(full)
+            found["replayed_items"] = load.items(load.again(full))
             found["replay_new_rows"] = server.rows(cell.signal) - load.acknowledged_items
     return {**found, "refused": load.refused, "failed": load.failed}
 

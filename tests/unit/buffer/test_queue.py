@@ -87,6 +87,19 @@ async def test_in_flight_counts_until_settled() -> None:
     queue.offer(request("b", items=4))
 
 
+@pytest.mark.parametrize("items", [5, 6, 9, 10, 11, 30])
+async def test_every_size_gets_in_when_half_is_free(items: int) -> None:
+    """A request just below the bound waits for no more room than one above it (promise 4)."""
+    queue = queue_of(items_max=10)
+    queue.offer(request("small", items=5))
+
+    queue.offer(request("large", items=items))
+
+    assert queue.items == 5 + items
+    with pytest.raises(QueueFullError):
+        queue.offer(request("more", items=6))
+
+
 async def test_request_larger_than_the_bound_gets_in_when_half_is_free() -> None:
     """A valid request is never refused for ever; it passes the bound alone."""
     queue = queue_of(items_max=10)

@@ -156,7 +156,7 @@ class QueueMachine(RuleBasedStateMachine):
         assert self.queue.bytes == sum(entry.size_bytes for entry in held) == self.budget.used
         assert self.queue.items - max((e.items for e in held), default=0) <= ITEMS_MAX
         assert self.queue.bytes - max((e.size_bytes for e in held), default=0) <= BYTES_MAX
-        if all(entry.items <= ITEMS_MAX for entry in held):
+        if all(entry.items <= ITEMS_MAX // 2 for entry in held):
             assert self.queue.items <= ITEMS_MAX
         if all(entry.size_bytes <= BYTES_MAX for entry in held):
             assert self.queue.bytes <= BYTES_MAX

@@ -16,6 +16,7 @@ OUTAGE = {
     "budget_mib": 192.0,
     "missing_rows": 0,
     "failed": 0,
+    "acknowledged_without_postgres": 0,
 }
 
 
@@ -100,6 +101,14 @@ def test_one_wrong_row_unbalances_the_books(change: dict[str, int]) -> None:
     """Speed is no excuse: one lost, surplus, repeated or refused item fails the run."""
     assert books_balance([cell(), cell(replay_new_rows=0)], OUTAGE)
     assert not books_balance([cell(), cell(**change)], OUTAGE)
+
+
+def test_an_ok_without_postgres_unbalances_the_books() -> None:
+    """Nothing can have been committed then, even if it is stored later."""
+    outage = {**OUTAGE, "acknowledged_without_postgres": 1}
+
+    assert not books_balance([cell()], outage)
+    assert not summary([cell()], outage)[-1]["ok"]
 
 
 def test_bounds_are_inclusive() -> None:
