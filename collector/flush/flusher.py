@@ -13,10 +13,9 @@ from collector.errors import (
     DrainingError,
     MissingLeafError,
     StoreError,
-    StoreUnavailableError,
 )
 from collector.flush.leaves import make_leaves
-from collector.flush.retry import Alarm, backoff_s
+from collector.flush.retry import LOCK_NOT_AVAILABLE, Alarm, Step, backoff_s, next_step
 from collector.flush.stragglers import Stragglers
 from collector.store.failures import translate
 from collector.store.transaction import Context, write_batch
@@ -36,12 +35,6 @@ if TYPE_CHECKING:
     from collector.telemetry.probe import Probe
 
 _HOUR_NS = 3_600_000_000_000
-
-LOCKED_MAX = 20
-"""Tries of a group that waits for the locks of its own COMMIT, whose answer is missing. Each takes
-``lock_s_max`` and a pause; then the lock may be somebody else's, and each request runs alone."""
-
-_LOCK_NOT_AVAILABLE = "55P03"
 
 GATHER_ENTRIES_MIN = 5
 """So many requests wait or are in flight before a group waits for company. A lone sender, or a few
@@ -209,23 +202,21 @@ class Flushers:
             error = await self._attempt(head)
             if error is None:
                 attempt = locked = 0
-            elif (
-                isinstance(error, StoreUnavailableError)
-                or (isinstance(error, MissingLeafError) and attempt == 0)
-                or (_waits_for_itself(error, head) and locked < LOCKED_MAX)
-            ):
-                locked += error.sqlstate == _LOCK_NOT_AVAILABLE
-                await self._probe.reach("flush.failed")
-                await asyncio.sleep(backoff_s(attempt, self._random))
-                attempt += 1
+                group = group[len(head) :]
                 continue
-            elif len(head) > 1:
-                alone = True
-                continue
-            else:
-                self._queue.set_aside(head[0])
-                self._stragglers.add(head[0], error)
-            group = group[len(head) :]
+            unsure = any(entry.unsure for entry in head)
+            match next_step(error, len(head), attempt=attempt, locked=locked, unsure=unsure):
+                case Step.AGAIN:
+                    locked += error.sqlstate == LOCK_NOT_AVAILABLE
+                    await self._probe.reach("flush.failed")
+                    await asyncio.sleep(backoff_s(attempt, self._random))
+                    attempt += 1
+                case Step.ALONE:
+                    alone = True
+                case Step.ASIDE:
+                    self._queue.set_aside(head[0])
+                    self._stragglers.add(head[0], error)
+                    group = group[1:]
 
     async def _attempt(self, entries: Sequence[Entry]) -> StoreError | None:
         """Write once; return what went wrong."""
@@ -260,16 +251,3 @@ class Flushers:
             self._queue.settle(entry, Outcome.STORED)
         else:
             self._queue.settle(entry, Outcome.DUPLICATE)
-
-
-def _waits_for_itself(error: StoreError, entries: Sequence[Entry]) -> bool:
-    """Tell whether a group is kept waiting by the backend that was to COMMIT it before.
-
-    That one may go on after its connection broke (a slow disk, a synchronous standby that is away)
-    and holds every claim of the group meanwhile, so none of its requests is guilty.
-    """
-    return (
-        error.sqlstate == _LOCK_NOT_AVAILABLE
-        and len(entries) > 1
-        and any(entry.unsure for entry in entries)
-    )

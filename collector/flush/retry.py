@@ -1,13 +1,19 @@
-"""How long to wait before the next try, and how often to speak of it."""
+"""What to do after a failure, how long to wait before that, and how often to speak of it."""
 
 from __future__ import annotations
 
 import traceback
+from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 import structlog
 
-from collector.errors import PoisonRowError, StoreUnavailableError, UnlistedStoreError
+from collector.errors import (
+    MissingLeafError,
+    PoisonRowError,
+    StoreUnavailableError,
+    UnlistedStoreError,
+)
 
 if TYPE_CHECKING:
     from random import Random
@@ -23,7 +29,45 @@ short restart than its own length."""
 
 LOG_EVERY_S = 10.0
 
+LOCK_NOT_AVAILABLE = "55P03"
+
+LOCKED_MAX = 20
+"""Tries of a group that waits for the locks of its own COMMIT, whose answer is missing. Each takes
+``lock_s_max`` and a pause; then the lock may be somebody else's, and each request runs alone."""
+
 _log = structlog.stdlib.get_logger(__name__)
+
+
+class Step(Enum):
+    """What comes after a failure."""
+
+    AGAIN = auto()  # the same requests together, after a pause
+    ALONE = auto()  # each of them by itself, so that only the guilty one waits
+    ASIDE = auto()  # to the stragglers: it has failed alone
+
+
+def next_step(error: StoreError, requests: int, *, attempt: int, locked: int, unsure: bool) -> Step:
+    """Return what to do with ``requests`` that failed together with ``error``.
+
+    Nobody is guilty when the server is at fault, when a leaf has to be made first, or when the
+    group waits for itself: a backend that was to COMMIT it may go on after its connection broke (a
+    slow disk, a synchronous standby that is away) and holds all claims of the group meanwhile.
+
+    Args:
+        error: why.
+        requests: how many, at least one.
+        attempt: failures in a row so far, this one left out.
+        locked: how many of them found a lock taken.
+        unsure: a COMMIT without an answer may have stored one of the requests.
+    """
+    if isinstance(error, StoreUnavailableError):
+        return Step.AGAIN
+    if isinstance(error, MissingLeafError) and attempt == 0:
+        return Step.AGAIN
+    if requests == 1:
+        return Step.ASIDE
+    waits_for_itself = unsure and error.sqlstate == LOCK_NOT_AVAILABLE
+    return Step.AGAIN if waits_for_itself and locked < LOCKED_MAX else Step.ALONE
 
 
 def backoff_s(attempt: int, random: Random) -> float:

@@ -1,8 +1,8 @@
 """Every setting, and how flags, environment, file and defaults become one ``Settings``.
 
 ``models`` holds the settings themselves, ``names`` what each is called where, ``layers`` where
-values come from, ``load`` puts them together and ``table`` shows them all. A wrong setting stops the start; nothing is corrected
-or ignored in silence.
+values come from, ``load`` puts them together and ``table`` shows them all. A wrong setting stops
+the start; nothing is corrected or ignored in silence.
 """
 
 from __future__ import annotations

@@ -5,14 +5,28 @@ from __future__ import annotations
 from datetime import timedelta
 from random import Random
 
+import pytest
 from structlog.testing import capture_logs
 
 from collector.errors import (
+    MissingLeafError,
+    PoisonRowError,
     RetryableStoreError,
+    StoreError,
     StoreUnavailableError,
     UnlistedStoreError,
 )
-from collector.flush.retry import CAP_S, FIRST_S, LOG_EVERY_S, Alarm, backoff_s
+from collector.flush.retry import (
+    CAP_S,
+    FIRST_S,
+    LOCK_NOT_AVAILABLE,
+    LOCKED_MAX,
+    LOG_EVERY_S,
+    Alarm,
+    Step,
+    backoff_s,
+    next_step,
+)
 from collector.telemetry.metrics import Metrics
 from tests.clocks import HandClock
 
@@ -25,6 +39,39 @@ def test_pauses_double_up_to_the_cap_and_are_jittered() -> None:
         pauses = {backoff_s(attempt, random) for _ in range(50)}
         assert ceiling / 2 <= min(pauses) <= max(pauses) <= ceiling
         assert len(pauses) > 10
+
+
+AWAY = StoreUnavailableError("x", sqlstate="08006")
+NO_LEAF = MissingLeafError("x", sqlstate="23514")
+LOCKED = RetryableStoreError("x", sqlstate=LOCK_NOT_AVAILABLE)
+DEADLOCK = RetryableStoreError("x", sqlstate="40P01")
+POISON = PoisonRowError("x", sqlstate="22021", table=None, row=None)
+
+
+@pytest.mark.parametrize(
+    ("error", "requests", "attempt", "locked", "unsure", "step"),
+    [
+        pytest.param(AWAY, 9, 99, 0, False, Step.AGAIN, id="the server is away"),
+        pytest.param(AWAY, 1, 99, 0, False, Step.AGAIN, id="nor is a single one guilty of that"),
+        pytest.param(NO_LEAF, 9, 0, 0, False, Step.AGAIN, id="a leaf is made first"),
+        pytest.param(NO_LEAF, 9, 1, 0, False, Step.ALONE, id="but not for ever"),
+        pytest.param(NO_LEAF, 1, 1, 0, False, Step.ASIDE, id="nor for one that is alone"),
+        pytest.param(DEADLOCK, 9, 0, 0, True, Step.ALONE, id="one of the group is guilty"),
+        pytest.param(POISON, 9, 0, 0, False, Step.ALONE, id="one of the rows is"),
+        pytest.param(POISON, 1, 0, 0, False, Step.ASIDE, id="it is this one"),
+        pytest.param(LOCKED, 9, 0, 0, True, Step.AGAIN, id="the group's own lock"),
+        pytest.param(LOCKED, 9, 0, 0, False, Step.ALONE, id="somebody else's lock"),
+        pytest.param(LOCKED, 9, 20, LOCKED_MAX, True, Step.ALONE, id="a lock for too long"),
+        pytest.param(LOCKED, 1, 0, 0, True, Step.ASIDE, id="the lock of a single one"),
+    ],
+)
+def test_only_the_guilty_wait_alone(
+    error: StoreError, requests: int, attempt: int, locked: int, unsure: bool, step: Step
+) -> None:
+    """Whatever may be nobody's fault keeps the group together; the rest takes it apart."""
+    found = next_step(error, requests, attempt=attempt, locked=locked, unsure=unsure)
+
+    assert found is step
 
 
 def test_same_cause_is_logged_once_per_interval() -> None:
