@@ -44,7 +44,7 @@ HURRY_S_MAX: Final = 3.0
 MESSAGE_BYTES_MAX: Final = 2**24
 ALLOCATOR: Final = {
     "MALLOC_MMAP_THRESHOLD_": str(4 * 2**20),
-    "MALLOC_TRIM_THRESHOLD_": str(32 * 2**20),
+    "MALLOC_TRIM_THRESHOLD_": str(8 * 2**20),
 }
 """Environment of the workers, for glibc: keep the memory of usual bodies for the next ones.
 

@@ -130,10 +130,14 @@ class Metrics:
             "otlpg_queue_items", "Items that wait or are in flight.", ("signal",)
         )
         self.queue_bytes = Gauge(
-            "otlpg_queue_bytes", "Bytes that wait or are in flight; what is under conversion counts in the bound too.", ("signal",)
+            "otlpg_queue_bytes",
+            "Bytes that wait or are in flight; what is under conversion counts in the bound too.",
+            ("signal",),
         )
         self.queue_items_max = Gauge("otlpg_queue_items_max", "Bound of queue_items.", ("signal",))
-        self.queue_bytes_max = Gauge("otlpg_queue_bytes_max", "Bound of queue_bytes over all signals.", ("signal",))
+        self.queue_bytes_max = Gauge(
+            "otlpg_queue_bytes_max", "Bound of queue_bytes over all signals.", ("signal",)
+        )
         self.flush_rows = Histogram(
             "otlpg_flush_rows", "Rows written by one transaction.", ("signal",), ROWS_BUCKETS
         )

@@ -1,4 +1,7 @@
-"""Memory while PostgreSQL is away and senders push on: the queue's budget must hold."""
+"""Memory while PostgreSQL is away and senders push on: what the settings allow must hold.
+
+Two settings say how much a worker may keep: ``ingest.queue_bytes_max`` and ``convert.memo_bytes_max``.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from collector.operate.bench.orders import Crew
 from collector.operate.bench.sender import Build, Connect, Order, Push, Send
 from collector.operate.bench.server import BenchServer
 from collector.rows import Signal
-from collector.settings import IngestSettings
+from collector.settings import ConvertSettings, IngestSettings
 
 ITEMS_PER_REQUEST = 512
 REQUESTS = 1_000  # several times the budget, converted
@@ -49,7 +52,7 @@ def memory_in_outage(
         server.start()
         sent = crew.order(Send(0, REQUESTS, IN_FLIGHT // 8))
         missing = sent.requests * ITEMS_PER_REQUEST - server.rows(Signal.TRACES)
-    budget_mib = IngestSettings().queue_bytes_max / 2**20
+    budget_mib = (IngestSettings().queue_bytes_max + ConvertSettings().memo_bytes_max) / 2**20
     tell(f"outage: from {start:,.0f} to {peak:,.0f} MiB, the budget is {budget_mib:,.0f} MiB")
     return {
         "start_rss_mib": start,
