@@ -23,6 +23,7 @@ from collector.maintain.partitions import Partitions
 from collector.maintain.schedule import Schedule
 from collector.receive.export import Export
 from collector.receive.grpc_server import GrpcServer
+from collector.receive.http_server import HttpServer
 from collector.rows import Signal
 from collector.settings import Settings
 from collector.store.failures import translate
@@ -97,7 +98,8 @@ class Daemon:
             metrics=metrics,
             probe=probe,
         )
-        self._server = GrpcServer(settings.receive, export, clock=clock, metrics=metrics)
+        self._grpc = GrpcServer(settings.receive, export, clock=clock, metrics=metrics)
+        self._http = HttpServer(settings.receive, export, clock=clock, metrics=metrics)
         self._stages: asyncio.Task[None] | None = None
         self._listening = asyncio.Event()
         self._hurried = asyncio.Event()
@@ -107,9 +109,9 @@ class Daemon:
             metrics.queue_bytes_max.set(budget.bytes_max, signal)
 
     @property
-    def grpc_port(self) -> int:
-        """The port of the OTLP/gRPC listener; 0 before ``start``."""
-        return self._server.port
+    def ports(self) -> dict[str, int]:
+        """The ports of the listeners by protocol; 0 before ``start``."""
+        return {"grpc": self._grpc.port, "http": self._http.port}
 
     @property
     def store_up(self) -> bool:
@@ -150,7 +152,7 @@ class Daemon:
         """Take nothing new, commit and answer what is here; refuse what is left at the deadline."""
         loop = asyncio.get_running_loop()
         end_s = loop.time() + deadline_s
-        answered = asyncio.create_task(self._server.drain(deadline_s + LAST_WORD_S))
+        answered = asyncio.create_task(self._drain_listeners(deadline_s + LAST_WORD_S))
         hurried = asyncio.create_task(self._hurried.wait())
         try:
             await asyncio.wait(
@@ -158,7 +160,7 @@ class Daemon:
             )
             if not answered.done():
                 self.hurry()
-                await self._server.drain(LAST_WORD_S)
+                await self._drain_listeners(LAST_WORD_S)
             await answered
         finally:
             answered.cancel()
@@ -166,6 +168,9 @@ class Daemon:
         left_s = max(0.0, end_s - loop.time())
         drained = await asyncio.gather(*(flushers.drain(left_s) for flushers in self._flushers))
         self._log.info("drained", complete=all(drained) and not self._hurried.is_set())
+
+    async def _drain_listeners(self, grace_s: float) -> None:
+        await asyncio.gather(self._grpc.drain(grace_s), self._http.drain(grace_s))
 
     def hurry(self) -> None:
         """Give up everything that is not committed; its senders are told to come again."""
@@ -176,7 +181,7 @@ class Daemon:
 
     async def stop(self) -> None:
         """End everything at once; what was not answered is not acknowledged."""
-        await self._server.drain(0)
+        await self._drain_listeners(0)
         for flushers in self._flushers:
             await flushers.stop()
         if self._stages is not None:
@@ -188,7 +193,10 @@ class Daemon:
         try:
             async with asyncio.TaskGroup() as stages:
                 reached = await self._try_store()
-                await self._server.start()
+                await self._grpc.start()
+                self._http.bind()
+                stages.create_task(self._http.run())
+                await self._http.listening()
                 self._listening.set()
                 stages.create_task(self._run_store(stages, reached=reached))
         except BaseExceptionGroup as group:

@@ -54,6 +54,10 @@ class MalformedCallError(RejectedRequestError):
     """The call itself breaks the protocol: no message, or more than one."""
 
 
+class UnsupportedMediaError(RejectedRequestError):
+    """The body comes in a form that we do not read."""
+
+
 class UnauthenticatedError(RejectedRequestError):
     """The caller showed no valid key."""
 

@@ -158,13 +158,17 @@ class Supervisor:
             )
             held.callback(grpc.release)
             http = Reservation(
-                telemetry.host, telemetry.port, setting="telemetry.port", shared=False
+                receive.http_host, receive.http_port, setting="receive.http_port", shared=True
             )
             held.callback(http.release)
-            self._ports = {"grpc": grpc.port, "telemetry": http.port}
-            self._settings = _with_grpc_port(self._settings, grpc.port)
+            about = Reservation(
+                telemetry.host, telemetry.port, setting="telemetry.port", shared=False
+            )
+            held.callback(about.release)
+            self._ports = {"grpc": grpc.port, "http": http.port, "telemetry": about.port}
+            self._settings = _with_ports(self._settings, grpc=grpc.port, http=http.port)
             held.enter_context(self._signals_caught())
-            await self._serve(http.sockets)
+            await self._serve(about.sockets)
         if self._failure is not None:
             raise self._failure
 
@@ -308,9 +312,9 @@ class Supervisor:
         return merge((self._retired, *living, self._metrics.snapshot()))
 
 
-def _with_grpc_port(settings: Settings, port: int) -> Settings:
-    """Return ``settings`` with the port that was reserved in the place of 0."""
-    receive = settings.receive.model_copy(update={"grpc_port": port})
+def _with_ports(settings: Settings, *, grpc: int, http: int) -> Settings:
+    """Return ``settings`` with the ports that were reserved in the place of 0."""
+    receive = settings.receive.model_copy(update={"grpc_port": grpc, "http_port": http})
     return settings.model_copy(update={"receive": receive})
 
 

@@ -95,7 +95,7 @@ class Worker:
         reporter = asyncio.create_task(self._report_regularly())
         try:
             await self._daemon.start()
-            self._pipe.send({"listening": {"grpc": self._daemon.grpc_port}})
+            self._pipe.send({"listening": self._daemon.ports})
             self._report()
             await self._until_drain()
             await self._daemon.drain(self._settings.ingest.drain_s_max)

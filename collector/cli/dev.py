@@ -20,6 +20,7 @@ def dev(
     config: options.Config = None,
     data_dir: options.DataDir = None,
     grpc_port: options.GrpcPort = None,
+    http_port: options.HttpPort = None,
     telemetry_port: options.TelemetryPort = None,
     log_level: options.LogLevel = None,
 ) -> None:
@@ -38,6 +39,8 @@ def dev(
             workers=1,
             receive__grpc_host="127.0.0.1",
             receive__grpc_port=grpc_port,
+            receive__http_host="127.0.0.1",
+            receive__http_port=http_port,
             telemetry__host="127.0.0.1",
             telemetry__port=telemetry_port,
             telemetry__log_level=log_level,
@@ -79,12 +82,13 @@ async def _migrate(settings: Settings) -> None:
 
 def banner(settings: Settings, postgres: EmbeddedPostgres, ports: dict[str, int]) -> str:
     """Return what a newcomer needs to send the first item and to see it."""
-    grpc, telemetry = ports["grpc"], ports["telemetry"]
+    grpc, http, telemetry = ports["grpc"], ports["http"], ports["telemetry"]
     folder = f" --data-dir {shlex.quote(str(settings.data_dir))}" if settings.data_dir else ""
     return f"""
 otlpg is ready: what it acknowledges is committed in PostgreSQL.
 
   OTLP/gRPC   http://127.0.0.1:{grpc}
+  OTLP/HTTP   http://127.0.0.1:{http}
   metrics     http://127.0.0.1:{telemetry}/metrics
   health      http://127.0.0.1:{telemetry}/health/ready
 

@@ -25,6 +25,10 @@ GrpcHost = Annotated[str | None, typer.Option("--grpc-host", help="Address for O
 GrpcPort = Annotated[
     int | None, typer.Option("--grpc-port", help="Port for OTLP/gRPC; 0 picks a free one.")
 ]
+HttpHost = Annotated[str | None, typer.Option("--http-host", help="Address for OTLP/HTTP.")]
+HttpPort = Annotated[
+    int | None, typer.Option("--http-port", help="Port for OTLP/HTTP; 0 picks a free one.")
+]
 TelemetryHost = Annotated[
     str | None, typer.Option("--telemetry-host", help="Address for /metrics and /health.")
 ]

@@ -16,6 +16,8 @@ def serve(
     ] = None,
     grpc_host: options.GrpcHost = None,
     grpc_port: options.GrpcPort = None,
+    http_host: options.HttpHost = None,
+    http_port: options.HttpPort = None,
     insecure: Annotated[
         bool,
         typer.Option(
@@ -34,6 +36,8 @@ def serve(
         workers=workers,
         receive__grpc_host=grpc_host,
         receive__grpc_port=grpc_port,
+        receive__http_host=http_host,
+        receive__http_port=http_port,
         receive__insecure=insecure or None,
         telemetry__host=telemetry_host,
         telemetry__port=telemetry_port,

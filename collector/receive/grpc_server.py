@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import resource
 from functools import partial
 from typing import Any, Final, cast
 
 import grpc
-from opentelemetry.proto.collector.logs.v1 import logs_service_pb2
-from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
-from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
 
 from collector.errors import DrainingError, MalformedCallError, SettingsError
-from collector.receive.export import Ack, Export
+from collector.receive.export import Export
 from collector.receive.health_service import HealthService
+from collector.receive.limits import connections_max
 from collector.receive.listeners import authority
+from collector.receive.reply import to_reply
 from collector.receive.status import Verdict, is_expected, to_trailers, to_verdict
 from collector.rows import Signal
 from collector.settings import ReceiveSettings
@@ -37,11 +35,6 @@ KEEPALIVE_S: Final = 60
 KEEPALIVE_WAIT_S: Final = 20
 SENDER_PING_S_MIN: Final = 10
 """Senders may ping us this often, with or without calls; gRPC's own 5 minutes punishes most."""
-
-DESCRIPTORS_KEPT: Final = 128
-"""Descriptors that connections of senders leave: for PostgreSQL, pipes, files to be opened."""
-CONNECTIONS_MAX: Final = 1_000_000
-"""Where descriptors have no limit."""
 
 QUIET_S: Final = 0.1
 QUIET_S_MAX: Final = 1.0
@@ -102,7 +95,7 @@ class OtlpService(grpc.GenericRpcHandler):
             verdict = self._judge(signal, error)
         else:
             self._metrics.requests.add(1, signal, "grpc", "OK")
-            return to_reply(signal, ack)
+            return to_reply(signal, ack).SerializeToString()
         # Past the except block: the error's frames hold the converted request, and hundreds of
         # refusals that wait to be sent held as much again as the whole queue.
         return await self._refuse(signal, verdict, context)
@@ -160,42 +153,6 @@ async def _read_one(context: _Context) -> bytes:
     return message
 
 
-def to_reply(signal: Signal, ack: Ack) -> bytes:
-    """Return the serialized response; no byte at all when every item is stored.
-
-    Spec: opentelemetry-proto collector/*/v1, Export*PartialSuccess: rejected 0 with a message is a
-    warning, and the sender must not send again.
-    """
-    if not ack.rejected and not ack.message:
-        return b""
-    match signal:
-        case Signal.TRACES:
-            traces = trace_service_pb2.ExportTraceServiceResponse()
-            traces.partial_success.rejected_spans = ack.rejected
-            traces.partial_success.error_message = ack.message
-            return traces.SerializeToString()
-        case Signal.METRICS:
-            metrics = metrics_service_pb2.ExportMetricsServiceResponse()
-            metrics.partial_success.rejected_data_points = ack.rejected
-            metrics.partial_success.error_message = ack.message
-            return metrics.SerializeToString()
-        case Signal.LOGS:
-            logs = logs_service_pb2.ExportLogsServiceResponse()
-            logs.partial_success.rejected_log_records = ack.rejected
-            logs.partial_success.error_message = ack.message
-            return logs.SerializeToString()
-
-
-def connections_below(descriptors_max: int) -> int:
-    """Return how many connections to accept where the process may open so many descriptors.
-
-    Idle connections that took them all would keep the worker from PostgreSQL.
-    """
-    if descriptors_max == resource.RLIM_INFINITY:
-        return CONNECTIONS_MAX
-    return min(CONNECTIONS_MAX, max(descriptors_max - DESCRIPTORS_KEPT, descriptors_max // 2))
-
-
 def to_options(settings: ReceiveSettings) -> list[tuple[str, int]]:
     """Return gRPC core's channel arguments for the limits of ``settings`` and of this process.
 
@@ -204,13 +161,12 @@ def to_options(settings: ReceiveSettings) -> list[tuple[str, int]]:
     bodies that wait for a slot lie in them: 400 calls of 170 kB held 57 MiB instead of 27.
     """
     grace_s = settings.slot_wait_s_max + settings.read_s_max + settings.hold_s_max + 5
-    descriptors_max, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return [
         ("grpc.max_receive_message_length", settings.request_bytes_max),
         ("grpc.max_metadata_size", settings.header_bytes_max),
         ("grpc.absolute_max_metadata_size", settings.header_bytes_max),
         ("grpc.max_concurrent_streams", STREAMS_PER_CONNECTION_MAX),
-        ("grpc.max_allowed_incoming_connections", connections_below(descriptors_max)),
+        ("grpc.max_allowed_incoming_connections", connections_max()),
         ("grpc.max_connection_age_ms", int(settings.connection_age_s_max * 1000)),
         ("grpc.max_connection_age_grace_ms", int(grace_s * 1000)),
         ("grpc.keepalive_time_ms", KEEPALIVE_S * 1000),

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from typing import Final
 
 from collector.errors import NoSlotError
 from collector.settings import ReceiveSettings
+
+DESCRIPTORS_KEPT: Final = 128
+"""Descriptors that connections of senders leave: for PostgreSQL, pipes, files to be opened."""
+CONNECTIONS_MAX: Final = 1_000_000
+"""Where descriptors have no limit."""
+LISTENERS: Final = 2
+"""gRPC and HTTP; each may use its part of the descriptors."""
 
 
 class _Share:
@@ -96,3 +105,19 @@ def hold_s(left_s: float | None, settings: ReceiveSettings) -> float:
     if left_s is None:
         return settings.hold_s_default
     return min(settings.hold_s_max, settings.hold_share * max(0.0, left_s))
+
+
+def connections_max() -> int:
+    """Return how many connections a listener of this process accepts."""
+    descriptors_max, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return connections_below(descriptors_max) // LISTENERS
+
+
+def connections_below(descriptors_max: int) -> int:
+    """Return how many connections to accept where the process may open so many descriptors.
+
+    Idle connections that took them all would keep the worker from PostgreSQL.
+    """
+    if descriptors_max == resource.RLIM_INFINITY:
+        return CONNECTIONS_MAX
+    return min(CONNECTIONS_MAX, max(descriptors_max - DESCRIPTORS_KEPT, descriptors_max // 2))

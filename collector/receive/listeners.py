@@ -26,8 +26,12 @@ class Reservation:
     listeners. A bound socket that does not listen gets no connections.
     """
 
-    def __init__(self, host: str, port: int, *, setting: str, shared: bool) -> None:
+    def __init__(
+        self, host: str, port: int, *, setting: str, shared: bool, beside: bool = False
+    ) -> None:
         """Bind every address of ``host``; ``port`` 0 picks one port for all of them.
+
+        ``beside``: others may hold it already, if they share it as well; not exclusive, then.
 
         An IPv6 address that this machine does not have is left out when another is there, as gRPC
         leaves it out: in many containers ``localhost`` still means ``::1`` too.
@@ -37,6 +41,7 @@ class Reservation:
         """
         self.port = port
         self._shared = shared
+        self._beside = beside
         self.sockets: list[socket.socket] = []
         name = authority(host, port)
         absent: OSError | None = None
@@ -68,6 +73,7 @@ class Reservation:
 
     def _bind_one(self, held: socket.socket, family: int, address: tuple[object, ...]) -> None:
         held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections in TIME_WAIT
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, self._beside)
         if family == socket.AF_INET6:  # gRPC listens on "::" for both families
             only = address[0] != "::"
             held.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, only)
@@ -81,3 +87,15 @@ class Reservation:
         for held in self.sockets:
             held.close()
         self.sockets.clear()
+
+
+def shared_sockets(host: str, port: int, *, setting: str) -> list[socket.socket]:
+    """Return sockets bound to every address of ``host``, beside those of the other workers.
+
+    Shape: at least one, none of which listens yet; the caller owns them.
+
+    Raises:
+        SettingsError: as ``Reservation``; the port may be one that this user has reserved.
+    """
+    bound = Reservation(host, port, setting=setting, shared=True, beside=True)
+    return bound.sockets

@@ -1,4 +1,4 @@
-"""One table: which error becomes which gRPC status, and whether the sender may try again.
+"""One table: which error becomes which gRPC and HTTP status, and whether the sender may try again.
 
 RetryInfo travels twice, because senders read different places: ``grpc-status-details-bin`` (a
 ``google.rpc.Status``; Go, Java and the specification) and the trailer ``google.rpc.retryinfo-bin``
@@ -9,12 +9,16 @@ foreign exception, SQL or a DSN.
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Final, NamedTuple
 
 import grpc
 from google.rpc import error_details_pb2, status_pb2
 
 from collector import errors
+
+RETRY_AFTER_S: Final = 2
+"""What HTTP's Retry-After says, which has no fractions."""
 
 RETRY_DELAY_S_MAX: Final = 1.6
 """Longer than a flush, shorter than the second retry of any SDK."""
@@ -28,11 +32,22 @@ class Verdict(NamedTuple):
     cause: str
     text: str
 
+    @property
+    def http_status(self) -> int:
+        """The same for a sender that speaks HTTP."""
+        return _HTTP_STATUS[self.code]
+
+    def to_message(self) -> status_pb2.Status:
+        """Return the body of an error in either protocol, without details."""
+        code: int = self.code.value[0]
+        return status_pb2.Status(code=code, message=self.text)
+
 
 _TABLE: Final[tuple[tuple[type[errors.OtlpgError], grpc.StatusCode, bool, str], ...]] = (
     (errors.UndecodableError, grpc.StatusCode.INVALID_ARGUMENT, False, "undecodable"),
     (errors.WrongSignalError, grpc.StatusCode.INVALID_ARGUMENT, False, "wrong_signal"),
     (errors.MalformedCallError, grpc.StatusCode.INVALID_ARGUMENT, False, "malformed_call"),
+    (errors.UnsupportedMediaError, grpc.StatusCode.UNIMPLEMENTED, False, "unsupported_media"),
     (errors.TooLargeError, grpc.StatusCode.RESOURCE_EXHAUSTED, False, "too_large"),
     (errors.TooManyItemsError, grpc.StatusCode.RESOURCE_EXHAUSTED, False, "too_many_items"),
     (errors.UnauthenticatedError, grpc.StatusCode.UNAUTHENTICATED, False, "unauthenticated"),
@@ -42,6 +57,13 @@ _TABLE: Final[tuple[tuple[type[errors.OtlpgError], grpc.StatusCode, bool, str], 
     (errors.DrainingError, grpc.StatusCode.UNAVAILABLE, True, "draining"),
     (errors.HoldExpiredError, grpc.StatusCode.UNAVAILABLE, True, "hold_expired"),
 )
+_HTTP_STATUS: Final = {
+    grpc.StatusCode.INVALID_ARGUMENT: HTTPStatus.BAD_REQUEST,
+    grpc.StatusCode.UNIMPLEMENTED: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    grpc.StatusCode.UNAUTHENTICATED: HTTPStatus.UNAUTHORIZED,
+    grpc.StatusCode.UNAVAILABLE: HTTPStatus.SERVICE_UNAVAILABLE,
+}
 _OURS: Final = Verdict(grpc.StatusCode.UNAVAILABLE, True, "internal", "try again later")
 
 
@@ -81,8 +103,7 @@ def to_trailers(verdict: Verdict, left_s: float | None) -> tuple[tuple[str, byte
         return ()
     info = error_details_pb2.RetryInfo()
     info.retry_delay.FromNanoseconds(int(retry_delay_s(left_s) * 1e9))
-    code: int = verdict.code.value[0]
-    status = status_pb2.Status(code=code, message=verdict.text)
+    status = verdict.to_message()
     status.details.add().Pack(info)
     return (
         ("grpc-status-details-bin", status.SerializeToString()),

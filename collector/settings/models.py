@@ -73,6 +73,12 @@ class ReceiveSettings(Stage):
 
     grpc_host: str = Field(default="127.0.0.1", description="Address of the OTLP/gRPC listener.")
     grpc_port: int = Field(default=4317, ge=0, le=65535, description="OTLP's registered gRPC port.")
+    http_host: str = Field(default="127.0.0.1", description="Address of the OTLP/HTTP listener.")
+    http_port: int = Field(default=4318, ge=0, le=65535, description="OTLP's registered HTTP port.")
+    cors_origins: list[str] = Field(
+        default=[],
+        description="Web pages that may send, as exact origins: https://shop.example.com",
+    )
     insecure: bool = Field(
         default=False, description="Allow an anonymous listener beyond loopback (promise 9)."
     )
@@ -81,6 +87,12 @@ class ReceiveSettings(Stage):
         ge=1024,
         le=512 * 2**20,
         description="Body before and after decompression.",
+    )
+    json_bytes_max: Bytes = Field(
+        default=8 * 2**20,
+        ge=1024,
+        le=64 * 2**20,
+        description="The same for OTLP/JSON, which takes ten times its size while it is parsed.",
     )
     slots: int = Field(
         default=16,
@@ -301,6 +313,7 @@ class Settings(Stage):
             )
         for name, host in (
             ("receive.grpc_host", self.receive.grpc_host),
+            ("receive.http_host", self.receive.http_host),
             ("telemetry.host", self.telemetry.host),
         ):
             if not (self.receive.insecure or is_loopback(host)):

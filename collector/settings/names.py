@@ -101,6 +101,8 @@ FLAGS: Mapping[str, str] = MappingProxyType(
         "data_dir": "--data-dir",
         "receive.grpc_host": "--grpc-host",
         "receive.grpc_port": "--grpc-port",
+        "receive.http_host": "--http-host",
+        "receive.http_port": "--http-port",
         "receive.insecure": "--insecure",
         "telemetry.host": "--telemetry-host",
         "telemetry.port": "--telemetry-port",

@@ -22,7 +22,7 @@ from tests.e2e.senders import METHODS, numbered_logs
 
 def make(database: DatabaseSettings, probe: TestProbe | None = None) -> Daemon:
     """Return a daemon on a free port."""
-    settings = Settings(receive=ReceiveSettings(grpc_port=0), database=database)
+    settings = Settings(receive=ReceiveSettings(grpc_port=0, http_port=0), database=database)
     return Daemon(settings, clock=SystemClock(), metrics=Metrics(), probe=probe or TestProbe())
 
 
@@ -43,7 +43,7 @@ async def daemon(database_settings: DatabaseSettings, probe: TestProbe) -> Async
 
 async def send(daemon: Daemon, number: int, timeout_s: float = 10.0) -> bytes:
     """Send one log record."""
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{daemon.grpc_port}") as channel:
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{daemon.ports['grpc']}") as channel:
         call = channel.unary_unary(METHODS[Signal.LOGS], bytes, bytes)
         return await call(numbered_logs([number]), timeout=timeout_s)
 
@@ -126,7 +126,7 @@ async def test_an_address_that_is_not_ours_stops_the_start(
 ) -> None:
     """192.0.2.1 belongs to nobody (RFC 5737)."""
     settings = Settings(
-        receive=ReceiveSettings(grpc_host="192.0.2.1", grpc_port=0, insecure=True),
+        receive=ReceiveSettings(grpc_host="192.0.2.1", grpc_port=0, http_port=0, insecure=True),
         database=database_settings,
     )
     other = Daemon(settings, clock=SystemClock(), metrics=Metrics(), probe=TestProbe())

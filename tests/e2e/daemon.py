@@ -57,6 +57,7 @@ class Daemon:
             "OTLPG_DATABASE__DSN": resolve_dsn(database),
             "OTLPG_WORKERS": str(workers),
             "OTLPG_RECEIVE__GRPC_PORT": "0",
+            "OTLPG_RECEIVE__HTTP_PORT": "0",
             "OTLPG_TELEMETRY__PORT": "0",
             "OTLPG_TELEMETRY__LOG_FORMAT": "json",
             **environment,
@@ -68,6 +69,7 @@ class Daemon:
         self._logged = threading.Condition()
         self._log_ended = False
         self.grpc_port = 0
+        self.http_port = 0
         self.telemetry_port = 0
 
     # -- life --------------------------------------------------------------------------------------
@@ -105,7 +107,8 @@ class Daemon:
         self._reader = threading.Thread(target=self._read_log, args=(self._process,), daemon=True)
         self._reader.start()
         listening = self.wait_for_log("listening", START_S_MAX)
-        self.grpc_port, self.telemetry_port = listening["grpc"], listening["telemetry"]
+        self.grpc_port, self.http_port = listening["grpc"], listening["http"]
+        self.telemetry_port = listening["telemetry"]
         if self._await_store:
             self.wait_until_ready()
 

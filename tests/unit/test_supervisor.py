@@ -61,7 +61,7 @@ class Run:
     def __init__(self, command: tuple[str, ...], *, workers: int = 1) -> None:
         self.settings = Settings(
             workers=workers,
-            receive=ReceiveSettings(grpc_port=0),
+            receive=ReceiveSettings(grpc_port=0, http_port=0),
             telemetry=TelemetrySettings(port=0),
         )
         self.ready = asyncio.Event()

@@ -16,7 +16,7 @@ from collector.settings.worker import to_worker_json
 async def test_a_worker_ends_with_its_supervisor(last_words: bytes) -> None:
     """Whatever the supervisor had written when it was killed, half an order included."""
     settings = Settings(
-        receive=ReceiveSettings(grpc_port=0),
+        receive=ReceiveSettings(grpc_port=0, http_port=0),
         database=DatabaseSettings(host="127.0.0.1", port=1, user="u"),
     )
     worker = await asyncio.create_subprocess_exec(

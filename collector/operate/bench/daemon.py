@@ -47,6 +47,7 @@ class ServedDaemon:
             **{k: v for k, v in os.environ.items() if not k.startswith(FOREIGN_SETTINGS)},
             "OTLPG_DATABASE__DSN": dsn,
             "OTLPG_RECEIVE__GRPC_PORT": str(self._port),
+            "OTLPG_RECEIVE__HTTP_PORT": "0",
             "OTLPG_TELEMETRY__PORT": str(telemetry_port),
             **(settings or {}),
         }

@@ -22,7 +22,8 @@ from structlog.testing import capture_logs
 from collector.errors import DrainingError, HoldExpiredError, UndecodableError
 from collector.receive import grpc_server, health_service, status
 from collector.receive.export import Ack, Export, Read
-from collector.receive.grpc_server import SERVICES, GrpcServer, connections_below
+from collector.receive.grpc_server import SERVICES, GrpcServer
+from collector.receive.limits import connections_below
 from collector.rows import Signal
 from collector.settings import ReceiveSettings
 from collector.telemetry.clock import SystemClock
@@ -99,7 +100,7 @@ class Rig:
 async def rig() -> AsyncIterator[Rig]:
     """A listening server with small limits."""
     export, metrics = FakeExport(), Metrics()
-    settings = ReceiveSettings(grpc_port=0, request_bytes_max=LIMIT)
+    settings = ReceiveSettings(grpc_port=0, http_port=0, request_bytes_max=LIMIT)
     server = GrpcServer(settings, export, clock=SystemClock(), metrics=metrics)
     await server.start()
     running = Rig(server, export, metrics)
@@ -305,7 +306,10 @@ async def test_connections_leave_descriptors_for_the_rest(
 
     monkeypatch.setattr(resource, "getrlimit", room_for_three_connections)
     server = GrpcServer(
-        ReceiveSettings(grpc_port=0), rig.export, clock=SystemClock(), metrics=rig.metrics
+        ReceiveSettings(grpc_port=0, http_port=0),
+        rig.export,
+        clock=SystemClock(),
+        metrics=rig.metrics,
     )
     await server.start()
     idle = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(4)]
@@ -436,7 +440,10 @@ async def test_a_drain_answers_the_calls_that_are_here_and_takes_no_new_ones(rig
 async def test_draining_twice_or_before_start_is_harmless() -> None:
     """The order of calls at a failed start is nobody's worry."""
     server = GrpcServer(
-        ReceiveSettings(grpc_port=0), FakeExport(), clock=SystemClock(), metrics=Metrics()
+        ReceiveSettings(grpc_port=0, http_port=0),
+        FakeExport(),
+        clock=SystemClock(),
+        metrics=Metrics(),
     )
     await server.drain(0)
     await server.start()

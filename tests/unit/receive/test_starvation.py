@@ -33,7 +33,12 @@ class Rig:
 
     def __init__(self) -> None:
         settings = ReceiveSettings(
-            grpc_port=0, slots=4, slots_per_connection=3, slot_wait_s_max=60.0, read_s_max=300.0
+            grpc_port=0,
+            http_port=0,
+            slots=4,
+            slots_per_connection=3,
+            slot_wait_s_max=60.0,
+            read_s_max=300.0,
         )
         self.probe = TestProbe()
         export = Export(

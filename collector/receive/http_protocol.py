@@ -1,0 +1,91 @@
+"""uvicorn's HTTP/1.1 connection, with the ends that it lacks: late heads, old age, too many."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final
+
+import h11
+from uvicorn.config import Config
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.server import ServerState
+
+from collector.receive.limits import connections_max
+
+HEAD_S_MAX: Final = 10.0
+"""From a connection's first moment, or the first byte of a later request, to the end of its head."""
+
+LINGER_S_MAX: Final = 5.0
+"""An answer may come before the end of the body; the rest is taken and forgotten for so long. To
+close at once would reset the connection, and most senders would never see the answer."""
+
+LEAVES_AT_S: Final = "leaves_at_s"
+"""Key in ``scope["state"]``: the loop's time at which the connection should be closed."""
+
+
+def protocol_for(age_s_max: float) -> type[H11Protocol]:
+    """Return a protocol whose connections should live about ``age_s_max``."""
+
+    class AgingProtocol(BoundedProtocol):
+        age_s = age_s_max
+
+    return AgingProtocol
+
+
+class BoundedProtocol(H11Protocol):
+    """One connection of a sender, which cannot stay for ever without sending a request."""
+
+    age_s: float
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._end_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin, or end at once where there are too many."""
+        super().connection_made(transport)
+        if len(self.connections) > connections_max():
+            transport.abort()
+            return
+        # Spread by 10 %, as gRPC core does: senders that came together do not leave together.
+        spread = 0.9 + 0.2 * (id(self) // 16 % 64) / 64
+        self.app_state = {**self.app_state, LEAVES_AT_S: self.loop.time() + self.age_s * spread}
+        self._end_in(HEAD_S_MAX)
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes in, and see whether they end a head."""
+        super().data_received(data)
+        if self.conn.their_state is not h11.IDLE and not self._lingers():
+            self._cancel_end()
+        elif self._end_timer is None and not self.transport.is_closing():
+            self._end_in(HEAD_S_MAX)
+
+    def on_response_complete(self) -> None:
+        """Wait for the next request, or for what is left of this one."""
+        super().on_response_complete()
+        if self._lingers() and not self.transport.is_closing():
+            self._end_in(LINGER_S_MAX)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the timer."""
+        self._cancel_end()
+        super().connection_lost(exc)
+
+    def _lingers(self) -> bool:
+        """Whether the answer is given and the body is still on its way."""
+        return self.conn.their_state is h11.SEND_BODY and self.cycle.response_complete
+
+    def _end_in(self, wait_s: float) -> None:
+        self._cancel_end()
+        self._end_timer = self.loop.call_later(wait_s, self.transport.close)
+
+    def _cancel_end(self) -> None:
+        if self._end_timer is not None:
+            self._end_timer.cancel()
+            self._end_timer = None

@@ -1,0 +1,331 @@
+"""OTLP over HTTP/1.1: protobuf and JSON at ``/v1/traces``, ``/v1/metrics`` and ``/v1/logs``.
+
+A reply has the content type of its request. There is no redirect, because the Python SDK takes one
+for the end of its data, and no other path.
+
+Spec: opentelemetry-specification protocol/otlp.md, OTLP/HTTP.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Generator
+from functools import partial
+from typing import Final
+
+import uvicorn
+from google.protobuf import json_format
+from google.protobuf.message import Message
+from starlette.applications import Starlette
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from collector.convert.otlp_json import transcode
+from collector.errors import DrainingError, TooLargeError, UnsupportedMediaError
+from collector.receive.content import read_content
+from collector.receive.export import Ack, Export
+from collector.receive.http_protocol import LEAVES_AT_S, protocol_for
+from collector.receive.listeners import authority, shared_sockets
+from collector.receive.reply import to_reply
+from collector.receive.status import RETRY_AFTER_S, Verdict, is_expected, to_verdict
+from collector.rows import Signal
+from collector.settings import ReceiveSettings
+from collector.telemetry.clock import Clock
+from collector.telemetry.logging import Trouble
+from collector.telemetry.metrics import Metrics
+
+PROTOBUF: Final = "application/x-protobuf"
+JSON: Final = "application/json"
+
+JSON_BODIES: Final = 2
+"""JSON bodies that are parsed at once: each is ten times its size while it is."""
+
+KEEP_ALIVE_S: Final = 75
+"""An idle connection stays this long: above the minute at which SDKs export metrics."""
+
+QUIET_S: Final = 0.2
+"""A drain answers new requests with "try again" for so long before the listener closes."""
+
+
+class OtlpHttpService:
+    """Hands the body of each request to the export body and its verdict to the sender."""
+
+    def __init__(
+        self, export: Export, settings: ReceiveSettings, clock: Clock, metrics: Metrics
+    ) -> None:
+        self._export = export
+        self._settings = settings
+        self._metrics = metrics
+        self._trouble = Trouble("otlpg.receive", clock)
+        self._json_turns = asyncio.Semaphore(JSON_BODIES)
+        self._draining = False
+
+    def app(self) -> Starlette:
+        """Return the application: three paths, with or without a slash behind."""
+        routes = [
+            Route(path, partial(self._answer, signal), methods=["POST"])
+            for signal in Signal
+            for path in (f"/v1/{signal}", f"/v1/{signal}/")
+        ]
+        app = Starlette(routes=routes)
+        app.router.redirect_slashes = False
+        if self._settings.cors_origins:
+            app.add_middleware(
+                CORSMiddleware,
+                allow_origins=self._settings.cors_origins,
+                allow_methods=["POST"],
+                allow_headers=["*"],
+            )
+        return app
+
+    def drain(self) -> None:
+        """Refuse every new request; those that are here go on."""
+        self._draining = True
+
+    async def _answer(self, signal: Signal, request: Request) -> Response:
+        media = JSON
+        try:
+            media = _media_of(request)
+            ack = await self._until_gone(signal, media, request)
+        except ClientDisconnect:
+            self._metrics.requests.add(1, signal, "http", "CANCELLED")
+            return Response(status_code=499)  # nobody reads it
+        except asyncio.CancelledError:
+            self._metrics.requests.add(1, signal, "http", "CANCELLED")
+            raise
+        except Exception as error:  # noqa: BLE001 -- the edge: an exception's text must not leave
+            verdict = self._judge(signal, error)
+        else:
+            self._metrics.requests.add(1, signal, "http", "OK")
+            return _response(media, to_reply(signal, ack), request)
+        # Past the except block, whose error holds the converted request; see grpc_server.
+        self._count(signal, verdict, request)
+        return _refusal(media, verdict, leave=self._draining)
+
+    async def _until_gone(self, signal: Signal, media: str, request: Request) -> Ack:
+        """Export, and stop when the sender goes away before it has its answer.
+
+        Raises:
+            DrainingError: nothing new is taken.
+            ClientDisconnect: it did.
+        """
+        if self._draining:
+            raise DrainingError
+        body_is_here = asyncio.Event()
+
+        async def read() -> bytes:
+            body = await self._read(signal, media, request)
+            body_is_here.set()
+            return body
+
+        async def left() -> None:
+            await body_is_here.wait()
+            while (await request.receive())["type"] != "http.disconnect":
+                pass
+
+        exporting = asyncio.create_task(
+            self._export.export(signal, read, left_s=None, connection=_peer(request))
+        )
+        leaving = asyncio.create_task(left())
+        try:
+            await asyncio.wait((exporting, leaving), return_when=asyncio.FIRST_COMPLETED)
+            if not exporting.done():
+                raise ClientDisconnect
+            return exporting.result()
+        finally:
+            for task in (exporting, leaving):
+                task.cancel()
+            await asyncio.wait((exporting, leaving))
+
+    async def _read(self, signal: Signal, media: str, request: Request) -> bytes:
+        """Return the body in protobuf.
+
+        Raises:
+            RejectedRequestError: it cannot be read, or is too large.
+            ClientDisconnect: it did not come to its end.
+        """
+        settings = self._settings
+        is_json = media == JSON
+        bytes_max = settings.json_bytes_max if is_json else settings.request_bytes_max
+        if _content_length(request) > bytes_max:
+            raise TooLargeError(bytes_max)
+        coding = ",".join(request.headers.getlist("content-encoding"))
+        body = await read_content(request.stream(), coding, bytes_max)
+        if not is_json:
+            return body
+        async with self._json_turns:
+            steps = transcode(signal, body)
+            del body
+            while True:
+                try:
+                    next(steps)
+                except StopIteration as end:
+                    wire: bytes = end.value
+                    return wire
+                await asyncio.sleep(0)
+
+    def _judge(self, signal: Signal, error: Exception) -> Verdict:
+        if not is_expected(error):
+            self._trouble.error(
+                "request failed by our own fault",
+                type(error).__name__,
+                signal=signal,
+                exc_info=error,
+            )
+        return to_verdict(error)
+
+    def _count(self, signal: Signal, verdict: Verdict, request: Request) -> None:
+        self._metrics.requests.add(1, signal, "http", verdict.code.name)
+        if verdict.retryable:
+            self._metrics.refusals.add(1, signal, verdict.cause)
+        self._trouble.warn(
+            "request refused" if verdict.retryable else "request rejected",
+            verdict.cause,
+            signal=signal,
+            peer=_peer(request),
+        )
+
+
+def _media_of(request: Request) -> str:
+    """Return the content type without parameters.
+
+    Raises:
+        UnsupportedMediaError: it is not one of ours, or of another charset than UTF-8.
+    """
+    media, _, parameters = request.headers.get("content-type", "").lower().partition(";")
+    charset = parameters.strip().removeprefix("charset=").strip('"')
+    if media.strip() not in (PROTOBUF, JSON) or charset not in ("", "utf-8"):
+        raise UnsupportedMediaError(f"Content-Type must be {PROTOBUF} or {JSON}")
+    return media.strip()
+
+
+def _peer(request: Request) -> str:
+    """Return the address and port of the other end, one per connection."""
+    return authority(*request.client) if request.client else ""
+
+
+def _content_length(request: Request) -> int:
+    """Return what the sender announced, 0 when it announced nothing; h11 has checked the digits."""
+    return int(request.headers.get("content-length", "0"))
+
+
+def _response(media: str, reply: Message, request: Request) -> Response:
+    leaves_at_s = getattr(request.state, LEAVES_AT_S)
+    is_old = asyncio.get_running_loop().time() >= leaves_at_s
+    return Response(
+        _encode(media, reply), media_type=media, headers={"connection": "close"} if is_old else None
+    )
+
+
+def _refusal(media: str, verdict: Verdict, *, leave: bool) -> Response:
+    """Return an error; ``leave`` ends the connection with it."""
+    headers = {"connection": "close"} if leave else {}
+    if verdict.retryable:
+        headers["retry-after"] = str(RETRY_AFTER_S)
+    return Response(
+        _encode(media, verdict.to_message()),
+        status_code=verdict.http_status,
+        media_type=media,
+        headers=headers,
+    )
+
+
+def _encode(media: str, message: Message) -> bytes:
+    if media == JSON:
+        return json_format.MessageToJson(message, indent=None).encode()
+    return message.SerializeToString()
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, without its signal handlers and with a moment at which it listens."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.listening = asyncio.Event()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """Leave signals to the worker, which drains."""
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, and say so."""
+        await super().startup(sockets)
+        self.listening.set()
+
+
+class HttpServer:
+    """The OTLP/HTTP listener of one worker; its port is shared with the other workers."""
+
+    def __init__(
+        self, settings: ReceiveSettings, export: Export, *, clock: Clock, metrics: Metrics
+    ) -> None:
+        self._settings = settings
+        self._service = OtlpHttpService(export, settings, clock, metrics)
+        self._server: _Server | None = None
+        self._sockets: list[socket.socket] = []
+        self._draining = False
+        self._ended = asyncio.Event()
+        self.port = 0
+
+    def bind(self) -> None:
+        """Take the address; afterwards ``port`` is the real one, and ``run`` serves.
+
+        Raises:
+            SettingsError: the address cannot be listened on.
+        """
+        settings = self._settings
+        self._sockets = shared_sockets(
+            settings.http_host, settings.http_port, setting="receive.http_port"
+        )
+        self.port = self._sockets[0].getsockname()[1]
+        self._server = _Server(
+            uvicorn.Config(
+                self._service.app(),
+                http=protocol_for(settings.connection_age_s_max),
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                h11_max_incomplete_event_size=settings.header_bytes_max,
+                timeout_keep_alive=KEEP_ALIVE_S,
+            )
+        )
+
+    async def run(self) -> None:
+        """Serve until ``drain``; ``bind`` came first."""
+        assert self._server is not None
+        try:
+            await self._server.serve(sockets=self._sockets)
+        finally:
+            self._ended.set()
+
+    async def listening(self) -> None:
+        """Return once senders can connect."""
+        assert self._server is not None
+        await self._server.listening.wait()
+
+    async def drain(self, grace_s: float) -> None:
+        """Refuse what is new, close the listener, and let the requests that are here be answered.
+
+        After ``grace_s`` they are left alone. Safe twice and before ``run``; a second call with a
+        shorter grace hurries the first.
+        """
+        self._service.drain()
+        server = self._server
+        if server is None or not server.listening.is_set():
+            return
+        if grace_s > 0 and not self._draining:
+            self._draining = True
+            await asyncio.sleep(min(QUIET_S, grace_s))
+        server.should_exit = True
+        try:
+            async with asyncio.timeout(grace_s):
+                await self._ended.wait()
+        except TimeoutError:
+            server.force_exit = True
