@@ -13,6 +13,7 @@ import contextlib
 import socket
 from collections.abc import Generator
 from functools import partial
+from http import HTTPStatus
 from typing import Final
 
 import uvicorn
@@ -47,6 +48,9 @@ JSON_BODIES: Final = 2
 KEEP_ALIVE_S: Final = 75
 """An idle connection stays this long: above the minute at which SDKs export metrics."""
 
+LAST_WORD_S: Final = 0.5
+"""Time for the answers to requests that were given up."""
+
 QUIET_S: Final = 0.2
 """A drain answers new requests with "try again" for so long before the listener closes."""
 
@@ -63,6 +67,7 @@ class OtlpHttpService:
         self._trouble = Trouble("otlpg.receive", clock)
         self._json_turns = asyncio.Semaphore(JSON_BODIES)
         self._draining = False
+        self._exporting: set[asyncio.Task[Ack]] = set()
 
     def app(self) -> Starlette:
         """Return the application: three paths, with or without a slash behind."""
@@ -86,7 +91,17 @@ class OtlpHttpService:
         """Refuse every new request; those that are here go on."""
         self._draining = True
 
+    def give_up(self) -> None:
+        """Refuse the requests that are here, too."""
+        for exporting in self._exporting:
+            exporting.cancel()
+
     async def _answer(self, signal: Signal, request: Request) -> Response:
+        if _head_bytes(request) > self._settings.header_bytes_max:
+            return Response(
+                status_code=HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+                headers={"connection": "close"},
+            )
         media = JSON
         try:
             media = _media_of(request)
@@ -110,7 +125,7 @@ class OtlpHttpService:
         """Export, and stop when the sender goes away before it has its answer.
 
         Raises:
-            DrainingError: nothing new is taken.
+            DrainingError: nothing new is taken, or it was given up.
             ClientDisconnect: it did.
         """
         if self._draining:
@@ -131,12 +146,16 @@ class OtlpHttpService:
             self._export.export(signal, read, left_s=None, connection=_peer(request))
         )
         leaving = asyncio.create_task(left())
+        self._exporting.add(exporting)
         try:
             await asyncio.wait((exporting, leaving), return_when=asyncio.FIRST_COMPLETED)
             if not exporting.done():
                 raise ClientDisconnect
+            if exporting.cancelled():
+                raise DrainingError
             return exporting.result()
         finally:
+            self._exporting.discard(exporting)
             for task in (exporting, leaving):
                 task.cancel()
             await asyncio.wait((exporting, leaving))
@@ -201,6 +220,11 @@ def _media_of(request: Request) -> str:
     if media.strip() not in (PROTOBUF, JSON) or charset not in ("", "utf-8"):
         raise UnsupportedMediaError(f"Content-Type must be {PROTOBUF} or {JSON}")
     return media.strip()
+
+
+def _head_bytes(request: Request) -> int:
+    """Return the size of the headers; h11 bounds only what it has to keep while it waits for more."""
+    return sum(len(name) + len(value) for name, value in request.headers.raw)
 
 
 def _peer(request: Request) -> str:
@@ -292,6 +316,7 @@ class HttpServer:
                 log_config=None,
                 access_log=False,
                 server_header=False,
+                proxy_headers=False,  # or a header of the sender's would name the connection
                 h11_max_incomplete_event_size=settings.header_bytes_max,
                 timeout_keep_alive=KEEP_ALIVE_S,
             )
@@ -313,7 +338,7 @@ class HttpServer:
     async def drain(self, grace_s: float) -> None:
         """Refuse what is new, close the listener, and let the requests that are here be answered.
 
-        After ``grace_s`` they are left alone. Safe twice and before ``run``; a second call with a
+        After ``grace_s`` they are refused. Safe twice and before ``run``; a second call with a
         shorter grace hurries the first.
         """
         self._service.drain()
@@ -328,4 +353,10 @@ class HttpServer:
             async with asyncio.timeout(grace_s):
                 await self._ended.wait()
         except TimeoutError:
-            server.force_exit = True
+            self._service.give_up()
+            try:
+                async with asyncio.timeout(LAST_WORD_S):
+                    await self._ended.wait()
+            except TimeoutError:
+                server.force_exit = True
+                await self._ended.wait()

@@ -12,11 +12,13 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     PlainSerializer,
     SecretStr,
     SerializationInfo,
+    StringConstraints,
     ValidationInfo,
     field_validator,
     model_validator,
@@ -36,6 +38,20 @@ def _masked_unless_revealed(secret: SecretStr, info: SerializationInfo[Any]) -> 
 
 
 Secret = Annotated[SecretStr, PlainSerializer(_masked_unless_revealed, when_used="json")]
+
+
+def _split_origins(value: object) -> object:
+    """Return the parts of a text with commas between; a variable and a flag hold nothing else."""
+    if not isinstance(value, str):
+        return value
+    return [part.strip() for part in value.strip("[]").split(",") if part.strip()]
+
+
+Origins = Annotated[
+    list[Annotated[str, StringConstraints(pattern=r"^https?://[^/\s*]+$")]],
+    BeforeValidator(_split_origins),
+]
+"""Origins as browsers send them: scheme, host and port, without a path."""
 
 
 def is_loopback(host: str) -> bool:
@@ -75,7 +91,7 @@ class ReceiveSettings(Stage):
     grpc_port: int = Field(default=4317, ge=0, le=65535, description="OTLP's registered gRPC port.")
     http_host: str = Field(default="127.0.0.1", description="Address of the OTLP/HTTP listener.")
     http_port: int = Field(default=4318, ge=0, le=65535, description="OTLP's registered HTTP port.")
-    cors_origins: list[str] = Field(
+    cors_origins: Origins = Field(
         default=[],
         description="Web pages that may send, as exact origins: https://shop.example.com",
     )

@@ -10,9 +10,13 @@ from typing import Any, NamedTuple, Self
 import grpc
 from google.rpc import error_details_pb2, status_pb2
 from opentelemetry._logs import LogRecord, SeverityNumber
-from opentelemetry.exporter.otlp.proto.grpc._log_exporter import OTLPLogExporter
-from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter
-from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+from opentelemetry.exporter.otlp.proto import http
+from opentelemetry.exporter.otlp.proto.grpc import _log_exporter as grpc_log
+from opentelemetry.exporter.otlp.proto.grpc import metric_exporter as grpc_metric
+from opentelemetry.exporter.otlp.proto.grpc import trace_exporter as grpc_trace
+from opentelemetry.exporter.otlp.proto.http import _log_exporter as http_log
+from opentelemetry.exporter.otlp.proto.http import metric_exporter as http_metric
+from opentelemetry.exporter.otlp.proto.http import trace_exporter as http_trace
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
@@ -158,8 +162,31 @@ class Load:
 
 # -- the real SDK --------------------------------------------------------------------------------
 
+GRPC_EXPORTERS: dict[Signal, Any] = {
+    Signal.TRACES: grpc_trace.OTLPSpanExporter,
+    Signal.METRICS: grpc_metric.OTLPMetricExporter,
+    Signal.LOGS: grpc_log.OTLPLogExporter,
+}
+HTTP_EXPORTERS: dict[Signal, Any] = {
+    Signal.TRACES: http_trace.OTLPSpanExporter,
+    Signal.METRICS: http_metric.OTLPMetricExporter,
+    Signal.LOGS: http_log.OTLPLogExporter,
+}
 
-def export_spans(endpoint: str, names: Iterable[str], compression: grpc.Compression) -> Any:
+
+def grpc_exporter(signal: Signal, port: int, compression: grpc.Compression) -> Any:
+    """Return the SDK's exporter over gRPC."""
+    endpoint = f"http://127.0.0.1:{port}"
+    return GRPC_EXPORTERS[signal](endpoint=endpoint, insecure=True, compression=compression)
+
+
+def http_exporter(signal: Signal, port: int, compression: http.Compression) -> Any:
+    """Return the SDK's exporter over HTTP."""
+    endpoint = f"http://127.0.0.1:{port}/v1/{signal}"
+    return HTTP_EXPORTERS[signal](endpoint=endpoint, compression=compression)
+
+
+def export_spans(exporter: Any, names: Iterable[str]) -> Any:
     """Make a span per name with the SDK and export them in one request; return the SDK's result."""
     finished = InMemorySpanExporter()
     provider = TracerProvider(resource=RESOURCE)
@@ -168,7 +195,6 @@ def export_spans(endpoint: str, names: Iterable[str], compression: grpc.Compress
     for name in names:
         with tracer.start_as_current_span(name, attributes={"e2e.name": name}) as span:
             span.add_event("seen", {"n": 1})
-    exporter: Any = OTLPSpanExporter(endpoint=endpoint, insecure=True, compression=compression)
     try:
         return exporter.export(finished.get_finished_spans())
     finally:
@@ -176,14 +202,13 @@ def export_spans(endpoint: str, names: Iterable[str], compression: grpc.Compress
         provider.shutdown()
 
 
-def export_metrics(endpoint: str, names: Iterable[str], compression: grpc.Compression) -> Any:
+def export_metrics(exporter: Any, names: Iterable[str]) -> Any:
     """Count once per name with the SDK and export the points in one request."""
     reader = InMemoryMetricReader()
     provider = MeterProvider([reader], resource=RESOURCE)
     counter = provider.get_meter("e2e").create_counter("e2e.count", unit="1")
     for name in names:
         counter.add(1, {"e2e.name": name})
-    exporter: Any = OTLPMetricExporter(endpoint=endpoint, insecure=True, compression=compression)
     try:
         data = reader.get_metrics_data()
         assert data is not None
@@ -193,7 +218,7 @@ def export_metrics(endpoint: str, names: Iterable[str], compression: grpc.Compre
         provider.shutdown()
 
 
-def export_logs(endpoint: str, names: Iterable[str], compression: grpc.Compression) -> Any:
+def export_logs(exporter: Any, names: Iterable[str]) -> Any:
     """Log each name with the SDK and export the records in one request."""
     finished = InMemoryLogRecordExporter()
     provider = LoggerProvider(resource=RESOURCE)
@@ -203,7 +228,6 @@ def export_logs(endpoint: str, names: Iterable[str], compression: grpc.Compressi
         logger.emit(
             LogRecord(timestamp=time.time_ns(), severity_number=SeverityNumber.INFO, body=name)
         )
-    exporter: Any = OTLPLogExporter(endpoint=endpoint, insecure=True, compression=compression)
     try:
         return exporter.export(finished.get_finished_logs())
     finally:

@@ -12,7 +12,7 @@ from collector.settings import DatabaseSettings
 from collector.store.embedded import EmbeddedPostgres
 from collector.store.pool import connect
 from tests.e2e.daemon import Daemon
-from tests.e2e.senders import Caller, Failure, export_spans, numbered_logs
+from tests.e2e.senders import Caller, Failure, export_spans, grpc_exporter, numbered_logs
 
 
 async def bodies(database: DatabaseSettings) -> list[str]:
@@ -84,9 +84,8 @@ async def test_a_daemon_that_starts_before_postgresql_comes_up_by_itself(
         )
         own_server.restart()
         await asyncio.to_thread(daemon.wait_until_ready)
-        result = await asyncio.to_thread(
-            export_spans, daemon.endpoint, ["after"], grpc.Compression.Gzip
-        )
+        exporter = grpc_exporter(Signal.TRACES, daemon.grpc_port, grpc.Compression.Gzip)
+        result = await asyncio.to_thread(export_spans, exporter, ["after"])
 
     assert ready[0] == 503
     assert isinstance(refused, Failure)
