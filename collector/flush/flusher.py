@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from math import ceil
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -87,7 +86,6 @@ class Flushers:
             clock=clock,
             metrics=metrics,
             probe=probe,
-            ledger_window_days=ceil(ingest.ledger_window_h / 24),
         )
         self._stragglers = Stragglers(
             self.write,

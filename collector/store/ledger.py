@@ -4,9 +4,9 @@ Look-ups take no lock. A claim is an upsert, so that a duplicate writes WAL too 
 synchronous standby like the request it repeats; it comes late in the transaction, because its row
 lock makes every peer with the same bytes wait until our COMMIT.
 
-A request's day follows from its bytes, so retries meet in one leaf. A day without a leaf of its own
-goes to the sentinel day; a look-up reads both, for a leaf may have come since, and the day under
-which the request would have been kept a window ago, for it may have left the retention since.
+A request's day follows from its bytes, so retries meet in one leaf. A day outside the retention goes
+to the sentinel day; a look-up reads both, always, since the day may have left or entered the
+retention since: time passed, or the setting is another one, now or in the Pod beside.
 
 Around midnight, or with clocks that differ, two workers may not agree on whether a day has a leaf.
 So a day that would be the sentinel for a worker one day away is a border: it is claimed under the
@@ -41,30 +41,56 @@ SELECT digest FROM claimed WHERE seen > 1
 class LedgerKey(NamedTuple):
     """One request as the ledger knows it; sorts in the order in which claims lock."""
 
-    day: date  # the request's own, or the sentinel
+    day: date  # under which it is claimed: its own, or the sentinel
     digest: bytes
     received_at: int
     items: int
-    formerly: date = SENTINEL_DAY  # where it was kept if it came first a window ago
+    own_day: date  # follows from its bytes alone
     border: bool = False  # claimed under the sentinel too
 
 
 def lookup_sql(keys: Iterable[LedgerKey]) -> str:
-    """Return a query for the digests among ``keys`` that are stored.
+    """Return a query for the digests among ``keys`` that are stored under their own day or the sentinel.
 
     It is text without parameters, so that it travels in one message with BEGIN; what goes into it
-    is made of our own dates and hex digits only. One branch per day lets the planner prune.
+    is made of our own dates and hex digits only. One branch per day lets the planner prune; days
+    out of reach share one, for they may be any and many, and PostgreSQL refuses 20 000 branches.
     """
     by_day: defaultdict[date, set[bytes]] = defaultdict(set)
+    strays: list[LedgerKey] = []
     for key in keys:
-        by_day[key.day].add(key.digest)
-        by_day[key.formerly].add(key.digest)
         by_day[SENTINEL_DAY].add(key.digest)
-    return " UNION ALL ".join(
+        if key.day == key.own_day:
+            by_day[key.own_day].add(key.digest)
+        else:
+            strays.append(key)
+    branches = [_of_day(day, sorted(digests)) for day, digests in sorted(by_day.items())]
+    return " UNION ALL ".join([*branches, *([_of_strays(strays)] if strays else [])])
+
+
+def _of_day(day: date, digests: Sequence[bytes]) -> str:
+    """Return the branch that looks at one day."""
+    return (
         f"SELECT digest FROM ingest_ledger WHERE day = DATE '{day.isoformat()}'"  # noqa: S608 -- see above
-        f" AND digest = ANY(ARRAY(SELECT substr(decode('{b''.join(sorted(digests)).hex()}', 'hex'),"
-        f" 1 + 16 * i, 16) FROM generate_series(0, {len(digests) - 1}) AS i))"
-        for day, digests in sorted(by_day.items())
+        f" AND digest = ANY({_array(digests)})"
+    )
+
+
+def _of_strays(keys: Sequence[LedgerKey]) -> str:
+    """Return the branch that looks at the own day of each of ``keys``; OFFSET keeps it a loop."""
+    days = ",".join(f"'{key.own_day.isoformat()}'" for key in keys)
+    return (
+        f"SELECT l.digest FROM unnest(ARRAY[{days}]::date[], {_array([key.digest for key in keys])})"  # noqa: S608 -- see above
+        " AS k (day, digest) CROSS JOIN LATERAL (SELECT l.digest FROM ingest_ledger AS l"
+        " WHERE l.day = k.day AND l.digest = k.digest OFFSET 0) AS l"
+    )
+
+
+def _array(digests: Sequence[bytes]) -> str:
+    """Return an SQL array of digests, in their order."""
+    return (
+        f"ARRAY(SELECT substr(decode('{b''.join(digests).hex()}', 'hex'), 1 + 16 * i, 16)"  # noqa: S608 -- see above
+        f" FROM generate_series(0, {len(digests) - 1}) AS i)"
     )
 
 

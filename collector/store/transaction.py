@@ -63,7 +63,6 @@ class Context:
     clock: Clock
     metrics: Metrics
     probe: Probe
-    ledger_window_days: int = 1
 
     def statement_s(self, requests: Sequence[ConvertedRequest]) -> float:
         """Return how long one statement that writes ``requests`` may take."""
@@ -262,9 +261,7 @@ def _ledger_key(request: ConvertedRequest, today: date, context: Context) -> led
         request.digest,
         request.received_at,
         request.items,
-        formerly=context.ledger_day(
-            request.day, today - timedelta(days=context.ledger_window_days)
-        ),
+        own_day=request.day,
         border=day != ledger.SENTINEL_DAY and ledger.SENTINEL_DAY in neighbours,
     )
 

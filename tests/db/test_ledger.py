@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from collector.errors import RetryableStoreError
-from collector.maintain.partitions import LEDGER_DAYS_AHEAD
+from collector.maintain.partitions import LEDGER_DAYS_AHEAD, Partitions
 from collector.settings import PartitionSettings
 from collector.store.ledger import SENTINEL_DAY, LedgerKey, claim, lookup_sql
 from collector.store.pool import Database, connect
 from collector.store.transaction import write_batch
 from collector.telemetry.clock import SystemClock
+from collector.telemetry.metrics import Metrics
 from collector.telemetry.probe import TestProbe
 from tests.clocks import HandClock
 from tests.converted import day_of, digest_of, log_row, request
@@ -52,7 +53,7 @@ async def peer(settings: DatabaseSettings) -> AsyncGenerator[Connection]:
 
 def key(name: str, day: date = TODAY) -> LedgerKey:
     """Return a request's key."""
-    return LedgerKey(day, digest_of(name), NOW, 1)
+    return LedgerKey(day, digest_of(name), NOW, 1, day)
 
 
 def logs(name: str) -> ConvertedRequest:
@@ -175,6 +176,44 @@ async def test_retry_after_midnight_at_the_end_of_the_retention(
 
     assert await write_batch(connection, [old], here) == [False]
     assert await count(connection, "logs") == 1
+
+
+@pytest.mark.parametrize("days", [(30, 7), (7, 30)], ids=["lowered", "raised"])
+async def test_retry_under_another_retention(
+    settings: DatabaseSettings, connection: Connection, days: tuple[int, int]
+) -> None:
+    """A setting that changed, or two Pods of a rollout: the day's row is found all the same."""
+    old = replace(logs("a"), day=TODAY - timedelta(days=10))
+    here, there = [retaining(settings, number) for number in days]
+    database = Database(settings)
+    await partitions(database).ensure_day("ingest_ledger", old.day)
+    await database.stop()
+    assert await write_batch(connection, [old], here) == [True]
+
+    assert await write_batch(connection, [old], there) == [False]
+
+    assert await count(connection, "logs") == 1
+
+
+async def test_look_up_takes_many_requests_of_days_out_of_reach(
+    settings: DatabaseSettings, connection: Connection
+) -> None:
+    """Each may be of a day of its own, more than PostgreSQL takes branches in one query."""
+    lost = [
+        key(f"request {n}", SENTINEL_DAY)._replace(own_day=TODAY - timedelta(days=n))
+        for n in range(20_000)
+    ]
+    await claim(connection, [key("request 0")], timeout_s=5)
+
+    assert await stored(connection, lost) == {digest_of("request 0")}
+
+
+def retaining(settings: DatabaseSettings, days: int) -> Context:
+    """Return what a worker writes with whose retention is so many days."""
+    leaves = Partitions(
+        PartitionSettings(retention_days=days), Database(settings), SystemClock(), Metrics()
+    )
+    return replace(context(settings), ledger_day=leaves.ledger_day)
 
 
 RETENTION = PartitionSettings().retention_days

@@ -184,10 +184,10 @@ async def test_ingest_takes_a_detached_leaf_of_the_ledger_back(
     """The owner's otlpg died while it let the leaf go; the rows are back in the owner's table."""
     day, digest = day_of(NOW), digest_of("a")
     leaf = await ingest.fetchval("SELECT otlpg_make_leaf('ingest_ledger', $1, 24)", NOW)
-    await claim(ingest, [LedgerKey(day, digest, NOW, 1)], timeout_s=5)
+    await claim(ingest, [LedgerKey(day, digest, NOW, 1, day)], timeout_s=5)
     await connection.execute(f"ALTER TABLE ingest_ledger DETACH PARTITION {leaf} CONCURRENTLY")
 
     again = await ingest.fetchval("SELECT otlpg_make_leaf('ingest_ledger', $1, 24)", NOW)
 
     assert again == leaf
-    assert await claim(ingest, [LedgerKey(day, digest, NOW, 1)], timeout_s=5) == {digest}
+    assert await claim(ingest, [LedgerKey(day, digest, NOW, 1, day)], timeout_s=5) == {digest}
