@@ -36,11 +36,15 @@ WHERE i.inhparent = 'ingest_ledger'::regclass AND c.relname <> 'ingest_ledger_se
 UNION ALL
 SELECT quote_ident(c.relname), NULL
 FROM pg_class AS c
-WHERE c.relkind = 'r' AND NOT c.relispartition AND c.relname ~ '^ingest_ledger_p[0-9]{8}'
-  AND c.relnamespace = (SELECT relnamespace FROM pg_class WHERE oid = 'ingest_ledger'::regclass)
+JOIN pg_class AS p ON p.relnamespace = c.relnamespace AND p.relowner = c.relowner
+WHERE p.oid = 'ingest_ledger'::regclass AND c.relkind = 'r' AND NOT c.relispartition
+  AND c.relname ~ '^ingest_ledger_p[0-9]{8}(_[0-9]+)?$'
 ORDER BY 2 DESC NULLS LAST, 1
 """
 """Every leaf, with whether a detach of it was begun; NULL when it is detached but not dropped.
+
+What counts as a detached leaf is what migration 0008 would take back: a table that is called just
+like one, in the ledger's schema and of its owner. Any other belongs to somebody else.
 
 The begun one comes first: PostgreSQL refuses to detach another leaf before it is finished.
 """

@@ -110,6 +110,28 @@ async def test_rows_of_the_sentinel_go_by_age(
     assert await ledger(connection) == {b"young"}
 
 
+async def test_a_table_that_is_no_leaf_stays(
+    database_settings: DatabaseSettings, connection: Connection
+) -> None:
+    """Somebody's copy of a leaf, or a table of another owner under its name, is none of ours."""
+    stranger = await connection.fetchval("SELECT 'stranger_' || current_database()")
+    await connection.execute(
+        "CREATE TABLE ingest_ledger_p20261114_backup AS TABLE ingest_ledger;"
+        "CREATE TABLE ingest_ledger_p20261114_1_old (note text);"
+        f"CREATE ROLE {stranger}; GRANT {stranger} TO otlpg; CREATE TABLE ingest_ledger_p20261113 (a text);"
+        f"GRANT CREATE ON SCHEMA public TO {stranger};"
+        f"ALTER TABLE ingest_ledger_p20261113 OWNER TO {stranger}"
+    )
+    foreign = await ledger_tables(connection)
+    async with household(database_settings, HandClock()) as (retirement, partitions):
+        await partitions.ensure_day("ingest_ledger", LAST_WEEK)
+
+        await retirement.retire()
+
+    assert await ledger_tables(connection) == foreign
+    await connection.execute(f"DROP OWNED BY {stranger}; DROP ROLE {stranger}")
+
+
 async def test_a_row_that_comes_while_its_leaf_goes_is_put_back(
     database_settings: DatabaseSettings, connection: Connection
 ) -> None:
