@@ -82,7 +82,9 @@ class Daemon:
             )
             for signal, queue in self._queues.items()
         ]
-        ledger = LedgerRetirement(settings.ingest.ledger_window_h, self._database, clock)
+        ledger = LedgerRetirement(
+            settings.ingest.ledger_window_h, self._database, clock, probe=probe
+        )
         self._housekeeping = (
             Schedule(self._partitions, ledger, probe=probe),
             Reaper(self._database, settings.database, metrics=metrics, probe=probe),

@@ -167,6 +167,14 @@ class CommitUnknownError(StoreUnavailableError):
     stored: tuple[bool, ...] = ()
 
 
+class LedgerHeldError(RetryableStoreError):
+    """Long transactions look at the ledger, so that no leaf of it can go now."""
+
+    def __init__(self, transactions: int) -> None:
+        super().__init__(f"{transactions} long transactions hold the ledger")
+        self.transactions = transactions
+
+
 class MissingLeafError(RetryableStoreError):
     """A row found no partition; make it and run again."""
 

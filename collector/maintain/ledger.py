@@ -5,16 +5,24 @@ sender may catch up on a week. It is detached CONCURRENTLY, which waits for runn
 instead of blocking new ones, and dropped; or attached again, if rows came while it was on its way
 out. Whoever needs a leaf for its day before that is done takes it back as well (migration 0008).
 
+A detach that has begun and cannot end, because somebody's transaction has looked at the ledger and
+goes on (pg_dump, a long SELECT), leaves a day for which nothing can be stored. So it does not begin
+before everybody who holds a lock on the ledger has let go of it. A holder may still come in the
+moment between; then the next round finishes the detach as soon as it can.
+
 Whoever does not own the ledger (a role that may only insert) deletes the old rows instead.
 """
 
 from __future__ import annotations
 
+import asyncio
+from math import ceil
 from typing import TYPE_CHECKING
 
 import asyncpg
 import structlog
 
+from collector.errors import LedgerHeldError
 from collector.rows import PG_EPOCH_UNIX_US
 from collector.store.failures import translate
 from collector.store.migrate import LOCK_CLASS, MIGRATIONS_KEY
@@ -23,6 +31,13 @@ from collector.store.pool import DRIVER_ERRORS
 if TYPE_CHECKING:
     from collector.store.pool import Connection, Database
     from collector.telemetry.clock import Clock
+    from collector.telemetry.probe import Probe
+
+HOLDERS_PER_REAP = 0.25
+"""Part of ``reap_after_s`` that holders of the ledger get to let go of it: flushes do, a dump does not."""
+
+HOLDERS_LOOK_S = 0.05
+"""Pause between two looks at them."""
 
 DETACH_PER_REAP = 0.5
 """Part of ``reap_after_s`` that a detach may take: the transaction that guards it waits meanwhile,
@@ -39,14 +54,26 @@ FROM pg_class AS c
 JOIN pg_class AS p ON p.relnamespace = c.relnamespace AND p.relowner = c.relowner
 WHERE p.oid = 'ingest_ledger'::regclass AND c.relkind = 'r' AND NOT c.relispartition
   AND c.relname ~ '^ingest_ledger_p[0-9]{8}(_[0-9]+)?$'
-ORDER BY 2 DESC NULLS LAST, 1
+ORDER BY 2 DESC NULLS FIRST, 1
 """
 """Every leaf, with whether a detach of it was begun; NULL when it is detached but not dropped.
 
 What counts as a detached leaf is what migration 0008 would take back: a table that is called just
 like one, in the ledger's schema and of its owner. Any other belongs to somebody else.
 
-The begun one comes first: PostgreSQL refuses to detach another leaf before it is finished.
+The begun one comes before the whole ones: PostgreSQL refuses to detach another before it is done.
+"""
+
+_HOLDERS = """
+SELECT virtualtransaction
+FROM pg_locks
+WHERE locktype = 'relation' AND granted AND pid IS DISTINCT FROM pg_backend_pid()
+  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+  AND relation IN ('ingest_ledger'::regclass, $1::text::regclass)
+"""
+"""Transactions, of whatever role, that a detach of this leaf would wait for; no privilege is needed.
+
+A mere snapshot is none: only FINALIZE waits for those, and their age is not for every role to see.
 """
 
 _DELETE = "DELETE FROM ingest_ledger WHERE received_at < $1"
@@ -56,10 +83,12 @@ _DELETE_SENTINEL = _DELETE + " AND day = DATE '1970-01-01'"
 class LedgerRetirement:
     """Keeps ``ingest_ledger`` to the requests of the last ``window_h`` hours, roughly."""
 
-    def __init__(self, window_h: float, database: Database, clock: Clock) -> None:
+    def __init__(self, window_h: float, database: Database, clock: Clock, *, probe: Probe) -> None:
+        """Moments of the probe: ``ledger.held``, ``ledger.free``, between which a leaf waits."""
         self._window_us = round(window_h * 3_600_000_000)
         self._database = database
         self._clock = clock
+        self._probe = probe
         self._log = structlog.stdlib.get_logger("otlpg.maintain")
 
     async def retire(self) -> None:
@@ -90,6 +119,9 @@ class LedgerRetirement:
                 await self._let_go(leaf, cutoff)
             except asyncpg.LockNotAvailableError:
                 return  # another process is at it, and will go on after this leaf
+            except LedgerHeldError:
+                self._log.info("ledger is held by a long transaction; old leaves stay", leaf=leaf)
+                return
 
     async def _let_go(self, leaf: str, cutoff: int) -> None:
         """Drop one leaf, whatever state it was left in, unless a row of it is still young.
@@ -106,31 +138,65 @@ class LedgerRetirement:
                 f"SELECT pg_advisory_xact_lock({LOCK_CLASS}, 'ingest_ledger'::regclass::oid::integer)"
             )
             async with self._database.acquire() as connection:
-                timeout_s = self._database.settings.reap_after_s * DETACH_PER_REAP
-                detached = await _detach(connection, leaf, cutoff, timeout_s=timeout_s)
+                detached = await self._detach(connection, leaf, cutoff)
             if detached and not await _take_back(guard, leaf, cutoff):
                 await guard.execute(f"DROP TABLE {leaf}")
                 self._log.info("ledger leaf dropped", leaf=leaf)
 
+    async def _detach(self, connection: Connection, leaf: str, cutoff: int) -> bool:
+        """Detach the leaf unless a row of it is young; return whether it is a table by itself now.
 
-async def _detach(connection: Connection, leaf: str, cutoff: int, *, timeout_s: float) -> bool:
-    """Detach the leaf unless it holds a young row; return whether it is now a table by itself."""
-    state = {row["leaf"]: row["pending"] for row in await connection.fetch(_STATE)}
-    if leaf not in state:
-        return False  # another process was faster
-    pending = state[leaf]
-    if pending is None:
+        Raises:
+            LedgerHeldError: the detach would wait, and was not begun.
+        """
+        state = {row["leaf"]: row["pending"] for row in await connection.fetch(_STATE)}
+        if leaf not in state:
+            return False  # another process was faster
+        pending = state[leaf]
+        if pending is None:
+            return True
+        if not pending:
+            if await _is_needed(connection, leaf, cutoff):
+                return False
+            await self._wait_for_holders(connection, leaf)
+        how = "FINALIZE" if pending else "CONCURRENTLY"
+        await connection.execute(
+            f"ALTER TABLE ingest_ledger DETACH PARTITION {leaf} {how}",
+            timeout=self._database.settings.reap_after_s * DETACH_PER_REAP,
+        )
         return True
-    if not pending and (
-        await _reaches_into_window(connection, leaf, cutoff)
-        or await _has_young(connection, leaf, cutoff)
-    ):
-        return False
-    how = "FINALIZE" if pending else "CONCURRENTLY"
-    await connection.execute(
-        f"ALTER TABLE ingest_ledger DETACH PARTITION {leaf} {how}", timeout=timeout_s
+
+    async def _wait_for_holders(self, connection: Connection, leaf: str) -> None:
+        """Return once everybody who held the ledger or the leaf at the first look has let go of it.
+
+        Who comes later is not waited for, or a busy ledger would never be free: a flush is brief.
+
+        Raises:
+            LedgerHeldError: one of them still holds it.
+        """
+        patience_s = self._database.settings.reap_after_s * HOLDERS_PER_REAP
+        holders = await _holders(connection, leaf)
+        for _ in range(ceil(patience_s / HOLDERS_LOOK_S)):
+            if not holders:
+                break
+            await self._probe.reach("ledger.held")
+            await asyncio.sleep(HOLDERS_LOOK_S)
+            holders &= await _holders(connection, leaf)
+        if holders:
+            raise LedgerHeldError(len(holders))
+        await self._probe.reach("ledger.free")
+
+
+async def _holders(connection: Connection, leaf: str) -> set[str]:
+    """Return the transactions that hold a lock on the ledger or the leaf."""
+    return {row["virtualtransaction"] for row in await connection.fetch(_HOLDERS, leaf)}
+
+
+async def _is_needed(connection: Connection, leaf: str, cutoff: int) -> bool:
+    """Return whether the leaf is of a day that is still to be filled, or holds a young row."""
+    return await _reaches_into_window(connection, leaf, cutoff) or await _has_young(
+        connection, leaf, cutoff
     )
-    return True
 
 
 async def _reaches_into_window(connection: Connection, leaf: str, cutoff: int) -> bool:

@@ -20,6 +20,7 @@ from collector.store.ledger import SENTINEL_DAY
 from collector.store.pool import Connection, Database, connect
 from collector.store.reaper import Looks, reap
 from collector.telemetry.metrics import Metrics
+from collector.telemetry.probe import Probe, TestProbe
 from tests.clocks import NOON, HandClock
 
 pytestmark = pytest.mark.postgres_versions
@@ -33,12 +34,12 @@ WINDOW_H = 24
 
 @asynccontextmanager
 async def household(
-    settings: DatabaseSettings, clock: HandClock
+    settings: DatabaseSettings, clock: HandClock, probe: Probe | None = None
 ) -> AsyncGenerator[tuple[LedgerRetirement, Partitions]]:
     """What one process uses to keep its ledger."""
     database = Database(settings)
     partitions = Partitions(PartitionSettings(), database, clock, Metrics())
-    yield LedgerRetirement(WINDOW_H, database, clock), partitions
+    yield LedgerRetirement(WINDOW_H, database, clock, probe=probe or Probe()), partitions
     await database.stop()
 
 
@@ -139,12 +140,14 @@ async def test_a_row_that_comes_while_its_leaf_goes_is_put_back(
 
     Detaching waits for that flush; what it wrote is young, so the leaf is taken back as it is.
     """
-    async with household(database_settings, HandClock()) as (retirement, partitions):
+    probe = TestProbe()
+    async with household(database_settings, HandClock(), probe) as (retirement, partitions):
         await partitions.ensure_day("ingest_ledger", LAST_WEEK)
         await claim(connection, LAST_WEEK, b"old", NOW - 25 * HOUR_US)
+        retiring = await about_to_detach(retirement, probe)
         async with connection.transaction():  # a flush, before its COMMIT
             await claim(connection, LAST_WEEK, b"young", NOW)
-            retiring = asyncio.create_task(retirement.retire())
+            probe.release("ledger.free")
             await detach_begun(database_settings)
 
         await retiring
@@ -206,6 +209,70 @@ async def test_young_rows_of_a_detached_leaf_move_to_the_one_in_its_place(
         assert await ledger_tables(connection) == ["ingest_ledger_p20261114_2"]
 
 
+@pytest.mark.parametrize("table", ["ingest_ledger", "ingest_ledger_p20261114"])
+async def test_no_detach_begins_while_a_transaction_looks_at_the_ledger(
+    database_settings: DatabaseSettings,
+    connection: Connection,
+    other_connection: Connection,
+    table: str,
+) -> None:
+    """As long as a dump runs, its leaves stay whole and take late requests; then they go."""
+    hasty = database_settings.model_copy(update={"reap_after_s": 1.0})
+    async with household(hasty, HandClock()) as (retirement, partitions):
+        await partitions.ensure_day("ingest_ledger", LAST_WEEK)
+        async with other_connection.transaction():
+            await other_connection.execute(f"LOCK TABLE {table} IN ACCESS SHARE MODE")  # pg_dump
+
+            await retirement.retire()
+
+            partitions.forget()
+            await partitions.ensure_day("ingest_ledger", LAST_WEEK)
+            await claim(connection, LAST_WEEK, b"late", NOW - 25 * HOUR_US)
+            assert await ledger(connection) == {b"late"}
+
+        await retirement.retire()
+
+    assert await ledger_tables(connection) == []
+
+
+async def test_a_detach_waits_for_flushes_that_are_under_way_only(
+    database_settings: DatabaseSettings, connection: Connection, other_connection: Connection
+) -> None:
+    """On a busy ledger there is always another flush: who comes later holds nothing up."""
+    probe = TestProbe()
+    async with household(database_settings, HandClock(), probe) as (retirement, partitions):
+        await partitions.prepare()
+        await partitions.ensure_day("ingest_ledger", LAST_WEEK)
+        async with connection.transaction():
+            await claim(connection, TODAY, b"first", NOW)
+            retiring = asyncio.create_task(retirement.retire())
+            await probe.reached("ledger.held")
+            later = other_connection.transaction()
+            await later.start()
+            await claim(other_connection, TODAY, b"second", NOW)
+
+        await probe.reached("ledger.free")
+        await later.commit()
+        await retiring
+
+    assert "ingest_ledger_p20261114" not in await ledger_tables(connection)
+
+
+async def test_a_snapshot_that_has_not_touched_the_ledger_holds_nothing_up(
+    database_settings: DatabaseSettings, connection: Connection, other_connection: Connection
+) -> None:
+    """A long report on other tables is not waited for."""
+    hasty = database_settings.model_copy(update={"reap_after_s": 1.0})
+    async with household(hasty, HandClock()) as (retirement, partitions):
+        await partitions.ensure_day("ingest_ledger", LAST_WEEK)
+        async with other_connection.transaction(isolation="repeatable_read"):
+            await other_connection.fetch("SELECT * FROM logs")
+
+            await retirement.retire()
+
+            assert await ledger_tables(connection) == []
+
+
 async def test_no_leaf_is_made_beside_one_that_is_half_detached(
     database_settings: DatabaseSettings, connection: Connection, other_connection: Connection
 ) -> None:
@@ -239,6 +306,14 @@ async def test_no_leaf_is_made_beside_one_that_is_half_detached(
             await claim(connection, LAST_WEEK, b"young", NOW)
 
 
+async def about_to_detach(retirement: LedgerRetirement, probe: TestProbe) -> asyncio.Task[None]:
+    """Begin a round and return at the moment in which somebody may still come between."""
+    probe.hold("ledger.free")
+    retiring = asyncio.create_task(retirement.retire())
+    await probe.reached("ledger.free")
+    return retiring
+
+
 async def detach_begun(settings: DatabaseSettings) -> None:
     """Return once a leaf of the ledger is on its way out."""
     connection = await connect(settings)
@@ -251,12 +326,14 @@ async def test_a_flush_never_waits_for_a_leaf_that_goes(
     database_settings: DatabaseSettings, connection: Connection, other_connection: Connection
 ) -> None:
     """While a detach waits for a slow reader, claims of other days go through at once."""
-    async with household(database_settings, HandClock()) as (retirement, partitions):
+    probe = TestProbe()
+    async with household(database_settings, HandClock(), probe) as (retirement, partitions):
         await partitions.prepare()
         await partitions.ensure_day("ingest_ledger", LAST_WEEK)
+        retiring = await about_to_detach(retirement, probe)
         async with other_connection.transaction():
             await other_connection.fetch("SELECT * FROM ingest_ledger")
-            retiring = asyncio.create_task(retirement.retire())
+            probe.release("ledger.free")
             await detach_begun(database_settings)
             await connection.execute("SET lock_timeout = '100ms'")
 
@@ -319,11 +396,13 @@ async def test_a_slow_reader_does_not_get_a_round_reaped(
     """A detach gives up before the reaper would end the transaction that guards it."""
     hasty = database_settings.model_copy(update={"reap_after_s": 0.5})
     reader = await connect(database_settings.model_copy(update={"app_name": "psql"}))
-    async with household(hasty, HandClock()) as (retirement, partitions):
+    probe = TestProbe()
+    async with household(hasty, HandClock(), probe) as (retirement, partitions):
         await partitions.ensure_day("ingest_ledger", LAST_WEEK)
+        retiring = await about_to_detach(retirement, probe)
         async with reader.transaction():
             await reader.fetch("SELECT * FROM ingest_ledger")
-            retiring = asyncio.create_task(retirement.retire())
+            probe.release("ledger.free")
             ended, looks = 0, Looks()
             while not retiring.done():
                 ended += await reap(connection, hasty, looks)

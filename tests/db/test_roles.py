@@ -19,6 +19,7 @@ from collector.store.pool import Connection, Database, connect, resolve_dsn
 from collector.store.transaction import write_batch
 from collector.telemetry.clock import SystemClock
 from collector.telemetry.metrics import Metrics
+from collector.telemetry.probe import Probe
 from tests.converted import day_of, digest_of, request, span_row
 from tests.db.writing import NOW, context
 
@@ -106,7 +107,7 @@ async def test_ingest_can_do_all_that_serve_does(
         "INSERT INTO dead_letters (signal, received_at, reason, outcome, payload)"
         " VALUES ('logs', now(), 'nul', 'repaired', '')"
     )
-    await LedgerRetirement(24, database, clock).retire()
+    await LedgerRetirement(24, database, clock, probe=Probe()).retire()
     await database.stop()
 
     assert (stored, again) == ([True], [False])

@@ -30,7 +30,7 @@ async def running(
     database = Database(settings)
     probe = TestProbe()
     partitions = Partitions(PartitionSettings(), database, clock, Metrics())
-    ledger = LedgerRetirement(24, database, clock)
+    ledger = LedgerRetirement(24, database, clock, probe=probe)
     schedule = Schedule(partitions, ledger, probe=probe, every_s=0, retry_s=0)
     task = asyncio.create_task(schedule.run())
     yield partitions, probe
