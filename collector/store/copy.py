@@ -22,7 +22,7 @@ async def copy_rows(
     *,
     timeout_s: float,
 ) -> int:
-    """COPY the rows of ``requests``, one after the other; return how many.
+    """COPY the rows of ``requests``, one after the other; return how many the server has taken.
 
     Raises:
         StoreError: translated, since only here is known which row was being encoded.
@@ -33,11 +33,11 @@ async def copy_rows(
     table = FACT_TABLES[signal]
     rows = chain.from_iterable(request.rows for request in requests)
     try:
-        await connection.copy_records_to_table(
+        status = await connection.copy_records_to_table(
             table, records=rows, columns=FACT_COLUMNS[signal], timeout=timeout_s
         )
     except Exception as error:
         # What is left tells which row the codec was at, at no cost for the rows that are fine.
         encoding = total - sum(1 for _ in rows) - 1
         raise translate(error, connection=connection, table=table, row=encoding) from error
-    return total
+    return int(status.removeprefix("COPY "))

@@ -12,6 +12,7 @@ from collector.cli.exit_codes import exit_code
 from collector.errors import SettingsError
 from collector.operate.check import Step, check
 from collector.settings import DatabaseSettings, Loaded, RedisSettings, Settings
+from collector.store import migrate
 from collector.store.embedded import ROLE, EmbeddedPostgres
 from collector.store.pool import Connection, resolve_dsn
 from tests.conftest import settings_of
@@ -157,6 +158,25 @@ async def test_role_without_rights_fails_at_the_sample(
     assert step.name == "sample"
     assert "otlpg_ingest" in step.hint
     assert code(step) == 1
+
+
+@pytest.mark.postgres_versions
+async def test_role_that_only_inserts_passes_every_step(
+    database_settings: DatabaseSettings, connection: Connection
+) -> None:
+    """What README tells to give to `serve` is enough for `check`; the COPY's count is the proof."""
+    await migrate.up(connection, roles=True)
+    role = f"collector_{await connection.fetchval('SELECT current_database()')}"
+    await connection.execute(f"CREATE ROLE {role} LOGIN IN ROLE otlpg_ingest")
+    dsn = resolve_dsn(database_settings).replace(f"{ROLE}@", f"{role}@")
+
+    steps = await steps_of(Settings(database=DatabaseSettings(dsn=SecretStr(dsn))))
+
+    assert list(steps) == NAMES
+    assert [step for step in steps.values() if step.error is not None] == []
+    assert "written and rolled back" in steps["sample"].found
+    assert await connection.fetchval("SELECT count(*) FROM logs") == 0
+    await connection.execute(f"DROP ROLE {role}")
 
 
 async def test_role_that_may_not_ask_is_a_failed_step(
