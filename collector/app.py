@@ -28,7 +28,7 @@ from collector.rows import Signal
 from collector.settings import Settings
 from collector.store.failures import translate
 from collector.store.known import KnownDimensions
-from collector.store.migrate import check_schema
+from collector.store.migrate import check_schema, required_version
 from collector.store.pool import Database
 from collector.store.pulse import Pulse
 from collector.store.reaper import Reaper
@@ -106,6 +106,7 @@ class Daemon:
         self._listening = asyncio.Event()
         self._hurried = asyncio.Event()
         self._store_reached = False
+        self._schema_version = 0
         for signal, queue in self._queues.items():
             metrics.queue_items_max.set(queue.items_max, signal)
             metrics.queue_bytes_max.set(budget.bytes_max, signal)
@@ -117,7 +118,7 @@ class Daemon:
 
     @property
     def store_up(self) -> bool:
-        """Whether PostgreSQL was reached, has our schema, and answered the last time."""
+        """Whether PostgreSQL was reached, has our schema or a newer one, and answered the last time."""
         return self._store_reached and bool(self._metrics.store_up.values.get(()))
 
     # -- life ------------------------------------------------------------------------------------
@@ -126,7 +127,7 @@ class Daemon:
         """Listen. PostgreSQL may be away: calls are held and refused until it is there.
 
         Raises:
-            SchemaError: PostgreSQL is there and its schema is not the one that we need.
+            SchemaError: PostgreSQL is there and its schema is older than the one that we need.
             SettingsError: the address or the database settings cannot be used.
         """
         if self._stages is not None:
@@ -212,6 +213,12 @@ class Daemon:
         self._store_reached = True
         self._metrics.store_up.set(1)
         self._log.info("store is up")
+        if self._schema_version > required_version():
+            self._log.warning(
+                "the schema is newer than this otlpg",
+                schema=self._schema_version,
+                known=required_version(),
+            )
         for stage in (*self._flushers, *self._housekeeping):
             stages.create_task(stage.run())
 
@@ -219,12 +226,12 @@ class Daemon:
         """Connect, check the schema and make the next leaves; False when PostgreSQL is away.
 
         Raises:
-            SchemaError: it is there, and its schema is not the one that we need.
+            SchemaError: it is there, and its schema is older than the one that we need.
         """
         try:
             await self._database.start()
             async with self._database.acquire() as connection:
-                await check_schema(connection)
+                self._schema_version = await check_schema(connection)
             await self._partitions.prepare()
         except CommandError:
             raise

@@ -332,7 +332,7 @@ def serve(
 
     Raises:
         SettingsError: a port is taken or an address is not ours.
-        SchemaError: the schema is not the one that this version needs.
+        SchemaError: the schema is older than the one that this version needs.
     """
     configure(settings.telemetry)
     asyncio.run(Supervisor(settings, on_ready=on_ready, on_snapshot=on_snapshot).run())

@@ -124,11 +124,11 @@ async def _on_server(settings: Settings, connection: Connection) -> AsyncGenerat
     yield await _server(settings, connection)
     yield await _durability(connection)
     try:
-        await check_schema(connection)
+        version = await check_schema(connection)
     except OtlpgError as error:
         yield Step("schema", str(error), error)
         return
-    yield Step("schema", f"version {required_version()}, as this otlpg needs")
+    yield _schema(version)
     yield await _partitions(connection)
     yield await _sample(settings, connection)
 
@@ -165,6 +165,17 @@ async def _durability(connection: Connection) -> Step:
             hint="a crash of the server can lose what was acknowledged; switch it on",
         )  # fmt: skip
     return Step("durability", "a commit is on disk when it is answered")
+
+
+def _schema(version: int) -> Step:
+    """Tell the version; a newer one is served, but not for ever."""
+    needed = required_version()
+    if version > needed:
+        return Step(
+            "schema", f"version {version}, newer than the {needed} of this otlpg", warning=True,
+            hint="a newer release has migrated it; `serve` works, update this otlpg soon",
+        )  # fmt: skip
+    return Step("schema", f"version {version}, as this otlpg needs")
 
 
 async def _partitions(connection: Connection) -> Step:

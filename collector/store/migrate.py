@@ -175,24 +175,27 @@ async def sql(
     return "\n".join([_TABLE, *(_script(m, "up") for m in _pending(records, roles=roles))])
 
 
-async def check_schema(connection: Connection) -> None:
-    """Return when the database has exactly the schema that this otlpg needs.
+async def check_schema(connection: Connection) -> int:
+    """Return the version of the schema, when it has all that this otlpg needs.
+
+    It may be a later one than ``required_version``: in a rollout the new release migrates while
+    daemons of the one before go on, and those that die start again. Migrations are written so that
+    they can (CONTRIBUTING, "How migrations land").
 
     Raises:
-        SchemaError: it has none, or an older or newer one; the text holds the command to run.
+        SchemaError: it has none, or an older one; the text holds the command to run.
     """
     records = await _records(connection)
     needed = required_version()
     versions = {version for track, version in records if track == "main"}
     if not versions:
         raise SchemaError("the database has no otlpg schema yet; run `otlpg migrate up`")
-    _refuse_newer(records)
-    missing = set(range(1, needed + 1)) - versions
-    if missing:
+    if not versions.issuperset(range(1, needed + 1)):
         raise SchemaError(
             f"the schema is at version {max(versions)}, this otlpg needs {needed}; "
             "run `otlpg migrate up`"
         )
+    return max(versions)
 
 
 def _folder() -> Path:

@@ -13,11 +13,17 @@ from collector.app import Daemon, share
 from collector.errors import SchemaError, SettingsError
 from collector.rows import Signal
 from collector.settings import DatabaseSettings, IngestSettings, ReceiveSettings, Settings
+from collector.store.migrate import required_version
 from collector.store.pool import Connection
 from collector.telemetry.clock import SystemClock
 from collector.telemetry.metrics import Metrics
 from collector.telemetry.probe import TestProbe
 from tests.e2e.senders import METHODS, numbered_logs
+
+LATER = (
+    "INSERT INTO otlpg_migrations (track, version, name, checksum)"
+    " VALUES ('main', $1, 'of_a_later_release', '')"
+)
 
 
 def make(database: DatabaseSettings, probe: TestProbe | None = None) -> Daemon:
@@ -108,6 +114,25 @@ async def test_every_step_of_the_life_is_safe_twice_and_before_start(
     await daemon.stop()
     await daemon.stop()
     await daemon.wait()
+
+
+async def test_a_newer_schema_is_told_once_and_served(
+    database_settings: DatabaseSettings, connection: Connection
+) -> None:
+    """The line names both versions; requests are stored as ever."""
+    known = required_version()
+    await connection.execute(LATER, known + 1)
+    daemon = make(database_settings)
+
+    with capture_logs() as lines:
+        await daemon.start()
+        assert await send(daemon, 7) == b""
+    await daemon.stop()
+
+    told = [line for line in lines if "newer" in line["event"]]
+    assert [(line["log_level"], line["schema"], line["known"]) for line in told] == [
+        ("warning", known + 1, known)
+    ]
 
 
 async def test_a_database_without_schema_stops_the_start(empty_database: DatabaseSettings) -> None:

@@ -101,6 +101,24 @@ async def test_empty_database_lacks_the_schema(empty_database: DatabaseSettings)
     assert code(step) == 6
 
 
+async def test_schema_of_a_later_release_is_a_warning(
+    database_settings: DatabaseSettings, connection: Connection
+) -> None:
+    """It names both versions, and the rest is still checked."""
+    known = migrate.required_version()
+    await connection.execute(
+        "INSERT INTO otlpg_migrations (track, version, name, checksum)"
+        " VALUES ('main', $1, 'of_a_later_release', '')",
+        known + 1,
+    )
+
+    steps = await steps_of(Settings(database=database_settings))
+
+    assert steps["schema"].warning
+    assert steps["schema"].found == f"version {known + 1}, newer than the {known} of this otlpg"
+    assert list(steps) == NAMES
+
+
 async def test_unknown_database_is_told_at_once(postgres_server: EmbeddedPostgres) -> None:
     """A wrong name gets no better by waiting; exit 5."""
     database = settings_of(postgres_server, "nowhere")

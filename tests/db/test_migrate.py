@@ -265,15 +265,31 @@ async def test_an_older_schema_is_not_served(connection: Connection) -> None:
         await migrate.check_schema(connection)
 
 
-async def test_a_newer_schema_is_not_served(connection: Connection, files: Path) -> None:
-    """An older otlpg neither serves nor migrates what it does not know."""
+async def test_a_newer_schema_is_served_but_not_migrated(
+    connection: Connection, files: Path
+) -> None:
+    """In a rollout the newer release migrates first; what it made, only it can take back."""
+    known = migrate.required_version()
     label = add(files, "later", "CREATE TABLE later (a integer);", "DROP TABLE later;")
     await migrate.up(connection)
+    assert await migrate.check_schema(connection) == known + 1
     remove(files, label)
 
-    for attempt in (migrate.check_schema, migrate.up, migrate.down):
+    assert await migrate.check_schema(connection) == known + 1
+    for attempt in (migrate.up, migrate.down):
         with pytest.raises(SchemaError, match=f"newer than this otlpg: it has {label}"):
             await attempt(connection)
+
+
+async def test_a_newer_schema_with_a_gap_is_not_served(connection: Connection, files: Path) -> None:
+    """What this otlpg needs must be there, whatever else is."""
+    label = add(files, "later", "SELECT 1;")
+    await migrate.up(connection)
+    remove(files, label)
+    await connection.execute("DELETE FROM otlpg_migrations WHERE track = 'main' AND version = 2")
+
+    with pytest.raises(SchemaError, match="this otlpg needs"):
+        await migrate.check_schema(connection)
 
 
 async def test_a_role_that_may_not_look_is_told_so(

@@ -10,6 +10,7 @@ import psutil
 
 from collector.rows import Signal
 from collector.settings import DatabaseSettings
+from collector.store.migrate import required_version
 from collector.store.pool import Connection
 from tests.e2e.daemon import Daemon
 from tests.e2e.senders import Caller, numbered_logs
@@ -64,6 +65,24 @@ async def test_a_killed_worker_is_replaced_and_no_count_goes_back(
 
     assert sent == 3 * CONNECTIONS
     assert await connection.fetchval("SELECT count(*) FROM logs") == sent
+
+
+async def test_a_killed_worker_comes_back_on_a_schema_of_a_later_release(
+    database_settings: DatabaseSettings, connection: Connection
+) -> None:
+    """In a rollout the new release migrates while Pods of this one go on serving, whatever dies."""
+    with Daemon(database_settings) as daemon:
+        await connection.execute(
+            "INSERT INTO otlpg_migrations (track, version, name, checksum)"
+            " VALUES ('main', $1, 'of_a_later_release', '')",
+            required_version() + 1,
+        )
+        daemon.workers()[0].kill()
+        await asyncio.to_thread(daemon.wait_for_log, "worker died", status=-9)
+        await asyncio.to_thread(daemon.wait_until_workers, 1)
+        await asyncio.to_thread(daemon.wait_for_log, "the schema is newer than this otlpg")
+
+        assert await asyncio.to_thread(send_on_many_connections, daemon, 0) == CONNECTIONS
 
 
 async def test_no_worker_outlives_a_killed_supervisor(
