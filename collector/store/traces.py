@@ -9,10 +9,10 @@ from __future__ import annotations
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
-from collector.rows import SpanRow
+from collector.rows import SpanRow, TraceRow
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
     from collector.store.pool import Connection
 
@@ -32,33 +32,45 @@ _NAME = SpanRow._fields.index("name")
 _SERVICE = SpanRow._fields.index("service_name")
 _STATUS = SpanRow._fields.index("status_code")
 
-_UPSERT = f"""
-INSERT INTO traces AS t (trace_id, day, start_time, end_time, span_count, error_count,
-                         root_service, root_name, root_status_code, root_duration_ns, services)
-SELECT trace_id, day, start_time, end_time, span_count, error_count,
-       root_service, root_name, root_status_code, root_duration_ns, services::text[]
-FROM unnest($1::bytea[], $2::date[], $3::timestamptz[], $4::timestamptz[], $5::bigint[],
-            $6::bigint[], $7::text[], $8::text[], $9::integer[], $10::bigint[], $11::text[])
-     AS n (trace_id, day, start_time, end_time, span_count, error_count,
-           root_service, root_name, root_status_code, root_duration_ns, services)
-ON CONFLICT (trace_id, day) DO UPDATE SET
-    start_time = least(t.start_time, excluded.start_time),
-    end_time = greatest(t.end_time, excluded.end_time),
-    span_count = t.span_count + excluded.span_count,
-    error_count = t.error_count + excluded.error_count,
-    root_service = CASE WHEN t.root_name IS NULL THEN excluded.root_service ELSE t.root_service END,
-    root_name = coalesce(t.root_name, excluded.root_name),
-    root_status_code =
-        CASE WHEN t.root_name IS NULL THEN excluded.root_status_code ELSE t.root_status_code END,
-    root_duration_ns =
-        CASE WHEN t.root_name IS NULL THEN excluded.root_duration_ns ELSE t.root_duration_ns END,
-    services = CASE
+_NO_ROOT = (None,) * len(SpanRow._fields)
+
+_TYPES = "bytea date timestamptz timestamptz bigint bigint text text integer bigint text"
+"""Of the columns of ``rows.TraceRow``, in order; services travel as text, see ``array_text``."""
+
+_MERGED = {
+    "start_time": "least(t.start_time, excluded.start_time)",
+    "end_time": "greatest(t.end_time, excluded.end_time)",
+    "span_count": "t.span_count + excluded.span_count",
+    "error_count": "t.error_count + excluded.error_count",
+    "root_name": "coalesce(t.root_name, excluded.root_name)",
+    **{
+        column: f"CASE WHEN t.root_name IS NULL THEN excluded.{column} ELSE t.{column} END"
+        for column in ("root_service", "root_status_code", "root_duration_ns")
+    },
+    "services": f"""CASE
         WHEN excluded.services <@ t.services OR cardinality(t.services) >= {SERVICES_MAX}
         THEN t.services
         ELSE ARRAY(SELECT s FROM unnest(t.services || excluded.services) WITH ORDINALITY AS u (s, i)
                    GROUP BY s ORDER BY min(i) LIMIT {SERVICES_MAX})
-    END
-"""  # noqa: S608 -- the only thing put in is a constant of ours
+    END""",  # noqa: S608 -- the only thing put in is a constant of ours
+}
+"""What each column but the key becomes when the row is there already."""
+
+
+def _upsert_sql() -> str:
+    """Return the statement that merges a batch, given one array per column of ``rows.TraceRow``."""
+    columns = ", ".join(TraceRow._fields)
+    arrays = ", ".join(f"${n}::{kind}[]" for n, kind in enumerate(_TYPES.split(), 1))
+    merged = ", ".join(f"{column} = {_MERGED[column]}" for column in TraceRow._fields[2:])
+    return (  # only names of our own go into the text
+        f"INSERT INTO traces AS t ({columns})"  # noqa: S608
+        f" SELECT {columns.replace('services', 'services::text[]')}"
+        f" FROM unnest({arrays}) AS n ({columns})"
+        f" ON CONFLICT (trace_id, day) DO UPDATE SET {merged}"
+    )
+
+
+_UPSERT = _upsert_sql()
 
 
 class _Summary:
@@ -119,7 +131,10 @@ def parameters(rows: Iterable[tuple[Any, ...]]) -> list[Sequence[Any]]:
     A step of its own, so that it is done before the transaction holds a lock.
     """
     summaries = summarise(rows)
-    return list(zip(*_records(summaries), strict=True)) if summaries else []
+    if not summaries:
+        return []
+    columns = _columns(summaries)
+    return [columns[name] for name in TraceRow._fields]
 
 
 async def upsert(
@@ -130,32 +145,28 @@ async def upsert(
         await connection.execute(_UPSERT, *columns, timeout=timeout_s)
 
 
-def _records(summaries: dict[tuple[bytes, int], _Summary]) -> Iterator[tuple[Any, ...]]:
-    """Return the parameters of ``_UPSERT`` row by row, sorted by key."""
-    days: dict[int, date] = {}
-    texts: dict[tuple[str, ...], str] = {}
-    for key in sorted(summaries):
-        trace_id, number = key
-        summary = summaries[key]
-        if number not in days:
-            days[number] = _EPOCH_DAY + timedelta(days=number)
-        services = tuple(summary.services)
-        if services not in texts:
-            texts[services] = array_text(services)
-        root = summary.root
-        yield (
-            trace_id,
-            days[number],
-            summary.start,
-            summary.end,
-            summary.spans,
-            summary.errors,
-            root and root[_SERVICE],
-            root and root[_NAME],
-            root and root[_STATUS],
-            root and root[_DURATION],
-            texts[services],
-        )
+def _columns(summaries: dict[tuple[bytes, int], _Summary]) -> dict[str, Sequence[Any]]:
+    """Return the columns of ``rows.TraceRow`` by name, each sorted by key."""
+    keys = sorted(summaries)
+    trace_ids, numbers = zip(*keys, strict=True)
+    found = [summaries[key] for key in keys]
+    roots = [summary.root or _NO_ROOT for summary in found]
+    days = {number: _EPOCH_DAY + timedelta(days=number) for number in set(numbers)}
+    services = [tuple(summary.services) for summary in found]
+    texts = {names: array_text(names) for names in set(services)}
+    return {
+        "trace_id": trace_ids,
+        "day": [days[number] for number in numbers],
+        "start_time": [summary.start for summary in found],
+        "end_time": [summary.end for summary in found],
+        "span_count": [summary.spans for summary in found],
+        "error_count": [summary.errors for summary in found],
+        "root_service": [root[_SERVICE] for root in roots],
+        "root_name": [root[_NAME] for root in roots],
+        "root_status_code": [root[_STATUS] for root in roots],
+        "root_duration_ns": [root[_DURATION] for root in roots],
+        "services": [texts[names] for names in services],
+    }
 
 
 def array_text(values: Sequence[str]) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from collector.rows import SpanRow, TraceRow
 from collector.store.traces import SERVICES_MAX, array_text, day_of, parameters
 from tests.converted import DAY_US, span_row
 
@@ -35,22 +36,22 @@ def test_summary_adds_up_each_trace_and_day(rows: list[tuple[Any, ...]]) -> None
 
     columns = parameters(rows)
 
-    summaries = list(zip(*columns, strict=True)) if columns else []
-    assert [summary[:2] for summary in summaries] == sorted(groups)
+    summaries = [TraceRow._make(row) for row in zip(*columns, strict=True)]
+    assert [(summary.trace_id, summary.day) for summary in summaries] == sorted(groups)
     for summary in summaries:
-        group = groups[summary[0], summary[1]]
-        assert summary[2] == min(row[0] for row in group)
-        assert summary[3] == max(row[0] + (row[2] or 0) // 1000 for row in group)
-        assert summary[4] == len(group)
-        assert summary[5] == sum(row[9] == 2 for row in group)
+        group = groups[summary.trace_id, summary.day]
+        assert summary.start_time == min(row[0] for row in group)
+        assert summary.end_time == max(row[0] + (row[2] or 0) // 1000 for row in group)
+        assert summary.span_count == len(group)
+        assert summary.error_count == sum(row[9] == 2 for row in group)
         roots = [row for row in group if row[5] is None]
-        if roots:
-            first = min(roots, key=lambda row: row[0])
-            assert summary[6:10] == (first[8], first[6], first[9], first[2])
-        else:
-            assert summary[6:10] == (None,) * 4
+        root = min(roots, key=lambda row: row[0]) if roots else (None,) * len(SpanRow._fields)
+        assert summary.root_service == root[8]
+        assert summary.root_name == root[6]
+        assert summary.root_status_code == root[9]
+        assert summary.root_duration_ns == root[2]
         services = list(dict.fromkeys(row[8] for row in group if row[8] is not None))
-        assert summary[10] == array_text(services)
+        assert summary.services == array_text(services)
 
 
 def test_services_are_capped() -> None:
@@ -59,7 +60,8 @@ def test_services_are_capped() -> None:
 
     columns = parameters(rows)
 
-    assert columns[10] == (array_text([f"service {n}" for n in range(SERVICES_MAX)]),)
+    services = columns[TraceRow._fields.index("services")]
+    assert list(services) == [array_text([f"service {n}" for n in range(SERVICES_MAX)])]
 
 
 def test_no_rows_no_parameters() -> None:
