@@ -253,6 +253,16 @@ TIME_INDEX: dict[Signal, int] = {
 }
 """Where the partition key stands in a fact row."""
 
+RESOURCE_AND_SCOPE_INDEX: dict[Signal, tuple[int, int]] = {
+    signal: (fields.index("resource_id"), fields.index("scope_id"))
+    for signal, fields in FACT_COLUMNS.items()
+    if signal is not Signal.METRICS
+}
+"""Where a fact row refers to its resource and scope; a data point does it through its series."""
+
+SERIES_INDEX = PointRow._fields.index("series_id")
+"""Where a data point refers to its series."""
+
 
 class Dimensions(NamedTuple):
     """The dimension rows that a request refers to, by id. Shared, never changed, by its readers."""

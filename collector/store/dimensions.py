@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from collector.errors import PoisonRowError
 from collector.rows import (
-    FACT_COLUMNS,
+    RESOURCE_AND_SCOPE_INDEX,
+    SERIES_INDEX,
     Dimensions,
     MetricRow,
     ResourceRow,
@@ -220,13 +221,8 @@ def _hits(references: References, collided: Collided) -> bool:
     return any(key in ids for key, ids in zip(references, collided, strict=True))
 
 
-def _key(signal: Signal, *columns: str) -> Callable[[tuple[Any, ...]], Any]:
-    return itemgetter(*(FACT_COLUMNS[signal].index(column) for column in columns))
-
-
-_KEY = {
-    Signal.TRACES: _key(Signal.TRACES, "resource_id", "scope_id"),
-    Signal.METRICS: _key(Signal.METRICS, "series_id"),
-    Signal.LOGS: _key(Signal.LOGS, "resource_id", "scope_id"),
+_KEY: dict[Signal, Callable[[tuple[Any, ...]], Any]] = {
+    Signal.METRICS: itemgetter(SERIES_INDEX),
+    **{signal: itemgetter(*places) for signal, places in RESOURCE_AND_SCOPE_INDEX.items()},
 }
 """Takes out of a fact row what it refers to: few rows differ in that, so it is looked up once."""

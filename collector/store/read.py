@@ -17,16 +17,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from collector.rows import (
     FACT_COLUMNS,
     FACT_TABLES,
+    RESOURCE_AND_SCOPE_INDEX,
+    SERIES_INDEX,
     TIME_INDEX,
     Dimensions,
-    LogRow,
     MetricRow,
-    PointRow,
     ResourceRow,
     ScopeRow,
     SeriesRow,
     Signal,
-    SpanRow,
 )
 from collector.store.failures import translate
 from collector.store.pool import DRIVER_ERRORS
@@ -119,12 +118,14 @@ class Snapshot:
         metrics: dict[int, MetricRow] = {}
         series: dict[int, SeriesRow] = {}
         if signal is Signal.METRICS:
-            series = await self._rows(SeriesRow, "metric_series", _ids(rows, _SERIES), known.series)
+            series = await self._rows(
+                SeriesRow, "metric_series", _ids(rows, SERIES_INDEX), known.series
+            )
             references = [(row.resource_id, row.scope_id, row.metric_id) for row in series.values()]
             metrics = await self._rows(MetricRow, "metrics", _ids(references, 2), known.metrics)
             resource_ids, scope_ids = _ids(references, 0), _ids(references, 1)
         else:
-            resource, scope = _RESOURCE_AND_SCOPE[signal]
+            resource, scope = RESOURCE_AND_SCOPE_INDEX[signal]
             resource_ids, scope_ids = _ids(rows, resource), _ids(rows, scope)
         return Dimensions(
             await self._rows(ResourceRow, "resources", resource_ids, known.resources),
@@ -147,13 +148,6 @@ class Snapshot:
             records = await self._connection.fetch(select, list(missing))
             found.update((record[0], kind._make(record)) for record in records)
         return found
-
-
-_SERIES = PointRow._fields.index("series_id")
-_RESOURCE_AND_SCOPE = {
-    Signal.TRACES: (SpanRow._fields.index("resource_id"), SpanRow._fields.index("scope_id")),
-    Signal.LOGS: (LogRow._fields.index("resource_id"), LogRow._fields.index("scope_id")),
-}
 
 
 def _ids(rows: Iterable[tuple[Any, ...]], index: int) -> set[int]:
