@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from sys import getsizeof
 
 from collector.convert.attributes import attribute_members
+from collector.convert.bounds import NO_SPAN_ID, NO_TRACE_ID
 from collector.convert.memo import Memo, Pairs
 from collector.convert.notes import Notes
 from collector.convert.output import Group, Output, Row, columns_of
@@ -21,7 +22,6 @@ BODY_LEVEL, ATTRIBUTE_LEVEL = 4, 4
 """Request > ResourceLogs (1) > ScopeLogs (2) > LogRecord (3) > AnyValue or KeyValue (4)."""
 
 STRING_VALUE_TAG, KVLIST_VALUE_TAG = 0x0A, 0x32
-NO_TRACE_ID, NO_SPAN_ID = bytes(16), bytes(8)
 
 COLUMNS = columns_of(
     LogRow,

@@ -7,6 +7,7 @@ from sys import getsizeof
 from typing import Any, Literal, TypeAlias
 
 from collector.convert.attributes import AttributesJson, entries_json
+from collector.convert.bounds import BIGINT_MAX
 from collector.convert.dimensions import series_row
 from collector.convert.memo import Memo, row_bytes
 from collector.convert.notes import REPLACEMENT, Notes
@@ -34,7 +35,6 @@ Point: TypeAlias = (
 ATTRIBUTE_LEVEL, EXEMPLAR_ATTRIBUTE_LEVEL = 6, 7
 """Request > ResourceMetrics (1) > ScopeMetrics (2) > Metric (3) > Gauge (4) > point (5) > KeyValue."""
 
-BIGINT_MAX = 2**63 - 1
 FLOAT_BYTES, INT_BYTES = 24, 32
 
 COLUMNS = columns_of(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from sys import getsizeof
 
 from collector.convert.attributes import AttributesJson, attribute_members, entries_json
+from collector.convert.bounds import BIGINT_MAX, NO_SPAN_ID, NO_TRACE_ID
 from collector.convert.memo import Memo
 from collector.convert.notes import Notes
 from collector.convert.output import Group, Output, Row, columns_of
@@ -17,9 +18,6 @@ from collector.wire.traces_pb2 import ScopeSpans, Span, Status
 
 ATTRIBUTE_LEVEL, ENTRY_ATTRIBUTE_LEVEL = 4, 5
 """Request > ResourceSpans (1) > ScopeSpans (2) > Span (3) > KeyValue (4); below an event, 5."""
-
-BIGINT_MAX = 2**63 - 1
-NO_TRACE_ID, NO_SPAN_ID = bytes(16), bytes(8)
 
 COLUMNS = columns_of(
     SpanRow,
