@@ -9,7 +9,12 @@ from typing import NamedTuple
 from collector.buffer.queue import BoundedQueue, End, Entry, Outcome
 from collector.convert.identity import request_digest
 from collector.convert.request import Converter
-from collector.errors import ReadTimeoutError, RefusedRequestError, WrongSignalError
+from collector.errors import (
+    HoldExpiredError,
+    ReadTimeoutError,
+    RefusedRequestError,
+    WrongSignalError,
+)
 from collector.receive.limits import Slots, hold_s
 from collector.rows import ConvertedRequest, Signal
 from collector.settings import ReceiveSettings
@@ -81,19 +86,25 @@ class Export:
             RefusedRequestError: nothing is wrong with them; try again.
         """
         settings = self._settings
-        give_up_at_s = self._clock.monotonic_s() + hold_s(left_s, settings)
+        began_s = self._clock.monotonic_s()
+        give_up_at_s = began_s + hold_s(left_s, settings)
         wait_s = min(settings.slot_wait_s_max, self._until(give_up_at_s))
         async with self._slots.take(connection, wait_s) as slot:
             await self._probe.reach("receive.slot_taken")
             payload = await self._read(read, self._until(give_up_at_s))
             slot.body_is_here()
             started_s = self._clock.monotonic_s()
-            entry = await self._admit(signal, payload, credential_id) if payload else None
+            entry = (
+                await self._admit(signal, payload, credential_id, give_up_at_s) if payload else None
+            )
             del payload  # the entry has what is needed; a held call must not keep a second copy
         if entry is None:
             return _ALL_STORED
         await self._probe.reach("receive.offered")
-        outcome = await self._queues[signal].wait(entry, self._until(give_up_at_s))
+        try:
+            outcome = await self._queues[signal].wait(entry, self._until(give_up_at_s))
+        except HoldExpiredError:
+            raise HoldExpiredError(self._clock.monotonic_s() - began_s) from None
         self._metrics.ack_seconds.observe(self._clock.monotonic_s() - started_s, signal)
         self._tell(entry.request, outcome)
         return to_ack(entry.request, outcome)
@@ -127,7 +138,9 @@ class Export:
         except TimeoutError:
             raise ReadTimeoutError(wait_s) from None
 
-    async def _admit(self, signal: Signal, payload: bytes, credential_id: bytes) -> Entry | None:
+    async def _admit(
+        self, signal: Signal, payload: bytes, credential_id: bytes, give_up_at_s: float
+    ) -> Entry | None:
         """Join the entry with the same bytes, or convert them and offer; None: nothing to store."""
         queue = self._queues[signal]
         digest = request_digest(credential_id, signal, payload)
@@ -138,7 +151,7 @@ class Export:
         reserved = BYTES_WHILE_CONVERTED * len(payload)
         queue.reserve(reserved)
         try:
-            request = await self._convert(signal, payload, digest)
+            request = await self._convert(signal, payload, digest, give_up_at_s)
         finally:
             queue.give_back(reserved)
         if not request.items and not request.dead_letters:
@@ -150,8 +163,14 @@ class Export:
             self._metrics.items.add(request.items, signal, End.REFUSED)
             raise
 
-    async def _convert(self, signal: Signal, payload: bytes, digest: bytes) -> ConvertedRequest:
-        """Run the converter slice by slice; other calls have their turn between two slices."""
+    async def _convert(
+        self, signal: Signal, payload: bytes, digest: bytes, give_up_at_s: float
+    ) -> ConvertedRequest:
+        """Run the converter slice by slice; other calls have their turn between two slices.
+
+        Raises:
+            HoldExpiredError: it would end too late for the sender.
+        """
         steps = self._converter.steps(signal, payload, digest=digest, now_ns=self._clock.unix_ns())
         spent_s = 0.0
         while True:
@@ -163,7 +182,10 @@ class Export:
                 self._metrics.convert_seconds.observe(spent_s, signal)
                 request: ConvertedRequest = end.value
                 return request
-            spent_s += self._clock.monotonic_s() - began_s
+            now_s = self._clock.monotonic_s()
+            spent_s += now_s - began_s
+            if now_s >= give_up_at_s:
+                raise HoldExpiredError(spent_s)
             await asyncio.sleep(0)
 
 

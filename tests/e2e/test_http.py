@@ -181,11 +181,11 @@ async def test_postgres_away_is_held_and_then_refused_retryably(
 ) -> None:
     """503 with Retry-After before any sender gives up; afterwards the same bytes are stored."""
     body = numbered_logs([1])
-    short = {
-        "OTLPG_RECEIVE__HOLD_S_DEFAULT": "2",
-        "OTLPG_DATABASE__IDLE_IN_TRANSACTION_S_MAX": "1",
-    }
-    with Daemon(own_database, **short) as daemon:
+    with Daemon(
+        own_database,
+        OTLPG_RECEIVE__HOLD_S_DEFAULT="2",
+        OTLPG_DATABASE__IDLE_IN_TRANSACTION_S_MAX="1",
+    ) as daemon:
         own_server.stop()
         refused = await post(daemon, Signal.LOGS, body)
         own_server.restart()

@@ -114,12 +114,12 @@ async def test_ready_is_told_once_when_every_worker_listens(script: Script) -> N
     await run.task
 
     (ports,) = run.announced
-    assert set(ports) == {"grpc", "telemetry"}
+    assert set(ports) == {"grpc", "http", "telemetry"}
     assert all(ports.values())
 
 
 async def test_settings_reach_a_worker_whole_and_only_by_its_pipe(script: Script) -> None:
-    """With the port that was reserved; the command line holds nothing of them."""
+    """With the ports that were reserved; the command line holds nothing of them."""
     run = Run(
         script(
             "open(os.path.dirname(__file__) + '/settings', 'w').write(settings)\n"
@@ -131,9 +131,9 @@ async def test_settings_reach_a_worker_whole_and_only_by_its_pipe(script: Script
     await run.task
 
     seen = from_worker_json((Path(run.supervisor._command[-1]).parent / "settings").read_text())  # pyright: ignore[reportPrivateUsage]
-    port = run.announced[0]["grpc"]
+    ports = {f"{name}_port": run.announced[0][name] for name in ("grpc", "http")}
     assert seen == run.settings.model_copy(
-        update={"receive": run.settings.receive.model_copy(update={"grpc_port": port})}
+        update={"receive": run.settings.receive.model_copy(update=ports)}
     )
 
 

@@ -23,7 +23,7 @@ from collector.errors import DrainingError, HoldExpiredError, UndecodableError
 from collector.receive import grpc_server, health_service, status
 from collector.receive.export import Ack, Export, Read
 from collector.receive.grpc_server import SERVICES, GrpcServer
-from collector.receive.limits import connections_below
+from collector.receive.limits import LISTENERS, connections_below
 from collector.rows import Signal
 from collector.settings import ReceiveSettings
 from collector.telemetry.clock import SystemClock
@@ -302,7 +302,7 @@ async def test_connections_leave_descriptors_for_the_rest(
     """One too many is closed at once, and its sender may come when another has gone."""
 
     def room_for_three_connections(_kind: int) -> tuple[int, int]:
-        return 6, 6
+        return 6 * LISTENERS, 6 * LISTENERS
 
     monkeypatch.setattr(resource, "getrlimit", room_for_three_connections)
     server = GrpcServer(

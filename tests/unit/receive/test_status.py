@@ -22,6 +22,7 @@ REJECTED: list[tuple[errors.OtlpgError, grpc.StatusCode]] = [
     (errors.UndecodableError("traces"), grpc.StatusCode.INVALID_ARGUMENT),
     (errors.WrongSignalError("logs", 3), grpc.StatusCode.INVALID_ARGUMENT),
     (errors.MalformedCallError("the call holds no message"), grpc.StatusCode.INVALID_ARGUMENT),
+    (errors.UnsupportedMediaError("no such form"), grpc.StatusCode.UNIMPLEMENTED),
     (errors.TooLargeError(64), grpc.StatusCode.RESOURCE_EXHAUSTED),
     (errors.TooManyItemsError(200_000), grpc.StatusCode.RESOURCE_EXHAUSTED),
     (errors.UnauthenticatedError("no valid key"), grpc.StatusCode.UNAUTHENTICATED),
