@@ -20,6 +20,7 @@ import tempfile
 from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from pydantic import SecretStr
 
@@ -31,6 +32,10 @@ from collector.store.pool import Connection, connect
 os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
 """Before gRPC is first used: its fork handlers crash children (signal 11) of a process with calls
 under way, and a child for another user, as root starts PostgreSQL, is forked and not spawned."""
+
+hypothesis.settings.register_profile("otlpg", deadline=None)
+hypothesis.settings.load_profile("otlpg")
+"""No example has a deadline: a busy machine is no defect."""
 
 OLDEST_POSTGRES = Path("/usr/lib/postgresql/15/bin")
 TEMPLATE = "otlpg_template"

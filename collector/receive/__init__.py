@@ -13,7 +13,8 @@ Decisions that bind:
   runs before the body is read. A unary handler buffers whole bodies first: 16 gzip requests of
   1 MiB on the wire cost 1.08 GiB; this way 97-157 MiB.
 - HTTP is Starlette on uvicorn with h11, not httptools: h11 refuses what smuggles and bounds a head that
-  is not whole. What it costs, 0.2 ms a request, is less than gRPC's own 0.24.
+  is not whole. It costs no more than gRPC: 0.58 against 0.67 ms of CPU for a request of 10 spans, all
+  stages together, and the same for 512.
 - Never ``maximum_concurrent_rpcs``: it refuses with RESOURCE_EXHAUSTED, which senders do not retry.
 - No listener beyond loopback without ``insecure`` (promise 9): ``Settings`` itself refuses to exist.
 """
