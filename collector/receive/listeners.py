@@ -79,7 +79,9 @@ class Reservation:
             held.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, only)
         held.bind((address[0], self.port, *address[2:]))
         self.port = held.getsockname()[1]
-        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
+        # A listener hands it down to its connections: without it those of a daemon that has just
+        # ended would keep the next one from the port for a minute.
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, self._beside)
         held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, self._shared)
 
     def release(self) -> None:

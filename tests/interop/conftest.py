@@ -17,7 +17,7 @@ from tests.conftest import TEMPLATE, make_template, settings_of
 from tests.e2e.daemon import Daemon
 from tests.interop import binaries
 from tests.interop.chain import Chain, crash
-from tests.interop.otelcol import BATCHING, UNCOMPRESSED, OtelCollector
+from tests.interop.otelcol import BATCHING, HTTP, JSON, UNCOMPRESSED, OtelCollector
 from tests.interop.stored import Stored
 from tests.interop.telemetrygen import Telemetrygen
 from tests.interop.waiting import free_port
@@ -26,6 +26,8 @@ SHAPES: dict[str, tuple[Path, ...]] = {
     "requests on disk": (),
     "batches in memory": (BATCHING,),
     "uncompressed": (UNCOMPRESSED,),
+    "over HTTP": (HTTP,),
+    "over HTTP in JSON": (HTTP, JSON),
 }
 """Configurations of the collector: the sample of `deploy/`, with these files over it."""
 
@@ -73,7 +75,13 @@ async def _administer(server: EmbeddedPostgres, command: str) -> None:
 async def otlpg(stored: Stored) -> AsyncGenerator[Daemon]:
     """A daemon with two workers; started again it listens on the same port."""
     port = str(free_port())
-    daemon = Daemon(stored.database, workers=2, OTLPG_RECEIVE__GRPC_PORT=port)
+    http_port = str(free_port())
+    daemon = Daemon(
+        stored.database,
+        workers=2,
+        OTLPG_RECEIVE__GRPC_PORT=port,
+        OTLPG_RECEIVE__HTTP_PORT=http_port,
+    )
     try:
         await asyncio.to_thread(daemon.start)
         yield daemon
@@ -93,7 +101,11 @@ async def chain(
 ) -> AsyncGenerator[Chain]:
     """Everything from the load generator to the database."""
     otelcol = OtelCollector(
-        programs.otelcol, tmp_path, forward_to=otlpg.grpc_port, overlays=SHAPES[shape]
+        programs.otelcol,
+        tmp_path,
+        forward_to=otlpg.grpc_port,
+        forward_http_to=otlpg.http_port,
+        overlays=SHAPES[shape],
     )
     await otelcol.start()
     try:

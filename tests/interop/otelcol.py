@@ -20,6 +20,8 @@ SAMPLE = Path(__file__).parents[2] / "deploy" / "otel-collector" / "config.yaml"
 QUICK = Path(__file__).with_name("quick.yaml")
 BATCHING = Path(__file__).with_name("batching.yaml")
 UNCOMPRESSED = Path(__file__).with_name("uncompressed.yaml")
+HTTP = Path(__file__).with_name("http.yaml")
+JSON = Path(__file__).with_name("json.yaml")
 
 ITEMS = {Signal.TRACES: "spans", Signal.METRICS: "metric_points", Signal.LOGS: "log_records"}
 """What the collector's own metrics call the items of a signal."""
@@ -30,7 +32,15 @@ STOP_S_MAX = 30.0
 class OtelCollector:
     """One otel-collector on loopback; started again it keeps its ports and its queue on disk."""
 
-    def __init__(self, binary: Path, folder: Path, *, forward_to: int, overlays: tuple[Path, ...]):
+    def __init__(
+        self,
+        binary: Path,
+        folder: Path,
+        *,
+        forward_to: int,
+        forward_http_to: int,
+        overlays: tuple[Path, ...],
+    ) -> None:
         self.port = free_port()
         self._telemetry_port = free_port()
         self._command = [str(binary)]
@@ -40,6 +50,7 @@ class OtelCollector:
             **os.environ,
             "RECEIVE_AT": f"127.0.0.1:{self.port}",
             "FORWARD_TO": f"127.0.0.1:{forward_to}",
+            "FORWARD_HTTP_TO": f"http://127.0.0.1:{forward_http_to}",
             "QUEUE_FOLDER": str(folder / "queue"),
             "TELEMETRY_PORT": str(self._telemetry_port),
         }

@@ -23,7 +23,7 @@ LOADS = (
 """Five seconds of 180 small requests a second, so that some are always under way."""
 AT = (0.3, 0.7)
 """A restart each time such a share of the spans is committed."""
-SHAPES = ("requests on disk", "batches in memory")
+SHAPES = ("requests on disk", "batches in memory", "over HTTP")
 
 
 @pytest.mark.parametrize("shape", SHAPES)

@@ -9,7 +9,7 @@ import grpc
 import pytest
 
 from collector.errors import SettingsError
-from collector.receive.listeners import Reservation, authority
+from collector.receive.listeners import Reservation, authority, shared_sockets
 
 
 def test_a_taken_port_is_a_clear_error() -> None:
@@ -85,3 +85,20 @@ def test_a_name_with_an_ipv6_address_that_is_not_here_is_the_rest_of_it(
 def test_an_ipv6_address_gets_its_brackets(host: str, name: str) -> None:
     """GRPC reads ``::1:4317`` as an address without a port."""
     assert authority(host, 4317) == name
+
+
+async def test_a_port_is_free_again_at_once_after_its_listener_closed_connections() -> None:
+    """The end that closes first keeps the connection for a minute; the next daemon must not wait."""
+    held = Reservation("127.0.0.1", 0, setting="receive.http_port", shared=True)
+    (listener,) = shared_sockets("127.0.0.1", held.port, setting="receive.http_port")
+    listener.listen()
+    with socket.create_connection(("127.0.0.1", held.port)) as sender:
+        connection, _ = listener.accept()
+        connection.close()
+        assert sender.recv(1) == b""
+    listener.close()
+    held.release()
+
+    again = Reservation("127.0.0.1", held.port, setting="receive.http_port", shared=True)
+
+    again.release()
