@@ -14,11 +14,11 @@ from collector.receive.health_service import HealthService
 from collector.receive.limits import connections_max
 from collector.receive.listeners import authority
 from collector.receive.reply import to_reply
-from collector.receive.status import Verdict, is_expected, to_trailers, to_verdict
+from collector.receive.status import Verdict, to_trailers, to_verdict
+from collector.receive.verdicts import Verdicts
 from collector.rows import Signal
 from collector.settings import ReceiveSettings
 from collector.telemetry.clock import Clock
-from collector.telemetry.logging import Trouble
 from collector.telemetry.metrics import Metrics
 
 SERVICES: Final = {
@@ -52,8 +52,7 @@ class OtlpService(grpc.GenericRpcHandler):
 
     def __init__(self, export: Export, clock: Clock, metrics: Metrics) -> None:
         self._export = export
-        self._metrics = metrics
-        self._trouble = Trouble("otlpg.receive", clock)
+        self._verdicts = Verdicts("grpc", clock, metrics)
         self._draining = False
         self._refused_draining = 0
         # ``stream_unary`` has the wire of ``unary_unary``, but runs before the body is read.
@@ -89,26 +88,16 @@ class OtlpService(grpc.GenericRpcHandler):
                 connection=context.peer(),
             )
         except asyncio.CancelledError:
-            self._metrics.requests.add(1, signal, "grpc", "CANCELLED")
+            self._verdicts.count(signal, "CANCELLED")
             raise
         except Exception as error:  # noqa: BLE001 -- the edge: an exception's text must not leave
-            verdict = self._judge(signal, error)
+            verdict = self._verdicts.judge(signal, error)
         else:
-            self._metrics.requests.add(1, signal, "grpc", "OK")
+            self._verdicts.count(signal, "OK")
             return to_reply(signal, ack).SerializeToString()
         # Past the except block: the error's frames hold the converted request, and hundreds of
         # refusals that wait to be sent held as much again as the whole queue.
         return await self._refuse(signal, verdict, context)
-
-    def _judge(self, signal: Signal, error: Exception) -> Verdict:
-        if not is_expected(error):
-            self._trouble.error(
-                "request failed by our own fault",
-                type(error).__name__,
-                signal=signal,
-                exc_info=error,
-            )
-        return to_verdict(error)
 
     async def _refuse(self, signal: Signal, verdict: Verdict, context: _Context) -> bytes:
         try:
@@ -121,22 +110,11 @@ class OtlpService(grpc.GenericRpcHandler):
             # request_bytes_max and core has told it so. We saw a call without a message, and then
             # a cancelled one: core passes up neither the reason nor the size, and no order of
             # events, no code and no clock differs between the two (grpcio 1.85, plain and gzip).
-            self._metrics.requests.add(1, signal, "grpc", grpc.StatusCode.CANCELLED.name)
+            self._verdicts.count(signal, "CANCELLED")
             return b""
         except grpc.aio.AbortError:
-            self._count(signal, verdict, context)
+            self._verdicts.count_verdict(signal, verdict, context.peer())
             raise
-
-    def _count(self, signal: Signal, verdict: Verdict, context: _Context) -> None:
-        self._metrics.requests.add(1, signal, "grpc", verdict.code.name)
-        if verdict.retryable:
-            self._metrics.refusals.add(1, signal, verdict.cause)
-        self._trouble.warn(
-            "request refused" if verdict.retryable else "request rejected",
-            verdict.cause,
-            signal=signal,
-            peer=context.peer(),
-        )
 
 
 async def _read_one(context: _Context) -> bytes:

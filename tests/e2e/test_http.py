@@ -16,7 +16,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 
-from collector.receive.http_server import JSON, PROTOBUF
+from collector.receive.http_service import JSON, PROTOBUF
 from collector.rows import FACT_TABLES, Signal
 from collector.settings import DatabaseSettings
 from collector.store.embedded import EmbeddedPostgres

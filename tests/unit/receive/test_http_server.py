@@ -23,7 +23,8 @@ from collector.errors import (
 )
 from collector.receive import http_protocol
 from collector.receive.export import Ack, Export, Read
-from collector.receive.http_server import JSON, PROTOBUF, HttpServer
+from collector.receive.http_server import HttpServer
+from collector.receive.http_service import JSON, PROTOBUF
 from collector.rows import Signal
 from collector.settings import ReceiveSettings
 from collector.telemetry.clock import SystemClock

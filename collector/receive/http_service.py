@@ -1,0 +1,229 @@
+"""OTLP over HTTP/1.1: protobuf and JSON at ``/v1/traces``, ``/v1/metrics`` and ``/v1/logs``.
+
+A reply has the content type of its request. There is no redirect, because the Python SDK takes one
+for the end of its data, and no other path.
+
+Spec: opentelemetry-specification protocol/otlp.md, OTLP/HTTP.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from http import HTTPStatus
+from typing import Final
+
+from google.protobuf import json_format
+from google.protobuf.message import Message
+from starlette.applications import Starlette
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from collector.convert.otlp_json import transcode
+from collector.errors import DrainingError, TooLargeError, UnsupportedMediaError
+from collector.receive.content import read_content
+from collector.receive.export import Ack, Export
+from collector.receive.http_protocol import LEAVES_AT_S
+from collector.receive.listeners import authority
+from collector.receive.reply import to_reply
+from collector.receive.status import RETRY_AFTER_S, Verdict
+from collector.receive.verdicts import Verdicts
+from collector.rows import Signal
+from collector.settings import ReceiveSettings
+from collector.telemetry.clock import Clock
+from collector.telemetry.metrics import Metrics
+
+PROTOBUF: Final = "application/x-protobuf"
+JSON: Final = "application/json"
+
+JSON_BODIES: Final = 2
+"""JSON bodies that are parsed at once: each is ten times its size while it is."""
+
+
+class OtlpHttpService:
+    """Hands the body of each request to the export body and its verdict to the sender."""
+
+    def __init__(
+        self, export: Export, settings: ReceiveSettings, clock: Clock, metrics: Metrics
+    ) -> None:
+        self._export = export
+        self._settings = settings
+        self._verdicts = Verdicts("http", clock, metrics)
+        self._json_turns = asyncio.Semaphore(JSON_BODIES)
+        self._draining = False
+        self._exporting: set[asyncio.Task[Ack]] = set()
+
+    def app(self) -> Starlette:
+        """Return the application: three paths, with or without a slash behind."""
+        routes = [
+            Route(path, partial(self._answer, signal), methods=["POST"])
+            for signal in Signal
+            for path in (f"/v1/{signal}", f"/v1/{signal}/")
+        ]
+        app = Starlette(routes=routes)
+        app.router.redirect_slashes = False
+        if self._settings.cors_origins:
+            app.add_middleware(
+                CORSMiddleware,
+                allow_origins=self._settings.cors_origins,
+                allow_methods=["POST"],
+                allow_headers=["*"],
+            )
+        return app
+
+    def drain(self) -> None:
+        """Refuse every new request; those that are here go on."""
+        self._draining = True
+
+    def give_up(self) -> None:
+        """Refuse the requests that are here, too."""
+        for exporting in self._exporting:
+            exporting.cancel()
+
+    async def _answer(self, signal: Signal, request: Request) -> Response:
+        if _head_bytes(request) > self._settings.header_bytes_max:
+            return Response(
+                status_code=HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+                headers={"connection": "close"},
+            )
+        media = JSON
+        try:
+            media = _media_of(request)
+            ack = await self._until_gone(signal, media, request)
+        except ClientDisconnect:
+            self._verdicts.count(signal, "CANCELLED")
+            return Response(status_code=499)  # nobody reads it
+        except asyncio.CancelledError:
+            self._verdicts.count(signal, "CANCELLED")
+            raise
+        except Exception as error:  # noqa: BLE001 -- the edge: an exception's text must not leave
+            verdict = self._verdicts.judge(signal, error)
+        else:
+            self._verdicts.count(signal, "OK")
+            return _response(media, to_reply(signal, ack), request)
+        # Past the except block, whose error holds the converted request; see grpc_server.
+        self._verdicts.count_verdict(signal, verdict, _peer(request))
+        return _refusal(media, verdict, leave=self._draining)
+
+    async def _until_gone(self, signal: Signal, media: str, request: Request) -> Ack:
+        """Export, and stop when the sender goes away before it has its answer.
+
+        Raises:
+            DrainingError: nothing new is taken, or it was given up.
+            ClientDisconnect: it did.
+        """
+        if self._draining:
+            raise DrainingError
+        body_is_here = asyncio.Event()
+
+        async def read() -> bytes:
+            body = await self._read(signal, media, request)
+            body_is_here.set()
+            return body
+
+        async def left() -> None:
+            await body_is_here.wait()
+            while (await request.receive())["type"] != "http.disconnect":
+                pass
+
+        exporting = asyncio.create_task(
+            self._export.export(signal, read, left_s=None, connection=_peer(request))
+        )
+        leaving = asyncio.create_task(left())
+        self._exporting.add(exporting)
+        try:
+            await asyncio.wait((exporting, leaving), return_when=asyncio.FIRST_COMPLETED)
+            if not exporting.done():
+                raise ClientDisconnect
+            if exporting.cancelled():
+                raise DrainingError
+            return exporting.result()
+        finally:
+            self._exporting.discard(exporting)
+            for task in (exporting, leaving):
+                task.cancel()
+            await asyncio.wait((exporting, leaving))
+
+    async def _read(self, signal: Signal, media: str, request: Request) -> bytes:
+        """Return the body in protobuf.
+
+        Raises:
+            RejectedRequestError: it cannot be read, or is too large.
+            ClientDisconnect: it did not come to its end.
+        """
+        settings = self._settings
+        is_json = media == JSON
+        bytes_max = settings.json_bytes_max if is_json else settings.request_bytes_max
+        if _content_length(request) > bytes_max:
+            raise TooLargeError(bytes_max)
+        coding = ",".join(request.headers.getlist("content-encoding"))
+        body = await read_content(request.stream(), coding, bytes_max)
+        if not is_json:
+            return body
+        async with self._json_turns:
+            steps = transcode(signal, body)
+            del body
+            while True:
+                try:
+                    next(steps)
+                except StopIteration as end:
+                    wire: bytes = end.value
+                    return wire
+                await asyncio.sleep(0)
+
+
+def _media_of(request: Request) -> str:
+    """Return the content type without parameters.
+
+    Raises:
+        UnsupportedMediaError: it is not one of ours, or of another charset than UTF-8.
+    """
+    media, _, parameters = request.headers.get("content-type", "").lower().partition(";")
+    charset = parameters.strip().removeprefix("charset=").strip('"')
+    if media.strip() not in (PROTOBUF, JSON) or charset not in ("", "utf-8"):
+        raise UnsupportedMediaError(f"Content-Type must be {PROTOBUF} or {JSON}")
+    return media.strip()
+
+
+def _head_bytes(request: Request) -> int:
+    """Return the size of the headers; h11 bounds only what it has to keep while it waits for more."""
+    return sum(len(name) + len(value) for name, value in request.headers.raw)
+
+
+def _peer(request: Request) -> str:
+    """Return the address and port of the other end, one per connection."""
+    return authority(*request.client) if request.client else ""
+
+
+def _content_length(request: Request) -> int:
+    """Return what the sender announced, 0 when it announced nothing; h11 has checked the digits."""
+    return int(request.headers.get("content-length", "0"))
+
+
+def _response(media: str, reply: Message, request: Request) -> Response:
+    leaves_at_s = getattr(request.state, LEAVES_AT_S)
+    is_old = asyncio.get_running_loop().time() >= leaves_at_s
+    return Response(
+        _encode(media, reply), media_type=media, headers={"connection": "close"} if is_old else None
+    )
+
+
+def _refusal(media: str, verdict: Verdict, *, leave: bool) -> Response:
+    """Return an error; ``leave`` ends the connection with it."""
+    headers = {"connection": "close"} if leave else {}
+    if verdict.retryable:
+        headers["retry-after"] = str(RETRY_AFTER_S)
+    return Response(
+        _encode(media, verdict.to_message()),
+        status_code=verdict.http_status,
+        media_type=media,
+        headers=headers,
+    )
+
+
+def _encode(media: str, message: Message) -> bytes:
+    if media == JSON:
+        return json_format.MessageToJson(message, indent=None).encode()
+    return message.SerializeToString()
