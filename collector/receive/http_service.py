@@ -38,9 +38,6 @@ from collector.telemetry.metrics import Metrics
 PROTOBUF: Final = "application/x-protobuf"
 JSON: Final = "application/json"
 
-JSON_BODIES: Final = 2
-"""JSON bodies that are parsed at once: each is ten times its size while it is."""
-
 
 class OtlpHttpService:
     """Hands the body of each request to the export body and its verdict to the sender."""
@@ -51,7 +48,7 @@ class OtlpHttpService:
         self._export = export
         self._settings = settings
         self._verdicts = Verdicts("http", clock, metrics)
-        self._json_turns = asyncio.Semaphore(JSON_BODIES)
+        self._json = asyncio.Lock()  # one at a time: each is thirty times its size at the worst
         self._draining = False
         self._exporting: set[asyncio.Task[Ack]] = set()
 
@@ -162,7 +159,7 @@ class OtlpHttpService:
         body = await read_content(request.stream(), coding, bytes_max)
         if not is_json:
             return body
-        async with self._json_turns:
+        async with self._json:
             steps = transcode(signal, body)
             del body
             while True:

@@ -108,7 +108,7 @@ class ReceiveSettings(Stage):
         default=8 * 2**20,
         ge=1024,
         le=64 * 2**20,
-        description="The same for OTLP/JSON, which takes ten times its size while it is parsed.",
+        description="The same for OTLP/JSON, which takes ten to thirty times its size while it is parsed.",
     )
     slots: int = Field(
         default=16,
