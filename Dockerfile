@@ -19,17 +19,20 @@ RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation -w /wheels . \
 
 FROM python:${PYTHON_VERSION}-slim
 COPY --from=build /opt/otlpg /opt/otlpg
-# The listeners stay on loopback, as everywhere. Inside a container that reaches nobody, so whoever
-# runs it sets OTLPG_RECEIVE__GRPC_HOST and OTLPG_TELEMETRY__HOST to 0.0.0.0 and, as nothing
-# authenticates the senders, OTLPG_RECEIVE__INSECURE to true.
+# The listeners stay on loopback, as everywhere: an image that opened them by itself would break
+# promise 9 on every machine with --network host. Inside a container loopback reaches nobody, so
+# whoever runs it sets OTLPG_RECEIVE__GRPC_HOST, OTLPG_RECEIVE__HTTP_HOST and OTLPG_TELEMETRY__HOST
+# to 0.0.0.0 and, as nothing authenticates the senders, OTLPG_RECEIVE__INSECURE to true. README
+# has the command.
 ENV PATH=/opt/otlpg/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1
 USER 10001:10001
 WORKDIR /tmp
-EXPOSE 4317 9095
+EXPOSE 4317 4318 9095
 STOPSIGNAL SIGTERM
+# Asks on loopback, at the port of the setting; a port given as a flag it cannot know.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=15s --retries=3 \
-    CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:9095/health/live', timeout=2)"]
+    CMD ["python", "-c", "import os, urllib.request as u; u.urlopen('http://127.0.0.1:%s/health/live' % (os.environ.get('OTLPG_TELEMETRY__PORT') or 9095), timeout=2)"]
 ENTRYPOINT ["otlpg"]
 CMD ["serve"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -12,6 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
+from collector.cli.exit_codes import exit_code
+from collector.errors import SchemaError, SettingsError
 from collector.settings.load import load
 from collector.settings.models import Settings
 from collector.settings.names import ALIASES, ENVIRONMENT
@@ -21,7 +24,6 @@ DEPLOY = ROOT / "deploy"
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 KNOWN = {*ENVIRONMENT, *(name for group in ALIASES for name in group)}
 EXAMPLES = {
-    "REDIS_URL": "redis://redis:6379/0",
     "DATABASE_URL": "postgresql://otlpg:password@postgres:5432/otlpg",
 }
 """Values that an operator gives outside these files."""
@@ -45,9 +47,9 @@ def pod_containers() -> list[dict[str, Any]]:
     return [*deployment()["initContainers"], *deployment()["containers"]]
 
 
-def unit() -> str:
-    """Return the systemd unit."""
-    return (DEPLOY / "systemd" / "otlpg.service").read_text()
+def unit(name: str = "otlpg") -> str:
+    """Return a systemd unit."""
+    return (DEPLOY / "systemd" / f"{name}.service").read_text()
 
 
 def image_environment() -> Environment:
@@ -75,9 +77,10 @@ def environments() -> Iterator[tuple[str, Environment]]:
             entry["name"]: given(entry["name"], entry.get("value")) for entry in container["env"]
         }
         yield f"kubernetes {container['name']}", image_environment() | pairs
-    lines = (DEPLOY / "systemd" / "otlpg.env").read_text().splitlines()
-    pairs = [re.fullmatch(r"#?([A-Z_]+)=(.*)", line) for line in lines]
-    yield "systemd", {pair[1]: pair[2] for pair in pairs if pair is not None}
+    for path in (DEPLOY / "systemd").glob("*.env"):
+        lines = path.read_text().splitlines()
+        pairs = [re.fullmatch(r"#?([A-Z_]+)=(.*)", line) for line in lines]
+        yield f"systemd {path.stem}", {pair[1]: pair[2] for pair in pairs if pair is not None}
 
 
 def commands() -> Iterator[tuple[str, list[str]]]:
@@ -88,8 +91,9 @@ def commands() -> Iterator[tuple[str, list[str]]]:
             yield f"compose {name}", service["command"]
     for container in pod_containers():
         yield f"kubernetes {container['name']}", container["args"]
-    for line in re.findall(r"^ExecStart\w*=\S+/otlpg (.*)$", unit(), re.MULTILINE):
-        yield "systemd", line.split()
+    for name in ("otlpg", "otlpg-migrate"):
+        for line in re.findall(r"^ExecStart\w*=\S+/otlpg (.*)$", unit(name), re.MULTILINE):
+            yield f"systemd {name}", line.split()
 
 
 ENVIRONMENTS = dict(environments())
@@ -118,19 +122,67 @@ def test_command_exists(place: str, command: list[str]) -> None:
     assert run.returncode == 0, run.stderr.decode()
 
 
-@pytest.mark.parametrize("place", ["compose otlpg", "kubernetes otlpg"])
-def test_container_is_reached_from_outside(place: str) -> None:
+@pytest.mark.parametrize(
+    ("place", "anywhere"), [("compose otlpg", "0.0.0.0"), ("kubernetes otlpg", "::")]
+)
+def test_container_is_reached_from_outside(place: str, anywhere: str) -> None:
     """A container listens beyond loopback, and its file says so in as many words."""
     settings = load(config=None, flags={}, environ=ENVIRONMENTS[place])
 
-    assert settings.receive.grpc_host == "0.0.0.0"
-    assert settings.telemetry.host == "0.0.0.0"
+    assert settings.receive.grpc_host == anywhere
+    assert settings.receive.http_host == anywhere
+    assert settings.telemetry.host == anywhere
     assert settings.receive.insecure
+
+
+def test_image_opens_nothing_by_itself() -> None:
+    """The image alone listens on loopback; whoever runs it says otherwise (promise 9)."""
+    assert not {name for name in ENVIRONMENTS["image"] if name.startswith("OTLPG_")}
+
+
+def test_only_otlpg_is_published_and_only_on_loopback() -> None:
+    """Compose opens no database to the machine, and nothing to the network."""
+    published = {
+        name: ports for name, service in compose()["services"].items()
+        if (ports := service.get("ports"))
+    }  # fmt: skip
+
+    assert published.keys() == {"otlpg", "otel-collector"}
+    assert all(port.startswith("127.0.0.1:") for ports in published.values() for port in ports)
+
+
+@pytest.mark.parametrize(
+    ("given_port", "port"), [(None, Settings().telemetry.port), ("", 9095), ("19095", 19095)]
+)
+def test_health_check_of_the_image_follows_the_port(
+    given_port: str | None, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It asks at the port of the setting; an empty one is none, as our settings read it."""
+    found = re.search(r"^HEALTHCHECK .*\\\n +CMD (\[.*\])$", DOCKERFILE, re.MULTILINE)
+    assert found is not None
+    program, option, code = json.loads(found[1])
+    asked: list[str] = []
+    monkeypatch.delenv("OTLPG_TELEMETRY__PORT", raising=False)
+    if given_port is not None:
+        monkeypatch.setenv("OTLPG_TELEMETRY__PORT", given_port)
+
+    def urlopen(url: str, timeout: float) -> None:
+        asked.append(url)
+        assert timeout < 3  # the image's own limit
+
+    monkeypatch.setattr("urllib.request.urlopen", urlopen)
+
+    exec(code, {})
+
+    assert (program, option) == ("python", "-c")
+    assert asked == [f"http://127.0.0.1:{port}/health/live"]
 
 
 def test_ports_are_those_of_the_settings() -> None:
     """Image, Service and probes name the ports that the daemon opens by default."""
-    ports = {str(Settings().receive.grpc_port), str(Settings().telemetry.port)}
+    defaults = Settings()
+    receive, telemetry = defaults.receive, defaults.telemetry
+    ports = {str(port) for port in (receive.grpc_port, receive.http_port, telemetry.port)}
     container = deployment()["containers"][0]
     services = list(yaml.safe_load_all((DEPLOY / "kubernetes" / "service.yaml").read_text()))
 
@@ -218,3 +270,62 @@ def test_sample_collector_forwards_to_the_compose_service() -> None:
     timeout_s = float(exporter["timeout"].rstrip("s"))
     hold_s = min(timeout_s * Settings().receive.hold_share, Settings().receive.hold_s_max)
     assert hold_s < timeout_s
+
+
+def test_probes_ask_what_they_are_for() -> None:
+    """PostgreSQL decides whether a Pod may start, never whether it stays in the Service or lives."""
+    container = deployment()["containers"][0]
+
+    asked = {
+        name: container[f"{name}Probe"]["httpGet"]["path"]
+        for name in ("startup", "readiness", "liveness")
+    }
+
+    assert asked == {
+        "startup": "/health/ready",
+        "readiness": "/health/live",
+        "liveness": "/health/live",
+    }
+
+
+def test_network_policy_lets_in_what_the_pods_open() -> None:
+    """It selects the Pods, names each of their ports, and opens none to everybody."""
+    policy = yaml.safe_load((DEPLOY / "kubernetes" / "network-policy.yaml").read_text())["spec"]
+    manifest = yaml.safe_load((DEPLOY / "kubernetes" / "deployment.yaml").read_text())
+    labels = manifest["spec"]["template"]["metadata"]["labels"].items()
+
+    opened = {port["port"] for rule in policy["ingress"] for port in rule["ports"]}
+
+    assert policy["podSelector"]["matchLabels"].items() <= labels
+    assert opened == {port["name"] for port in deployment()["containers"][0]["ports"]}
+    assert all(rule["from"] for rule in policy["ingress"])
+
+
+def test_systemd_gives_up_where_a_start_cannot_help() -> None:
+    """Exit codes are heeded for the main process alone, so nothing runs before it; and no loop."""
+    daemon = unit()
+
+    assert "\nExecStartPre=" not in daemon
+    prevented = re.search(r"^RestartPreventExitStatus=(.*)$", daemon, re.MULTILINE)
+    assert prevented is not None
+    assert prevented[1].split() == [
+        str(exit_code(SettingsError(""))),
+        str(exit_code(SchemaError(""))),
+    ]
+    assert re.search(r"^StartLimitBurst=[1-9]", daemon, re.MULTILINE)
+    assert not re.search(r"^StartLimitIntervalSec=0", daemon, re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", ["otlpg", "otlpg-migrate"])
+def test_what_a_unit_refers_to_is_installed(name: str) -> None:
+    """Every file that a unit names is put there by the lines at the top of otlpg.service."""
+    lines = [line for line in unit().splitlines() if line.startswith("#   ")]
+    installed = "\n".join(lines)
+
+    for path in re.findall(
+        r"^(?:Documentation=file:|EnvironmentFile=)(\S+)$", unit(name), re.MULTILINE
+    ):
+        folder, _, file = path.rpartition("/")
+        assert path in installed or (
+            f"*.env {folder}/" in installed and (DEPLOY / "systemd" / file).is_file()
+        ), path

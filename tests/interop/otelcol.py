@@ -49,6 +49,8 @@ class OtelCollector:
         self._environment = {
             **os.environ,
             "RECEIVE_AT": f"127.0.0.1:{self.port}",
+            "RECEIVE_HTTP_AT": f"127.0.0.1:{free_port()}",
+            "HEALTH_AT": f"127.0.0.1:{free_port()}",
             "FORWARD_TO": f"127.0.0.1:{forward_to}",
             "FORWARD_HTTP_TO": f"http://127.0.0.1:{forward_http_to}",
             "QUEUE_FOLDER": str(folder / "queue"),
