@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import re
+import shutil
+import sys
 from pathlib import Path
 from typing import Any, cast
 
+import pytest
 import typer.main
 
-from collector.cli import app
-from collector.settings import settings_table
+from collector.cli import app, dev
+from collector.settings import Settings, settings_table
+from collector.settings.load import load
+from collector.settings.names import ALIASES, ENVIRONMENT
+from collector.settings.units import bytes_from_text, duration_from_text
+from collector.store.embedded import EmbeddedPostgres
 from collector.telemetry.metrics import Metrics
 
 ROOT = Path(__file__).parents[2]
@@ -63,3 +70,94 @@ def test_every_proof_that_readme_names_is_a_test() -> None:
     for path, name in proofs:
         source = (ROOT / path).read_text()
         assert not name or f"def {name}(" in source, f"{path}::{name}"
+
+
+def test_the_banner_is_the_real_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """README shows what `make run` prints, port by port and line by line."""
+    socket = "/home/you/.local/share/otlpg/socket"
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(sys, "argv", [str(ROOT / ".venv/bin/otlpg")])
+    monkeypatch.setattr(shutil, "which", lambda _name: None)  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType]
+    postgres = EmbeddedPostgres(binaries=Path("/nowhere"))
+    monkeypatch.setattr(
+        postgres, "psql_line", lambda: f'psql "postgresql://otlpg@/otlpg?host={socket}"'
+    )
+    receive, telemetry = Settings().receive, Settings().telemetry
+    ports = {"grpc": receive.grpc_port, "http": receive.http_port, "telemetry": telemetry.port}
+
+    banner = dev.banner(Settings(), postgres, ports)
+
+    assert f"```text\n{banner.strip()}\n" in README
+
+
+def test_both_config_files_load_and_say_the_same(tmp_path: Path) -> None:
+    """The YAML and the TOML example are settings of ours, and the same ones."""
+    loaded: list[Settings] = []
+    for language in ("yaml", "toml"):
+        found = re.search(rf"```{language}\n(.*?)```", README, re.DOTALL)
+        assert found is not None
+        path = tmp_path / f"otlpg.{language}"
+        path.write_text(found[1])
+        loaded.append(load(config=path, flags={}, environ={}))
+
+    from_yaml, from_toml = loaded
+    assert from_yaml == from_toml
+    assert from_yaml.receive.http_host == from_yaml.receive.grpc_host == "10.0.0.5"
+    assert from_yaml.ingest.queue_bytes_max == 256 * 2**20
+
+
+def test_every_variable_that_readme_names_is_a_setting() -> None:
+    """What README tells to export is read; so are the names that end in a star."""
+    known = {*ENVIRONMENT, *(name for group in ALIASES for name in group), "OTLPG_CONFIG"}
+    names = set(re.findall(r"\b(?:OTLPG|DB)_[A-Z_]*[A-Z]\b(?!_)", README))
+
+    assert len(names) > 50
+    assert names <= known
+
+
+def test_every_unit_that_readme_names_is_read() -> None:
+    """Sizes and times may be written as README says, and a lone M or m may not."""
+    sentence = re.search(r"Sizes take (.*?); times take (.*?): ", README, re.DOTALL)
+    assert sentence is not None
+    sizes, times = (re.findall(r"`(\w+)`", part) for part in sentence.groups())
+
+    seconds = duration_from_text(1, "")
+    assert (len(sizes), len(times)) == (10, 5)
+    assert all(bytes_from_text(f"5{unit}") % 5 == 0 for unit in sizes)
+    assert [seconds(f"1{unit}") for unit in times] == [0.001, 1, 60, 3600, 86400]
+    for read, unit in ((bytes_from_text, "M"), (seconds, "m")):
+        with pytest.raises(ValueError, match="must be"):
+            read(f"1{unit}")
+
+
+@pytest.mark.parametrize(
+    ("environ", "address"),
+    [
+        (
+            {"DATABASE_URL": "postgresql://u@h/n", "PGPASSWORD": "p", "DB_NAME": "other"},
+            "postgresql://u:p@h/n",
+        ),
+        (
+            {"DATABASE_URL": "postgresql://u@h/n", "OTLPG_DATABASE__NAME": "other"},
+            "postgresql://u@h/other",
+        ),
+        (
+            {"DATABASE_URL": "postgresql://u@h/n", "OTLPG_DATABASE__DSN": "postgresql://v@i/m"},
+            "postgresql://v@i/m",
+        ),
+    ],
+)
+def test_the_strongest_place_of_an_address_wins(environ: dict[str, str], address: str) -> None:
+    """As README says: written over from above, completed from below."""
+    dsn = load(config=None, flags={}, environ=environ).database.dsn
+
+    assert dsn is not None
+    assert dsn.get_secret_value() == address
+
+
+def test_links_within_readme_lead_somewhere() -> None:
+    """A heading that was renamed leaves no dead link."""
+    headings = re.findall(r"^#+ (.*)$", README, re.MULTILINE)
+    anchors = {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in headings}
+
+    assert set(re.findall(r"\]\(#([\w-]+)\)", README)) <= anchors
