@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import TypeAlias
 
-import pytest
 from opentelemetry.exporter.otlp.proto.common._log_encoder import encode_logs
 from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
@@ -17,6 +17,8 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 from opentelemetry.proto.metrics.v1.metrics_pb2 import (
     AGGREGATION_TEMPORALITY_CUMULATIVE,
     AGGREGATION_TEMPORALITY_DELTA,
+    Histogram,
+    HistogramDataPoint,
     Metric,
     NumberDataPoint,
     ResourceMetrics,
@@ -45,6 +47,7 @@ Request: TypeAlias = tuple[Signal, ExportRequest]
 
 HEADING = re.search(r"^## (\w+) questions in SQL$", README, re.MULTILINE)
 INCREASE = "The increase of a counter, whatever its temporality"
+SHARE = "A histogram's mean and its share above the middle bound"
 BESIDE_SPANS = "The logs of traces, next to their spans"
 REPAIRED = "What was repaired or quarantined?"
 
@@ -119,6 +122,11 @@ def counters() -> ExportMetricsServiceRequest:
                 point.as_int = value
             counted.data_points.append(point)
         metrics.append(Metric(name=name, sum=counted))
+    return request_of(*metrics)
+
+
+def request_of(*metrics: Metric) -> ExportMetricsServiceRequest:
+    """Return a request of these metrics, from nobody in particular."""
     scope = ScopeMetrics(metrics=metrics)
     return ExportMetricsServiceRequest(resource_metrics=[ResourceMetrics(scope_metrics=[scope])])
 
@@ -172,16 +180,27 @@ async def test_increase_counts_every_process_and_reset_once(
     }
 
 
-async def test_share_lies_between_nothing_and_everything(
+async def test_share_is_that_above_the_bound_beside_it(
     database_settings: DatabaseSettings, connection: Connection
 ) -> None:
-    """Of the sample's 0.012, 0.24 and 0.31 s, two thirds took more than 0.1 s."""
-    await write(database_settings, connection, *sample_requests())
-
-    row = await connection.fetchrow(
-        QUERIES["A histogram's mean and its share above the middle bound"]
+    """Of six measurements, one in each bucket, three lie above the third of five bounds."""
+    now_ns = SystemClock().unix_ns()
+    point = HistogramDataPoint(
+        start_time_unix_nano=now_ns - MINUTE_NS,
+        time_unix_nano=now_ns,
+        count=6,
+        sum=21,
+        bucket_counts=[1] * 6,
+        explicit_bounds=[1, 2, 3, 4, 5],
+    )
+    histogram = Histogram(
+        aggregation_temporality=AGGREGATION_TEMPORALITY_DELTA, data_points=[point]
+    )
+    await write(
+        database_settings, connection, (METRICS, request_of(Metric(name="h", histogram=histogram)))
     )
 
+    row = await connection.fetchrow(QUERIES[SHARE])
+
     assert row is not None
-    assert row["bound"] == 0.1
-    assert float(row["share_above"]) == pytest.approx(2 / 3)
+    assert (row["mean"], row["bound"], row["share_above"]) == (3.5, 3, Decimal("0.5"))
