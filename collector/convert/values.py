@@ -159,7 +159,8 @@ class ValueWriter:
     def _repaired_names(self, keys: list[bytes]) -> dict[bytes, str]:
         """Return the text of each distinct key; texts that a repair made equal get a suffix.
 
-        Keys that needed no repair keep their text, whatever the order.
+        Keys that needed no repair keep their text, whatever the order. Each suffix is tried once
+        per text, so that keys which all become equal cost no more than others.
         """
         names: dict[bytes, str] = {}
         repaired: dict[bytes, str] = {}
@@ -172,10 +173,11 @@ class ValueWriter:
                 repaired[key] = text
                 self._notes.mark(own.repair)
         taken = set(names.values())
+        numbers: dict[str, int] = {}  # the last that was tried
         for key, text in repaired.items():
-            name, number = text, 1
+            name = text
             while name in taken:
-                number += 1
+                number = numbers[text] = numbers.get(text, 1) + 1
                 name = f"{text}#{number}"
             taken.add(name)
             names[key] = name

@@ -23,6 +23,7 @@ from tests.unit.convert.converting import (
     traces_of,
     valid_span,
 )
+from tests.unit.convert.work import lines_run
 
 BAD, GOOD = NOT_UTF8 + b"a", "\ufffd\ufffda"
 TIME = b"\x09" + NOW.to_bytes(8, "little")
@@ -179,6 +180,19 @@ def test_keys_that_a_repair_makes_equal_are_both_kept() -> None:
     }
     assert "attributes" not in json.loads(row.raw or "")
     assert_one_letter(converted, Signal.TRACES, Reason.NUL)
+
+
+@pytest.mark.parametrize("suffix", [b"", b"#2"])
+def test_keys_that_repair_to_one_text_cost_the_same_each(suffix: bytes) -> None:
+    """Each suffix is tried once per text: ten times the keys are ten times the work."""
+
+    def work(keys: int) -> int:
+        bad = [bytes((128 + number // 64, 128 + number % 64)) + suffix for number in range(keys)]
+        body = field_of(0x32, b"".join([field_of(0x0A, field_of(0x0A, key)) for key in bad]))
+        payload = on_the_wire(TIME + field_of(0x2A, body))
+        return lines_run(lambda: convert(Signal.LOGS, payload))
+
+    assert work(1_000) < 12 * work(100)
 
 
 def test_equal_bad_keys_are_duplicates() -> None:
