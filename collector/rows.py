@@ -231,6 +231,7 @@ class Reason(StrEnum):
     UNDECODABLE = "undecodable"
     TOO_DEEP = "too_deep"
     TOO_MANY_PARTS = "too_many_parts"
+    TOO_LARGE = "too_large"
     ID_COLLISION = "id_collision"
     REFUSED_BY_POSTGRES = "refused_by_postgres"
     WRONG_SIGNAL = "wrong_signal"

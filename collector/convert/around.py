@@ -30,10 +30,15 @@ class Surroundings:
     """Makes each frame's row once for all of its leaves, which are neighbours; failures too.
 
     Shape: holds one frame per depth, so its memory does not grow with the request.
+
+    Args:
+        memo: of the converter.
+        head_bytes_max: a larger resource, scope or metric is a failure, and is not decoded.
     """
 
-    def __init__(self, memo: Memo) -> None:
+    def __init__(self, memo: Memo, head_bytes_max: int) -> None:
         self._memo = memo
+        self._head_bytes_max = head_bytes_max
         self._known: dict[int, Known] = {}
 
     def of(self, leaf: Leaf) -> list[Known]:
@@ -65,6 +70,9 @@ class Surroundings:
         known = self._known[frame.depth] = Known(frame, table.get(key))
         if known.row is not None:
             known.is_shared = True
+            return known
+        if sum(map(len, key)) > self._head_bytes_max:
+            known.failure = Reason.TOO_LARGE
             return known
         notes = Notes()
         try:

@@ -98,7 +98,7 @@ class Conversion:
         self._memo = memo
         self._window = window
         self._output = Output()
-        self._surroundings = Surroundings(memo)
+        self._surroundings = Surroundings(memo, settings.item_bytes_max)
         self._group_letters: dict[int, Reason] = {}
         self._repaired = 0
         self._items_of_turn = 0
@@ -111,7 +111,7 @@ class Conversion:
             self._signal,
             self._payload,
             items_max=self._settings.items_max,
-            large_bytes=self._settings.parts_max,
+            large_bytes=min(self._settings.parts_max, self._settings.item_bytes_max),
         )
         leaves = yield from walk.steps()
         for leaf in leaves:
@@ -169,20 +169,25 @@ class Conversion:
     # -- runs --------------------------------------------------------------------------------
 
     def _is_refused(self, member: str, run: list[int], index: int) -> bool:
-        """Quarantine an item that is alone in its run, undecoded, when it has too many parts."""
+        """Quarantine an item that is alone in its run, undecoded, when it would cost too much."""
         start, end = run
-        if end - start < self._settings.parts_max:
-            return False
-        content = self._payload[read_field(self._payload, start, end).content : end]
         reason = None
-        try:
-            if has_too_many_parts(content, self._module.kind_of(member), self._settings.parts_max):
-                reason = Reason.TOO_MANY_PARTS
-        except MalformedError:
-            reason = Reason.UNDECODABLE
+        if end - start > self._settings.item_bytes_max:
+            reason = Reason.TOO_LARGE
+        elif end - start >= self._settings.parts_max:
+            reason = self._reason_of_parts(member, start, end)
         if reason:
             self._output.quarantined[index] = reason
         return reason is not None
+
+    def _reason_of_parts(self, member: str, start: int, end: int) -> Reason | None:
+        content = self._payload[read_field(self._payload, start, end).content : end]
+        try:
+            if has_too_many_parts(content, self._module.kind_of(member), self._settings.parts_max):
+                return Reason.TOO_MANY_PARTS
+        except MalformedError:
+            return Reason.UNDECODABLE
+        return None
 
     def _convert_run(
         self, member: str, group: Group, run: list[int], first: int

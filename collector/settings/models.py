@@ -156,6 +156,12 @@ class ConvertSettings(Stage):
     slice_items: int = Field(
         default=2_000, ge=1, description="Items between two turns of the event loop."
     )
+    item_bytes_max: Bytes = Field(
+        default=4 * 2**20,
+        ge=1024,
+        description="One span, data point or log record; beyond: quarantined, since the row of one "
+        "may take 25 times as much memory. Also what is around it: resource, scope, metric.",
+    )
     parts_max: int = Field(
         default=10_000,
         ge=1,

@@ -203,3 +203,65 @@ def _decodes(kind: type, payload: bytes) -> bool:
     except Exception:  # noqa: BLE001 -- DecodeError of whichever implementation
         return False
     return True
+
+
+# -- size ----------------------------------------------------------------------------------------
+
+
+def text_of(size: int) -> bytes:
+    """Return an attribute field of a span whose value is that long."""
+    return field_of(0x4A, field_of(0x0A, b"k") + field_of(0x12, field_of(0x0A, b"x" * size)))
+
+
+def test_item_larger_than_its_cap_is_quarantined() -> None:
+    """Its bytes are kept, its neighbours stored; the cap counts the item with its tag."""
+    fitting, large = valid_span(text_of(1_975)), valid_span(text_of(1_976))
+
+    converted = convert(
+        Signal.TRACES, on_the_wire(fitting, large, fitting), by=converter(item_bytes_max=2_018)
+    )
+
+    assert (len(converted.rows), converted.item_indexes) == (2, [0, 2])
+    [letter] = converted.dead_letters
+    assert (letter.outcome, letter.reason) == ("quarantined", Reason.TOO_LARGE)
+    assert letter.payload == on_the_wire(large)
+
+
+def test_item_of_four_mebibytes_is_stored_by_default() -> None:
+    """A prompt or a stack trace of that size is no mistake."""
+    converted = convert(Signal.TRACES, on_the_wire(valid_span(text_of(4_000_000))))
+
+    assert (len(converted.rows), converted.quarantined) == (1, 0)
+
+
+HEADS = {
+    "resource": (Signal.TRACES, 1, field_of(0x0A, field_of(0x0A, field_of(0x0A, b"x" * 2_000)))),
+    "schema_url": (Signal.TRACES, 1, field_of(0x1A, b"x" * 2_000)),
+    "scope": (Signal.LOGS, 2, field_of(0x0A, field_of(0x0A, b"x" * 2_000))),
+    "metric": (Signal.METRICS, 3, field_of(0x12, b"x" * 2_000)),
+    "data": (Signal.METRICS, 4, field_of(0x3A, b"x" * 2_000)),
+}
+ITEMS = {Signal.TRACES: valid_span(), Signal.LOGS: b"\x0a\x00", Signal.METRICS: b""}
+
+
+def around(signal: Signal, depth: int, head: bytes) -> bytes:
+    """Return a request of one item with ``head`` in its frame at ``depth``."""
+    content = ITEMS[signal]
+    tags = (0x0A, 0x12, 0x12, 0x2A, 0x0A) if signal is Signal.METRICS else (0x0A, 0x12, 0x12)
+    for level, tag in reversed(list(enumerate(tags))):
+        content = field_of(tag, (head if level + 1 == depth else b"") + content)
+    return content
+
+
+@pytest.mark.parametrize(("signal", "depth", "head"), HEADS.values(), ids=HEADS)
+def test_items_under_too_large_a_head_are_quarantined(
+    signal: Signal, depth: int, head: bytes
+) -> None:
+    """What is around items has the same cap; those under another resource are stored."""
+    good, bad = around(signal, 0, b""), around(signal, depth, head)
+
+    converted = convert(signal, good + bad, by=converter(item_bytes_max=1_024))
+
+    assert (len(converted.rows), converted.item_indexes) == (1, [0])
+    [letter] = converted.dead_letters
+    assert (letter.reason, letter.payload) == (Reason.TOO_LARGE, bad)
