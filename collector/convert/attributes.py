@@ -49,7 +49,7 @@ def _careful_members(
     attributes: Sequence[bytes], level: int, notes: Notes, field: str
 ) -> dict[str, str]:
     writer = ValueWriter(notes)
-    entries = decode_key_values(attributes, level)
+    entries = decode_key_values(attributes, level, notes)
     members = writer.members(entries, level)
     if writer.has_duplicates:
         notes.raw[field] = writer.list_form_of(entries)
@@ -58,7 +58,8 @@ def _careful_members(
 
 def attributes_list_form(attributes: Sequence[bytes], level: int) -> str:
     """Return the list form of attributes that ``attribute_members`` has already accepted."""
-    return ValueWriter(Notes()).list_form_of(decode_key_values(attributes, level))
+    notes = Notes()
+    return ValueWriter(notes).list_form_of(decode_key_values(attributes, level, notes))
 
 
 def entries_json(

@@ -95,6 +95,7 @@ class Conversion:
         self._module = MODULES[signal]
         self._payload = payload
         self._settings = settings
+        self._large_bytes = min(settings.parts_max, settings.item_bytes_max)
         self._memo = memo
         self._window = window
         self._output = Output()
@@ -111,7 +112,7 @@ class Conversion:
             self._signal,
             self._payload,
             items_max=self._settings.items_max,
-            large_bytes=min(self._settings.parts_max, self._settings.item_bytes_max),
+            large_bytes=self._large_bytes,
         )
         leaves = yield from walk.steps()
         for leaf in leaves:
@@ -128,6 +129,8 @@ class Conversion:
             failure = failure or known.failure
         if failure or leaf.member == BROKEN_METRIC:
             self._quarantine_leaf(leaf, failure or Reason.UNDECODABLE)
+            if self._is_turn_over():
+                yield
             return
         is_metric_repaired = len(around) == 3 and around[2].repair is not None
         group = Group(*[k.row for k in around], is_metric_repaired=is_metric_repaired)
@@ -135,7 +138,8 @@ class Conversion:
         rows_before, repaired_before = len(self._output.rows), len(self._output.repaired)
         index = leaf.first
         for run in leaf.runs:
-            if len(run) == 2 and self._is_refused(leaf.member, run, index):
+            is_large = len(run) == 2 and run[1] - run[0] >= self._large_bytes
+            if is_large and (yield from self._is_refused(leaf.member, run, index)):
                 index += 1
                 continue
             yield from self._convert_run(leaf.member, group, run, index)
@@ -147,6 +151,7 @@ class Conversion:
         self._output.quarantined.update(
             dict.fromkeys(range(leaf.first, leaf.first + leaf.items), reason)
         )
+        self._items_of_turn += leaf.items
 
     def _count_repairs(
         self, leaf: Leaf, around: list[Known], rows: int, repaired_items: int
@@ -168,22 +173,26 @@ class Conversion:
 
     # -- runs --------------------------------------------------------------------------------
 
-    def _is_refused(self, member: str, run: list[int], index: int) -> bool:
-        """Quarantine an item that is alone in its run, undecoded, when it would cost too much."""
+    def _is_refused(self, member: str, run: list[int], index: int) -> Generator[None, None, bool]:
+        """Quarantine a large item, undecoded, when it would cost too much; a turn may end here."""
         start, end = run
         reason = None
+        self._items_of_turn += 1
         if end - start > self._settings.item_bytes_max:
             reason = Reason.TOO_LARGE
         elif end - start >= self._settings.parts_max:
             reason = self._reason_of_parts(member, start, end)
         if reason:
             self._output.quarantined[index] = reason
+        if self._is_turn_over():
+            yield
         return reason is not None
 
     def _reason_of_parts(self, member: str, start: int, end: int) -> Reason | None:
         content = self._payload[read_field(self._payload, start, end).content : end]
         try:
-            if has_too_many_parts(content, self._module.kind_of(member), self._settings.parts_max):
+            kind, parts_max = self._module.kind_of(member), self._settings.parts_max
+            if has_too_many_parts(content, kind, parts_max, self._output.notes):
                 return Reason.TOO_MANY_PARTS
         except MalformedError:
             return Reason.UNDECODABLE

@@ -130,7 +130,7 @@ def _text_or_json(raw: bytes, pairs: Pairs, notes: Notes) -> tuple[str | None, s
     kvlist = _only_field(raw, KVLIST_VALUE_TAG)
     if kvlist is not None:
         return None, _kvlist_json(kvlist, pairs, notes)
-    value = decode_nested(AnyValue, raw, "value", BODY_LEVEL)
+    value = decode_nested(AnyValue, raw, "value", BODY_LEVEL, notes)
     kind = value.WhichOneof("value")
     if kind == "string_value":
         return notes.text(value.string_value), None

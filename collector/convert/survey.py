@@ -6,18 +6,19 @@ Only large items are surveyed, before they are decoded, and values that did not 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from typing import NamedTuple
 
-from collector.convert.tags import Field, read_fields
+from collector.convert.notes import Notes
+from collector.convert.tags import LENGTH, read_field
 from collector.errors import MalformedError
 from collector.rows import Reason
 
 LEVELS_MAX = 100
 """Levels of messages below a request that a full OTLP message may have (upb's own limit)."""
 
-TOTAL_PER_OWN_MAX = 16
-"""Parts at all depths, per part of the cap on an item's own."""
+TOTAL_PER_OWN_MAX = 12
+"""Fields at all depths, per part of the cap on an item's own: converting an item is never divided,
+and 120 000 fields take about a tenth of a second."""
 
 CHILDREN: dict[str, dict[int, str]] = {
     "span": {0x4A: "key_value", 0x5A: "event", 0x6A: "link"},
@@ -49,10 +50,11 @@ class Survey(NamedTuple):
     levels: int  # levels of messages below it
 
 
-def survey(payload: bytes, kind: str, *, total_max: int) -> Survey:
+def survey(payload: bytes, kind: str, *, total_max: int, notes: Notes) -> Survey:
     """Return what ``payload``, a message of ``kind``, holds; stop counting above ``total_max``.
 
-    A loop with its own stack, so that no nesting can exhaust Python's.
+    What was counted is effort in ``notes``, also of a message that turns out to be broken. A loop
+    with its own stack, so that no nesting can exhaust Python's.
 
     Raises:
         MalformedError: it breaks protobuf's format somewhere.
@@ -60,32 +62,39 @@ def survey(payload: bytes, kind: str, *, total_max: int) -> Survey:
     own: Counter[int] = Counter()
     total = levels = 0
     waiting = [(kind, 0, len(payload), 0)]
-    while waiting and total <= total_max:
-        kind, start, end, level = waiting.pop()
-        if kind in PACKED:
-            total += (end - start) // PACKED[kind]
-            continue
-        levels = max(levels, level)
-        children = CHILDREN.get(kind, {})
-        for field in _fields(payload, start, end):
-            total += 1
-            if level == 0:
-                own[field.tag] += 1
-            if field.tag in children:
-                waiting.append((children[field.tag], field.content, field.end, level + 1))
-            if total > total_max:
-                break
+    try:
+        while waiting and total <= total_max:
+            kind, start, end, level = waiting.pop()
+            if kind in PACKED:
+                total += (end - start) // PACKED[kind]
+                continue
+            levels = max(levels, level)
+            children = CHILDREN.get(kind, {})
+            while start < end and total <= total_max:
+                tag, content, start = _read_field(payload, start, end)
+                total += 1
+                if level == 0:
+                    own[tag] += 1
+                if tag in children:
+                    waiting.append((children[tag], content, start, level + 1))
+    except IndexError as error:
+        raise MalformedError from error
+    finally:
+        notes.effort += total
     return Survey(max(own.values(), default=0), total, levels)
 
 
-def _fields(payload: bytes, start: int, end: int) -> Iterator[Field]:
-    try:
-        yield from read_fields(payload, start, end)
-    except IndexError as error:
-        raise MalformedError from error
+def _read_field(payload: bytes, start: int, end: int) -> tuple[int, int, int]:
+    """Return a field's tag, where its content starts and where it ends."""
+    tag, size = payload[start], payload[start + 1]
+    after = start + 2 + size
+    if tag & 0x87 == LENGTH and size < 128 and tag > LENGTH and after <= end:  # the usual one
+        return tag, start + 2, after
+    tag, _, content, after = read_field(payload, start, end)
+    return tag, content, after
 
 
-def has_too_many_parts(payload: bytes, kind: str, parts_max: int) -> bool:
+def has_too_many_parts(payload: bytes, kind: str, parts_max: int, notes: Notes) -> bool:
     """Return whether decoding the item ``payload`` would cost too much.
 
     Own parts (attributes, events, links, exemplars ...) are counted per field, those at all depths
@@ -95,14 +104,14 @@ def has_too_many_parts(payload: bytes, kind: str, parts_max: int) -> bool:
     Raises:
         MalformedError: it breaks protobuf's format somewhere.
     """
-    found = survey(payload, kind, total_max=TOTAL_PER_OWN_MAX * parts_max)
+    found = survey(payload, kind, total_max=TOTAL_PER_OWN_MAX * parts_max, notes=notes)
     return found.own_most > parts_max or found.total > TOTAL_PER_OWN_MAX * parts_max
 
 
-def reason_of_failure(payload: bytes, kind: str, level: int) -> Reason:
+def reason_of_failure(payload: bytes, kind: str, level: int, notes: Notes) -> Reason:
     """Return why a message of ``kind`` at ``level`` below its request did not decode."""
     try:
-        levels = survey(payload, kind, total_max=len(payload)).levels
+        levels = survey(payload, kind, total_max=len(payload), notes=notes).levels
     except MalformedError:
         return Reason.UNDECODABLE
     return Reason.TOO_DEEP if level + levels > LEVELS_MAX else Reason.UNDECODABLE

@@ -205,7 +205,9 @@ def decode(message: type[MessageT], raw: bytes) -> MessageT:
         raise QuarantineError(Reason.UNDECODABLE) from error
 
 
-def decode_nested(message: type[MessageT], raw: bytes, kind: str, level: int) -> MessageT:
+def decode_nested(
+    message: type[MessageT], raw: bytes, kind: str, level: int, notes: Notes
+) -> MessageT:
     """Return the decoded value or KeyValue, which stands at ``level`` below the request.
 
     Raises:
@@ -214,9 +216,9 @@ def decode_nested(message: type[MessageT], raw: bytes, kind: str, level: int) ->
     try:
         return message.FromString(raw)
     except DecodeError as error:
-        raise QuarantineError(reason_of_failure(raw, kind, level)) from error
+        raise QuarantineError(reason_of_failure(raw, kind, level, notes)) from error
 
 
-def decode_key_values(attributes: Sequence[bytes], level: int) -> list[KeyValue]:
+def decode_key_values(attributes: Sequence[bytes], level: int, notes: Notes) -> list[KeyValue]:
     """Return decoded KeyValues, which stand at ``level`` below the request."""
-    return [decode_nested(KeyValue, raw, "key_value", level) for raw in attributes]
+    return [decode_nested(KeyValue, raw, "key_value", level, notes) for raw in attributes]

@@ -165,7 +165,8 @@ class ConvertSettings(Stage):
     parts_max: int = Field(
         default=10_000,
         ge=1,
-        description="Attributes, events or links of one item; beyond: quarantined.",
+        description="Attributes, events or links of one item; fields at all its depths: 12 times "
+        "as many, a tenth of a second. Beyond: quarantined.",
     )
     memo_bytes_max: Bytes = Field(
         default=16 * 2**20,
