@@ -158,7 +158,7 @@ class QueueMachine(RuleBasedStateMachine):
         assert self.queue.bytes - max((e.size_bytes for e in held), default=0) <= BYTES_MAX
         if all(entry.items <= ITEMS_MAX // 2 for entry in held):
             assert self.queue.items <= ITEMS_MAX
-        if all(entry.size_bytes <= BYTES_MAX for entry in held):
+        if all(entry.size_bytes <= BYTES_MAX // 2 for entry in held):
             assert self.queue.bytes <= BYTES_MAX
 
     def held(self) -> list[Entry]:
