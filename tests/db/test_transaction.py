@@ -209,3 +209,16 @@ def test_request_of_many_or_large_letters_gets_more_time() -> None:
     assert large_s == pytest.approx(4 * limit_s, rel=0.1)
     both = request("d", rows=[log_row(time=NOW)] * 40_000, dead_letters=[large])
     assert hasty.statement_s([both]) == pytest.approx(6 * limit_s, rel=0.1)
+
+
+def test_request_of_many_bytes_gets_more_time() -> None:
+    """A few thousand points with long lists of buckets are few rows, and take minutes to write."""
+    limit_s = 0.4
+    hasty = context(DatabaseSettings(statement_s_max=limit_s))
+    rows = [log_row(time=NOW)] * 7_325
+
+    assert hasty.statement_s([request("a", rows=rows, size_bytes=2**24)]) == limit_s
+    large_s = hasty.statement_s([request("b", rows=rows, size_bytes=2**29)])
+    assert large_s == 32 * limit_s
+    both = request("c", rows=rows * 10, size_bytes=2**26)
+    assert hasty.statement_s([both]) == 4 * limit_s, "the rows are in these bytes"
