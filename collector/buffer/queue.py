@@ -192,7 +192,8 @@ class BoundedQueue:
         """Take one sender away; True when the entry left the queue with it.
 
         Not taken and nobody else waits: the entry is removed, its items end as refused. Taken: its
-        outcome stands and will count for the last sender. Settled: counted already.
+        outcome stands and will count for the last sender, unless its transaction fails and it is
+        given up, see ``give_up_if_left``. Settled: counted already.
         """
         assert entry.senders > 0, "a sender can leave only once"
         if entry.settled:
@@ -276,6 +277,17 @@ class BoundedQueue:
         self._release(entry)
         if not entry.future.done():
             entry.future.set_result(outcome)
+
+    def give_up_if_left(self, entry: Entry) -> bool:
+        """Give up an entry whose senders have all left; True when it is settled, so try no more.
+
+        For a caller whose transaction has failed: nobody waits for the next one, its items end as
+        refused, and the room is free for others. Whoever wants them stored sends the bytes again;
+        if a COMMIT without an answer did store them, the ledger says so then.
+        """
+        if entry.senders == 0:
+            self.fail(entry, RefusedRequestError("every sender has left"))
+        return entry.settled
 
     def fail(self, entry: Entry, error: RefusedRequestError) -> None:
         """Give an entry up, so that its senders try again: only when a drain ran out of time."""

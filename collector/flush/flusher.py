@@ -90,6 +90,7 @@ class Flushers:
         self._stragglers = Stragglers(
             self.write,
             self._context,
+            give_up=queue.give_up_if_left,
             forget_leaves=leaves.forget,
             alarm=self._alarm,
             random=self._random,
@@ -192,7 +193,10 @@ class Flushers:
         await asyncio.sleep(self._ingest.gather_s)
 
     async def _flush(self, group: list[Entry]) -> None:
-        """Settle every entry of ``group``, or hand it to the stragglers. Never raises."""
+        """Settle every entry of ``group``, or hand it to the stragglers. Never raises.
+
+        An entry that nobody waits for any more after a pause is given up.
+        """
         alone = False
         attempt = locked = 0
         while group:
@@ -209,6 +213,7 @@ class Flushers:
                     await self._probe.reach("flush.failed")
                     await asyncio.sleep(backoff_s(attempt, self._random))
                     attempt += 1
+                    group = [entry for entry in group if not self._queue.give_up_if_left(entry)]
                 case Step.ALONE:
                     alone = True
                 case Step.ASIDE:

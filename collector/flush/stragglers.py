@@ -30,19 +30,25 @@ class _Straggler:
 
 
 class Stragglers:
-    """Entries in trouble, each retried with a pause of its own. They stay in the queue's bounds."""
+    """Entries in trouble, each retried with a pause of its own. They stay in the queue's bounds.
+
+    An entry whose senders have all left is given up, unless it was refused for a row: then each
+    look brings it forward and the end is sure, while its retry would begin anew.
+    """
 
     def __init__(
         self,
         write: Callable[[Sequence[Entry]], Awaitable[None]],
         context: Context,
         *,
+        give_up: Callable[[Entry], bool],
         forget_leaves: Callable[[], None],
         alarm: Alarm,
         random: Random,
     ) -> None:
         self._write = write
         self._context = context
+        self._give_up = give_up
         self._forget_leaves = forget_leaves
         self._alarm = alarm
         self._random = random
@@ -82,6 +88,9 @@ class Stragglers:
                 pass  # somebody is due
 
     async def _retry(self, straggler: _Straggler) -> None:
+        if not isinstance(straggler.error, PoisonRowError) and self._give_up(straggler.entry):
+            self._held.remove(straggler)
+            return
         try:
             await self._move_culprits(straggler)
             await self._write([straggler.entry])

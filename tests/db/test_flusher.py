@@ -328,11 +328,7 @@ async def test_only_the_request_that_waits_for_a_lock_waits(
     """A peer hangs on one ledger row: the group's other requests are committed meanwhile."""
     hasty = settings.model_copy(update={"lock_s_max": 0.1})
     guilty = logs("guilty")
-    await connection.execute("BEGIN")
-    await connection.execute(
-        "INSERT INTO ingest_ledger (day, digest, received_at, items) VALUES ($1, $2, $3, 3)",
-        guilty.day, guilty.digest, NOW,
-    )  # fmt: skip
+    await lock_in_ledger(connection, guilty)
     async with flushing(hasty) as stand:
         stand.probe.hold("flush.taken")
         blocker = stand.send(logs("blocker"))
@@ -351,6 +347,71 @@ async def test_only_the_request_that_waits_for_a_lock_waits(
         assert await waiting is Outcome.STORED
         assert await count(connection, "logs") == 24
         stand.check_books()
+
+
+async def test_straggler_without_senders_is_given_up(
+    settings: DatabaseSettings, connection: Connection
+) -> None:
+    """Nobody waits for it: its place is free, it counts as refused, and its retry is stored."""
+    hasty = settings.model_copy(update={"lock_s_max": 0.1})
+    guilty = logs("guilty")
+    await lock_in_ledger(connection, guilty)
+    async with flushing(hasty) as stand:
+        first = stand.send(guilty)
+        second = stand.send(guilty)
+        await stand.probe.reached("flush.straggler_failed")
+        first.cancel()
+        failed = stand.probe.counts["flush.straggler_failed"]
+        await stand.probe.reached("flush.straggler_failed", failed + 2)
+        assert not second.done(), "one of them still waits"
+
+        second.cancel()
+        async with asyncio.timeout(HOLD_S):
+            await stand.queue.empty()
+
+        assert stand.books == {End.REFUSED: 6}
+        await connection.execute("ROLLBACK")
+        assert await stand.send(guilty) is Outcome.STORED
+        stand.check_books()
+
+
+async def test_sender_that_left_during_a_flush_that_fails(
+    settings: DatabaseSettings, connection: Connection
+) -> None:
+    """The others of its group are stored although they are alone too; the guilty one is given up."""
+    hasty = settings.model_copy(update={"lock_s_max": 0.1})
+    guilty = logs("guilty")
+    await lock_in_ledger(connection, guilty)
+    async with flushing(hasty) as stand:
+        stand.probe.hold("flush.taken")
+        blocker = stand.send(logs("blocker"))
+        await stand.probe.reached("flush.taken")
+        senders = [stand.send(guilty), stand.send(logs("innocent"))]
+        stand.probe.release("flush.taken")
+        await blocker
+        stand.probe.hold("flush.copied")
+        await stand.probe.reached("flush.copied", 2)
+        for sender in senders:
+            sender.cancel()
+        await asyncio.wait(senders)
+        stand.probe.release("flush.copied")
+
+        async with asyncio.timeout(HOLD_S):
+            await stand.queue.empty()
+
+        assert await count(connection, "logs") == 6
+        assert stand.books[End.STORED] == 6
+        assert stand.books[End.REFUSED] == 3
+        stand.check_books()
+
+
+async def lock_in_ledger(connection: Connection, one: ConvertedRequest) -> None:
+    """Claim a request as a peer that hangs before its COMMIT, until ROLLBACK."""
+    await connection.execute("BEGIN")
+    await connection.execute(
+        "INSERT INTO ingest_ledger (day, digest, received_at, items) VALUES ($1, $2, $3, 3)",
+        one.day, one.digest, NOW,
+    )  # fmt: skip
 
 
 async def test_giant_request_leaves_a_flusher_for_the_others(
@@ -380,11 +441,7 @@ async def test_giant_in_trouble_lets_the_next_giant_pass(
     """A giant that fails alone is in nobody's way: the place for giants is free again."""
     hasty = settings.model_copy(update={"lock_s_max": 0.1})
     guilty = logs("guilty", 300)
-    await connection.execute("BEGIN")
-    await connection.execute(
-        "INSERT INTO ingest_ledger (day, digest, received_at, items) VALUES ($1, $2, $3, 3)",
-        guilty.day, guilty.digest, NOW,
-    )  # fmt: skip
+    await lock_in_ledger(connection, guilty)
     async with flushing(hasty, flushers=2, rows_max=100) as stand:
         waiting = stand.send(guilty)
         await stand.probe.reached("flush.straggler_failed")

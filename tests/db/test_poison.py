@@ -237,6 +237,26 @@ async def test_refused_rows_that_take_several_looks(
     assert await letters(connection) == [b"logs item %d of a" % n for n in sorted(bad)]
 
 
+async def test_refused_rows_are_looked_for_although_the_sender_has_left(
+    settings: DatabaseSettings, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The look may take longer than any hold; given up, each retry would begin it anew."""
+    monkeypatch.setattr(poison, "LOOK_S", -1.0)
+    async with flushing(settings) as stand:
+        stand.probe.hold("flush.begun")
+        sender = stand.send(logs("a", 9, {n: {"attributes": NUL} for n in (0, 4, 8)}))
+        await stand.probe.reached("flush.begun")
+        sender.cancel()
+        await asyncio.wait([sender])
+        stand.probe.release("flush.begun")
+
+        await stand.queue.empty()
+
+        stand.check_books()
+        assert stand.books[End.QUARANTINED] == 3
+    assert await count(connection, "logs") == 6
+
+
 async def test_look_for_refused_rows_needs_no_lock_of_the_ledger(
     settings: DatabaseSettings, connection: Connection
 ) -> None:

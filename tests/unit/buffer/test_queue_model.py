@@ -130,6 +130,16 @@ class QueueMachine(RuleBasedStateMachine):
         self.run()
         self.check_told(entry, outcome)
 
+    @precondition(lambda self: self.in_flight)
+    @rule(data=st.data())
+    def transaction_fails(self, data: st.DataObject) -> None:
+        """An entry goes on exactly as long as somebody waits for it."""
+        entry = self.in_flight[data.draw(st.integers(0, len(self.in_flight) - 1))]
+        waits = any(other is entry for other, _ in self.senders)
+        assert self.queue.give_up_if_left(entry) is not waits
+        if not waits:
+            self.in_flight.remove(entry)
+
     def check_told(self, entry: Entry, outcome: Outcome) -> None:
         """Every sender that still waited has the outcome."""
         for other, sender in self.senders:
