@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collector.rows import ConvertedRequest
     from collector.settings import DatabaseSettings
     from collector.store.dead_letters import LettersOf
+    from collector.telemetry.clock import Clock
 
 HOLD_S = 30.0
 
@@ -40,13 +41,14 @@ class Stand:
         flushers: int,
         rows_max: int,
         letters_of: LettersOf,
+        clock: Clock,
     ) -> None:
         self.books: Counter[End] = Counter()
         self.received = 0
         self.metrics = Metrics()
         self.probe = TestProbe()
         self.database = Database(settings)
-        self.leaves = partitions(self.database)
+        self.leaves = partitions(self.database, clock)
         self.known = KnownDimensions()
         self.queue = BoundedQueue(100_000, ByteBudget(10**9), count=self._count)
         self.flushers = Flushers(
@@ -58,7 +60,7 @@ class Stand:
             letters_of=letters_of,
             ingest=IngestSettings(flushers=flushers, flush_rows_max=rows_max),
             limits=settings,
-            clock=SystemClock(),
+            clock=clock,
             metrics=self.metrics,
             probe=self.probe,
             random=Random(1),
@@ -91,9 +93,17 @@ async def flushing(
     flushers: int = 1,
     rows_max: int = 20_000,
     letters_of: LettersOf = letters_of,
+    clock: Clock | None = None,
 ) -> AsyncGenerator[Stand]:
     """Run the flushers of one signal, as one worker would."""
-    stand = Stand(settings, signal, flushers=flushers, rows_max=rows_max, letters_of=letters_of)
+    stand = Stand(
+        settings,
+        signal,
+        flushers=flushers,
+        rows_max=rows_max,
+        letters_of=letters_of,
+        clock=clock or SystemClock(),
+    )
     running = asyncio.create_task(stand.flushers.run())
     try:
         yield stand

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
 
 from collector.buffer.queue import End, Outcome
 from collector.errors import DrainingError
-from collector.rows import Signal
+from collector.rows import PG_EPOCH_UNIX_US, Signal
 from collector.store.ledger import SENTINEL_DAY
+from collector.telemetry.clock import SystemClock
 from tests.converted import dimensions as dimensions_of
 from tests.converted import log_row, request, resource_row, scope_row, span_row
 from tests.db.flushing import HOLD_S, flushing
@@ -403,6 +405,44 @@ async def test_sender_that_left_during_a_flush_that_fails(
         assert stand.books[End.STORED] == 6
         assert stand.books[End.REFUSED] == 3
         stand.check_books()
+
+
+class WrongClock(SystemClock):
+    """Runs, but not where it should."""
+
+    def __init__(self, start: datetime) -> None:
+        self.wrong_ns = int(start.timestamp()) * 10**9 - super().unix_ns()
+
+    def unix_ns(self) -> int:
+        """Return the wrong time."""
+        return super().unix_ns() + self.wrong_ns
+
+
+@pytest.mark.parametrize("year", [1970, 2554])
+async def test_request_taken_while_the_clock_was_wrong(
+    settings: DatabaseSettings, connection: Connection, year: int
+) -> None:
+    """There is no leaf for its time: it costs no other request, and goes when its sender leaves."""
+    wrong = datetime(year, 1, 1, 0, 0, 10, tzinfo=UTC)
+    clock = WrongClock(wrong)
+    time = clock.unix_ns() // 1000 - PG_EPOCH_UNIX_US
+    rows = [log_row(time=time + n, body="wrong") for n in range(3)]
+    async with flushing(settings, clock=clock) as stand:
+        wrong_sender = stand.send(request("wrong", rows=rows, received_at=time))
+        await stand.probe.reached("flush.straggler_failed")
+        clock.wrong_ns = 0
+
+        assert await stand.send(logs("right")) is Outcome.STORED
+        assert stand.metrics.store_up.values == {(): 1}
+        assert not wrong_sender.done()
+
+        wrong_sender.cancel()
+        async with asyncio.timeout(HOLD_S):
+            await stand.queue.empty()
+        stand.check_books()
+        assert stand.books[End.REFUSED] == 3
+        assert await stand.send(logs("wrong")) is Outcome.STORED, "sent again, by the right clock"
+    assert await count(connection, "logs") == 6
 
 
 async def lock_in_ledger(connection: Connection, one: ConvertedRequest) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collector.rows import ConvertedRequest
     from collector.settings import DatabaseSettings
     from collector.store.pool import Connection
+    from collector.telemetry.clock import Clock
 
 NOW = SystemClock().unix_ns() // 1000 - PG_EPOCH_UNIX_US
 """Microseconds since 2000-01-01 when the tests were loaded: within the leaves that exist."""
@@ -44,9 +45,9 @@ def letters_of(
     ]
 
 
-def partitions(database: Database) -> Partitions:
+def partitions(database: Database, clock: Clock | None = None) -> Partitions:
     """Return the leaves of ``database`` as one process knows them."""
-    return Partitions(PartitionSettings(), database, SystemClock(), Metrics())
+    return Partitions(PartitionSettings(), database, clock or SystemClock(), Metrics())
 
 
 async def make_leaves(settings: DatabaseSettings) -> None:
