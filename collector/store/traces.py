@@ -6,7 +6,9 @@ traces wait for each other briefly and never in a circle.
 
 from __future__ import annotations
 
+import asyncio
 from datetime import date, timedelta
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from collector.rows import SpanRow, TraceRow
@@ -16,10 +18,20 @@ if TYPE_CHECKING:
 
     from collector.store.pool import Connection
 
+    Columns = list[Sequence[Any]]
+    """One statement's arguments: a list per column, all of the same length."""
+
 SERVICES_MAX = 32
 """Services named in one row; a trace through more of them names the first ones."""
 
 STATUS_ERROR = 2
+
+SLICE_ROWS = 5_000
+"""Spans added up at once: some 10 ms, in which nobody else has a turn."""
+
+UPSERT_TRACES = 20_000
+"""Traces in one statement: a full group. Its arguments are encoded while the transaction stands
+idle, 0.05 s of CPU; all traces of the largest request at once took 0.6 s."""
 
 _DAY_US = 86_400_000_000
 _EPOCH_DAY = date(2000, 1, 1)
@@ -92,12 +104,11 @@ def day_of(time: int) -> date:
     return _EPOCH_DAY + timedelta(days=time // _DAY_US)
 
 
-def summarise(rows: Iterable[tuple[Any, ...]]) -> dict[tuple[bytes, int], _Summary]:
-    """Add up spans by trace and day (counted from 2000-01-01).
+def _add(rows: Iterable[tuple[Any, ...]], summaries: dict[tuple[bytes, int], _Summary]) -> None:
+    """Add spans to what their trace and day (counted from 2000-01-01) have so far.
 
     The root is the span without a parent; of several, the one that starts first.
     """
-    summaries: dict[tuple[bytes, int], _Summary] = {}
     for row in rows:
         start = row[_START]
         key = (row[_TRACE], start // _DAY_US)
@@ -122,32 +133,43 @@ def summarise(rows: Iterable[tuple[Any, ...]]) -> dict[tuple[bytes, int], _Summa
             and len(summary.services) < SERVICES_MAX
         ):
             summary.services[service] = None
-    return summaries
 
 
-def parameters(rows: Iterable[tuple[Any, ...]]) -> list[Sequence[Any]]:
-    """Return what ``upsert`` needs, one list per column; empty when there is no row.
+async def parameters(rows: Iterable[tuple[Any, ...]]) -> list[Columns]:
+    """Return what ``upsert`` needs, one list per column and statement; empty when there is no row.
 
-    A step of its own, so that it is done before the transaction holds a lock.
+    A step of its own, so that it is done before the transaction begins: 200 000 traces take 1.5 s
+    of CPU, and a process that may use a third of one would stand idle in it for longer than the
+    server allows, at every try. Others have their turn between two slices.
     """
-    summaries = summarise(rows)
-    if not summaries:
-        return []
-    columns = _columns(summaries)
-    return [columns[name] for name in TraceRow._fields]
+    rest = iter(rows)
+    summaries: dict[tuple[bytes, int], _Summary] = {}
+    while rows_of_slice := list(islice(rest, SLICE_ROWS)):
+        _add(rows_of_slice, summaries)
+        if len(rows_of_slice) == SLICE_ROWS:
+            await asyncio.sleep(0)
+    keys = sorted(summaries)
+    statements: list[Columns] = []
+    for first in range(0, len(keys), UPSERT_TRACES):
+        if first:
+            await asyncio.sleep(0)
+        columns = _columns(summaries, keys[first : first + UPSERT_TRACES])
+        statements.append([columns[name] for name in TraceRow._fields])
+    return statements
 
 
 async def upsert(
-    connection: Connection, columns: Sequence[Sequence[Any]], *, timeout_s: float
+    connection: Connection, statements: Sequence[Columns], *, timeout_s: float
 ) -> None:
     """Merge what ``parameters`` returned into ``traces``, in the order of (trace_id, day)."""
-    if columns:
+    for columns in statements:
         await connection.execute(_UPSERT, *columns, timeout=timeout_s)
 
 
-def _columns(summaries: dict[tuple[bytes, int], _Summary]) -> dict[str, Sequence[Any]]:
-    """Return the columns of ``rows.TraceRow`` by name, each sorted by key."""
-    keys = sorted(summaries)
+def _columns(
+    summaries: dict[tuple[bytes, int], _Summary], keys: Sequence[tuple[bytes, int]]
+) -> dict[str, Sequence[Any]]:
+    """Return the columns of ``rows.TraceRow`` by name, each in the order of ``keys``."""
     trace_ids, numbers = zip(*keys, strict=True)
     found = [summaries[key] for key in keys]
     roots = [summary.root or _NO_ROOT for summary in found]

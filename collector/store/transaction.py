@@ -1,5 +1,6 @@
 """One group commit: dimensions first and alone, then everything else in one transaction.
 
+    add up the traces                        of all requests, as if none were known
     BEGIN, timeouts, ledger look-up          one message, takes no lock
     COPY facts and dead letters              of requests that the ledger does not know
     ledger claim                             locks; sorted
@@ -17,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from itertools import chain
+from itertools import chain, compress
 from typing import TYPE_CHECKING, Any
 
 from collector.errors import CommitUnknownError, PoisonRowError, RetryableStoreError
@@ -129,9 +130,10 @@ async def try_batch(
     statement_s = context.statement_s(requests)
     timeout_s = statement_s + GRACE_S
     try:
+        upserts = await _upserts(requests, [True] * len(requests), context)
         await connection.execute(_begin(context, statement_s), timeout=timeout_s)
         try:
-            await _write_rows(connection, requests, context, timeout_s)
+            await _write_rows(connection, requests, upserts, context, timeout_s)
         except PoisonRowError:
             await connection.execute("ROLLBACK", timeout=timeout_s)
             raise
@@ -143,6 +145,7 @@ async def try_batch(
 async def _write_rows(
     connection: Connection,
     requests: Sequence[ConvertedRequest],
+    upserts: Sequence[traces.Columns],
     context: Context,
     timeout_s: float,
 ) -> None:
@@ -154,9 +157,7 @@ async def _write_rows(
             )
         await copy_rows(connection, context.signal, requests, timeout_s=timeout_s)
         await dead_letters.write(connection, requests, timeout_s=timeout_s)
-        if context.signal is Signal.TRACES:
-            columns = traces.parameters(_rows(requests))
-            await traces.upsert(connection, columns, timeout_s=timeout_s)
+        await traces.upsert(connection, upserts, timeout_s=timeout_s)
     except Exception as error:
         raise translate(error, connection=connection) from error
 
@@ -196,6 +197,8 @@ async def _run(
     clock, probe = context.clock, context.probe
     begun_s = clock.monotonic_s()
     keys = _ledger_keys(requests, context)
+    presumed = _first_of_unseen(requests, keys, set())
+    upserts = await _upserts(requests, presumed, context)
     seen = await _begin_and_look_up(connection, keys, _begin(context, statement_s), timeout_s)
     await probe.reach("flush.begun")
 
@@ -205,14 +208,15 @@ async def _run(
     await dead_letters.write(connection, fresh, timeout_s=timeout_s)
     await probe.reach("flush.copied")
 
-    columns = traces.parameters(_rows(fresh)) if context.signal is Signal.TRACES else []
+    if stored != presumed:  # duplicates: a group's, and a giant has nothing left to add up
+        upserts = await _upserts(requests, stored, context)
     if keys:
         claimed_before = await ledger.claim(connection, list(keys.values()), timeout_s=timeout_s)
         if not claimed_before <= seen:
             await connection.execute("ROLLBACK", timeout=timeout_s)
             return None
     await probe.reach("flush.claimed")
-    await traces.upsert(connection, columns, timeout_s=timeout_s)
+    await traces.upsert(connection, upserts, timeout_s=timeout_s)
     await probe.reach("flush.before_commit")
 
     commit_s = clock.monotonic_s()
@@ -302,6 +306,15 @@ def _first_of_unseen(
         stored.append(request.digest not in taken)
         taken.add(request.digest)
     return stored
+
+
+async def _upserts(
+    requests: Sequence[ConvertedRequest], stored: Sequence[bool], context: Context
+) -> list[traces.Columns]:
+    """Return the ``traces`` part of those requests that are to be written."""
+    if context.signal is not Signal.TRACES:
+        return []
+    return await traces.parameters(_rows(list(compress(requests, stored))))
 
 
 def _rows(requests: Sequence[ConvertedRequest]) -> chain[tuple[Any, ...]]:

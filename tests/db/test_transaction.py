@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from collector.rows import DeadLetterRow, Signal
 from collector.settings import DatabaseSettings
+from collector.store import traces
 from collector.store.pool import connect
 from collector.store.transaction import write_batch
 from collector.telemetry.probe import TestProbe
@@ -26,7 +27,7 @@ from tests.converted import (
 from tests.db.writing import NOW, context, count, make_leaves, rows_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Iterable
 
     from collector.rows import ConvertedRequest
     from collector.store.pool import Connection
@@ -181,6 +182,32 @@ async def test_peer_with_the_same_bytes_waits_and_finds_them_stored(
     assert await count(connection, "trace_spans") == 6
     assert await rows_of(connection, "SELECT DISTINCT span_count FROM traces") == [(3,)]
     assert await rows_of(connection, "SELECT seen FROM ingest_ledger ORDER BY 1") == [(1,), (2,)]
+
+
+@pytest.mark.parametrize("name", ["new", "known"])
+async def test_traces_are_added_up_before_the_transaction(
+    settings: DatabaseSettings,
+    connection: Connection,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+) -> None:
+    """A slow process stands idle meanwhile, and the server would end its transaction each time."""
+    added_up: list[tuple[bool, int]] = []
+
+    async def watched(rows: Iterable[tuple[Any, ...]]) -> list[traces.Columns]:
+        listed = list(rows)
+        added_up.append((connection.is_in_transaction(), len(listed)))
+        return await parameters(listed)
+
+    parameters = traces.parameters
+    await write_batch(connection, [spans("known")], context(settings, Signal.TRACES))
+    monkeypatch.setattr(traces, "parameters", watched)
+
+    await write_batch(connection, [spans(name)], context(settings, Signal.TRACES))
+
+    assert added_up == ([(False, 3)] if name == "new" else [(False, 3), (True, 0)])
+    query = "SELECT DISTINCT span_count FROM traces"
+    assert await rows_of(connection, query) == [(3,)]
 
 
 def test_giant_request_gets_more_time() -> None:
