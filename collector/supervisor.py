@@ -201,7 +201,10 @@ class Supervisor:
                 loop.remove_signal_handler(number)
 
     def _on_signal(self, name: str) -> None:
-        """Drain on the first signal, hurry on the second."""
+        """Drain on the first signal, hurry on the second.
+
+        Two equal ones in the same moment are one: the kernel keeps no count of those that wait.
+        """
         if self._stopping.is_set():
             self._log.warning("hurrying", signal=name)
             self._hurrying.set()
