@@ -32,6 +32,7 @@ from collector.store.migrate import check_schema, required_version
 from collector.store.pool import Database
 from collector.store.pulse import Pulse
 from collector.store.reaper import Reaper
+from collector.store.standing import Standing
 from collector.telemetry.clock import Clock
 from collector.telemetry.logging import Trouble
 from collector.telemetry.metrics import Metrics
@@ -66,6 +67,7 @@ class Daemon:
             for signal in Signal
         }
         known = KnownDimensions()
+        standing = Standing(clock=clock, metrics=metrics)
         self._flushers = [
             Flushers(
                 signal=signal,
@@ -78,6 +80,7 @@ class Daemon:
                 limits=settings.database,
                 clock=clock,
                 metrics=metrics,
+                standing=standing,
                 probe=probe,
             )
             for signal, queue in self._queues.items()
@@ -88,7 +91,7 @@ class Daemon:
         self._housekeeping = (
             Schedule(self._partitions, ledger, probe=probe),
             Reaper(self._database, settings.database, metrics=metrics, probe=probe),
-            Pulse(self._database, metrics=metrics, probe=probe),
+            Pulse(self._database, standing=standing, probe=probe),
         )
         export = Export(
             settings=settings.receive,
@@ -118,7 +121,7 @@ class Daemon:
 
     @property
     def store_up(self) -> bool:
-        """Whether PostgreSQL was reached, has our schema or a newer one, and answered the last time."""
+        """Whether PostgreSQL was reached, has a schema for us, and takes what is written."""
         return self._store_reached and bool(self._metrics.store_up.values.get(()))
 
     # -- life ------------------------------------------------------------------------------------

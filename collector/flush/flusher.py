@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collector.store.dead_letters import LettersOf
     from collector.store.known import KnownDimensions
     from collector.store.pool import Database
+    from collector.store.standing import Standing
     from collector.telemetry.clock import Clock
     from collector.telemetry.metrics import Metrics
     from collector.telemetry.probe import Probe
@@ -64,10 +65,11 @@ class Flushers:
         limits: DatabaseSettings,
         clock: Clock,
         metrics: Metrics,
+        standing: Standing,
         probe: Probe,
         random: Random | None = None,
     ) -> None:
-        """``known`` is shared by the flushers of all signals of this process."""
+        """``known`` and ``standing`` are shared by the flushers of all signals of this process."""
         self._queue = queue
         self._database = database
         self._leaves = leaves
@@ -75,7 +77,8 @@ class Flushers:
         self._probe = probe
         self._metrics = metrics
         self._random = random or Random()
-        self._alarm = Alarm(signal.value, clock=clock, metrics=metrics)
+        self._alarm = Alarm(signal.value, clock=clock, metrics=metrics, standing=standing)
+        self._standing = standing
         self._context = Context(
             signal=signal,
             limits=limits,
@@ -159,7 +162,7 @@ class Flushers:
             self._note(entries, error)
             raise
         self._database.release(connection)
-        self._metrics.store_up.set(1)
+        self._standing.stored(context.signal.value)
         for entry, first in zip(entries, stored, strict=True):
             self._settle(entry, first)
         await self._probe.reach("flush.settled")

@@ -14,11 +14,13 @@ from collector.errors import (
     StoreUnavailableError,
     UnlistedStoreError,
 )
+from collector.store.standing import hint
 
 if TYPE_CHECKING:
     from random import Random
 
     from collector.errors import StoreError
+    from collector.store.standing import Standing
     from collector.telemetry.clock import Clock
     from collector.telemetry.metrics import Metrics
 
@@ -83,10 +85,11 @@ def backoff_s(attempt: int, random: Random) -> float:
 class Alarm:
     """Counts every failed transaction and writes one line per cause and ten seconds."""
 
-    def __init__(self, signal: str, *, clock: Clock, metrics: Metrics) -> None:
+    def __init__(self, signal: str, *, clock: Clock, metrics: Metrics, standing: Standing) -> None:
         self._signal = signal
         self._clock = clock
         self._metrics = metrics
+        self._standing = standing
         self._spoken_s: dict[str, float] = {}
         self._silent: dict[str, int] = {}
 
@@ -94,8 +97,7 @@ class Alarm:
         """Note that a transaction of ``requests`` failed and will run again."""
         cause = error.sqlstate or type(error).__name__
         self._metrics.flush_retries.add(1, self._signal, error.sqlstate)
-        if isinstance(error, StoreUnavailableError):
-            self._metrics.store_up.set(0)
+        self._standing.failed(self._signal, error)
         now_s = self._clock.monotonic_s()
         if now_s - self._spoken_s.get(cause, -LOG_EVERY_S) < LOG_EVERY_S:
             self._silent[cause] = self._silent.get(cause, 0) + 1
@@ -107,6 +109,7 @@ class Alarm:
             signal=self._signal,
             sqlstate=error.sqlstate,
             error=str(error),
+            hint=hint(error.sqlstate) or None,
             requests=requests,
             not_logged_since=self._silent.pop(cause, 0),
             frames=_frames(error) if isinstance(error, UnlistedStoreError) else None,

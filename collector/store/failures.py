@@ -40,6 +40,9 @@ a request of another size may well pass."""
 _RETRYABLE = ("25P02", "40001", "40P01", "55P03", "42", "0A000", _INVALID_BINARY)
 """The next try is on another connection; 25P02 says that this one's transaction had failed."""
 
+_OF_OUR_STATEMENTS = ("25006", "3F", "42")
+"""The server's text names tables, columns and privileges, and never a value that a sender chose."""
+
 _ROW = ("22", "23", "54")
 
 
@@ -81,6 +84,8 @@ def translate(
 def _from_server(error: asyncpg.PostgresError, table: str | None) -> StoreError:
     code = error.sqlstate or ""
     message = f"{type(error).__name__} ({code})"
+    if code.startswith(_OF_OUR_STATEMENTS):
+        message += f": {_text(error, 'message')}"
     if code == _CHECK_VIOLATION and not _text(error, "constraint_name"):
         return MissingLeafError(message, sqlstate=code)
     if code == _INVALID_BINARY or code.startswith(_SERVER_BUT_PERHAPS_ONE_REQUEST):

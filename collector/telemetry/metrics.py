@@ -160,7 +160,11 @@ class Metrics:
             "otlpg_reaped_backends_total", "Own backends ended because they hung in a transaction."
         )
         self.leaves_made = Counter("otlpg_leaves_made_total", "Partitions made.", ("table",))
-        self.store_up = Gauge("otlpg_store_up", "Workers whose last transaction succeeded.")
+        self.store_up = Gauge(
+            "otlpg_store_up",
+            "Workers that PostgreSQL takes rows from: it answers, tables and privileges are there, "
+            "and no signal's last transaction failed by the server's or the role's fault.",
+        )
         self.worker_restarts = Counter(
             "otlpg_worker_restarts_total", "Workers started again after they died."
         )

@@ -14,6 +14,7 @@ from collector.rows import Signal
 from collector.settings import IngestSettings
 from collector.store.known import KnownDimensions
 from collector.store.pool import Database
+from collector.store.standing import Standing
 from collector.telemetry.clock import SystemClock
 from collector.telemetry.metrics import Metrics
 from collector.telemetry.probe import TestProbe
@@ -62,6 +63,7 @@ class Stand:
             limits=settings,
             clock=clock,
             metrics=self.metrics,
+            standing=Standing(clock=clock, metrics=self.metrics),
             probe=self.probe,
             random=Random(1),
         )

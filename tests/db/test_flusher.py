@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
+from structlog.testing import capture_logs
 
 from collector.buffer.queue import End, Outcome
 from collector.errors import DrainingError
@@ -452,6 +453,26 @@ async def lock_in_ledger(connection: Connection, one: ConvertedRequest) -> None:
         "INSERT INTO ingest_ledger (day, digest, received_at, items) VALUES ($1, $2, $3, 3)",
         one.day, one.digest, NOW,
     )  # fmt: skip
+
+
+async def test_role_without_a_privilege_is_no_store(
+    settings: DatabaseSettings, connection: Connection
+) -> None:
+    """The line names table and privilege and helps; once granted, the request is stored."""
+    await connection.execute("REVOKE INSERT ON logs FROM CURRENT_USER")
+    async with flushing(settings) as stand:
+        with capture_logs() as lines:
+            sender = stand.send(logs("a"))
+            await stand.probe.reached("flush.straggler_failed", 2)
+        assert stand.metrics.store_up.values == {(): 0}
+
+        await connection.execute("GRANT INSERT ON logs TO CURRENT_USER")
+        assert await sender is Outcome.STORED
+        assert stand.metrics.store_up.values == {(): 1}
+
+    (line,) = (line for line in lines if line["event"] == "flush_failed")
+    assert line["error"] == "InsufficientPrivilegeError (42501): permission denied for table logs"
+    assert "otlpg_ingest" in line["hint"]
 
 
 async def test_giant_request_leaves_a_flusher_for_the_others(

@@ -16,6 +16,7 @@ from collector.settings.dsn import Address
 from collector.store import migrate
 from collector.store.ledger import LedgerKey, claim
 from collector.store.pool import Connection, Database, connect, resolve_dsn
+from collector.store.pulse import obstacle
 from collector.store.transaction import write_batch
 from collector.telemetry.clock import SystemClock
 from collector.telemetry.metrics import Metrics
@@ -192,3 +193,13 @@ async def test_ingest_takes_a_detached_leaf_of_the_ledger_back(
 
     assert again == leaf
     assert await claim(ingest, [LedgerKey(day, digest, NOW, 1, day)], timeout_s=5) == {digest}
+
+
+async def test_the_pulse_knows_who_may_write(ingest: Connection, reader: Connection) -> None:
+    """The ingest role lacks nothing that a flush needs; a role that only reads is told what."""
+    assert await obstacle(ingest, timeout_s=10.0) == ("", "")
+
+    reason, sqlstate = await obstacle(reader, timeout_s=10.0)
+
+    assert "INSERT on trace_spans" in reason
+    assert sqlstate == "42501"

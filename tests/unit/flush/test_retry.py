@@ -27,6 +27,7 @@ from collector.flush.retry import (
     backoff_s,
     next_step,
 )
+from collector.store.standing import Standing
 from collector.telemetry.metrics import Metrics
 from tests.clocks import HandClock
 
@@ -74,10 +75,16 @@ def test_only_the_guilty_wait_alone(
     assert found is step
 
 
+def alarm_of(clock: HandClock, metrics: Metrics) -> Alarm:
+    """Return the alarm of logs."""
+    standing = Standing(clock=clock, metrics=metrics)
+    return Alarm("logs", clock=clock, metrics=metrics, standing=standing)
+
+
 def test_same_cause_is_logged_once_per_interval() -> None:
     """Every failure is counted; a flood of one cause is one line, which says how many it stands for."""
     clock, metrics = HandClock(), Metrics()
-    alarm = Alarm("logs", clock=clock, metrics=metrics)
+    alarm = alarm_of(clock, metrics)
     with capture_logs() as lines:
         for _ in range(5):
             alarm.failed(RetryableStoreError("x", sqlstate="40P01"), requests=1)
@@ -95,7 +102,7 @@ def test_same_cause_is_logged_once_per_interval() -> None:
 
 def test_what_nobody_foresaw_is_an_error_with_its_place_and_without_its_text() -> None:
     """PostgreSQL quotes rows; the log gets where it happened, not what was in them."""
-    alarm = Alarm("logs", clock=HandClock(), metrics=Metrics())
+    alarm = alarm_of(HandClock(), Metrics())
     try:
         try:
             raise KeyError("a sender's text")  # noqa: TRY301
@@ -118,7 +125,7 @@ def test_server_at_fault_shows_in_the_gauge() -> None:
     """store_up falls when the server is away, not when a request is at fault."""
     metrics = Metrics()
     metrics.store_up.set(1)
-    alarm = Alarm("logs", clock=HandClock(), metrics=metrics)
+    alarm = alarm_of(HandClock(), metrics)
 
     alarm.failed(RetryableStoreError("x", sqlstate="55P03"), requests=1)
     assert metrics.store_up.values == {(): 1}
