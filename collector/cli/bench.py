@@ -50,9 +50,10 @@ def bench(
     try:
         from collector.operate.bench import BenchOptions, run
         from collector.operate.bench.table import tables
-    except ModuleNotFoundError as error:
+    except ImportError as error:  # of a package that is there only in part, too
         raise CommandError(
-            f"bench needs the package {error.name}, which is not installed; `make setup` brings it"
+            f"bench needs the package {error.name}, which is not installed; `make setup` in a "
+            "checkout brings it"
         ) from error
 
     console = Console(stderr=True, width=None if sys.stderr.isatty() else TABLE_WIDTH)

@@ -7,6 +7,7 @@ cannot be made with the SDK's API; it goes as a raw OTLP request over the same p
 from __future__ import annotations
 
 import contextlib
+import importlib
 import logging
 import time
 import uuid
@@ -84,11 +85,17 @@ def send(endpoint: str, timeout_s: float) -> Sent:
 
 
 def _import_sample() -> Callable[[str, int], Sample]:
+    """Return what makes the sample, once the SDK and its exporters are known to be there.
+
+    Without the SDK it is an ImportError and no ModuleNotFoundError: ``opentelemetry-proto``, which
+    the daemon needs too, shares the SDK's top folder.
+    """
     try:
+        importlib.import_module("opentelemetry.exporter.otlp.proto.grpc.trace_exporter")
         from collector.operate.sample import make_sample
-    except ModuleNotFoundError as error:
+    except ImportError as error:
         raise CommandError(
-            f"send-test needs the OpenTelemetry SDK ({error.name} is missing); "
+            "send-test needs the OpenTelemetry SDK, which is not installed; "
             "pip install 'otlpg[send-test]'"
         ) from error
     return make_sample

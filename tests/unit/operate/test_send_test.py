@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
 
 from collector.errors import CommandError, UnreachableError
+from collector.operate import sample as sample_module
 from collector.operate.sample import make_sample
 from collector.operate.send_test import send, send_summary, summary_request
 
@@ -113,6 +115,31 @@ def test_a_listener_that_says_nothing_is_given_up() -> None:
         pytest.raises(UnreachableError, match="nobody takes OTLP"),
     ):
         send(f"127.0.0.1:{mute.getsockname()[1]}", timeout_s=0.2)
+
+
+class WithoutSdk:
+    """Imports as they end where only ``opentelemetry-proto`` is installed.
+
+    It has the folder ``opentelemetry`` too, so Python finds the package and misses a name in it:
+    an ImportError that is no ModuleNotFoundError.
+    """
+
+    def find_spec(self, name: str, *_: object) -> None:
+        """Refuse the file that needs the SDK."""
+        if name == sample_module.__name__:
+            raise ImportError("cannot import name 'trace' from 'opentelemetry'", name=name)
+
+
+def test_a_missing_sdk_is_told_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An installation that only serves has no SDK; the line says which extra brings it."""
+    monkeypatch.delitem(sys.modules, sample_module.__name__)
+    monkeypatch.delattr("collector.operate.sample")
+    monkeypatch.setattr(sys, "meta_path", [WithoutSdk(), *sys.meta_path])
+
+    with pytest.raises(CommandError, match=r"pip install 'otlpg\[send-test\]'") as caught:
+        send("http://127.0.0.1:1", timeout_s=1)
+
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("endpoint", ["ftp://h:1", "http://", ""])
