@@ -38,15 +38,20 @@ def send_test(
     as_json: options.AsJson = False,
 ) -> None:
     """Send a realistic trace, metrics of every type and logs, and read them back."""
+    if endpoint is not None:
+        _refuse_nonsense(endpoint)
     target, database = _destination(endpoint, config, data_dir)
     if read and database is None:
         raise SettingsError(
             "to read back what was sent, name the database (DATABASE_URL or DB_HOST ..), or start "
             "`otlpg dev`\nto send only, add --no-read"
         )
+    from collector.cli import sample_text
     from collector.operate.send_test import send
 
     sent = send(target, timeout_s)
+    if not as_json:
+        printing.note(sample_text.sent_line(sent))
     found = None
     if read and database is not None:
         from collector.operate.read_back import read_back
@@ -54,12 +59,18 @@ def send_test(
         found = asyncio.run(read_back(database, sent))
     if as_json:
         printing.json_line(_as_json(sent, found))
-        return
-    from collector.cli import sample_text
-
-    printing.note(sample_text.sent_line(sent))
-    if found is not None:
+    elif found is not None:
         print(sample_text.found_text(sent, found))
+
+
+def _refuse_nonsense(endpoint: str) -> None:
+    """Raise BadParameter for an --endpoint that is none."""
+    from collector.operate.endpoint import parse
+
+    try:
+        parse(endpoint)
+    except SettingsError as error:
+        raise typer.BadParameter(str(error), param_hint="--endpoint") from error
 
 
 def _destination(

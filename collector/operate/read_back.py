@@ -54,6 +54,8 @@ WHERE r.service_instance_id = $1
 ORDER BY l.time, l.time_ns
 """
 
+INSUFFICIENT_PRIVILEGE = "42501"
+
 JSON_COLUMNS = frozenset({"attributes", "events", "links", "body", "quantiles"})
 
 
@@ -69,8 +71,9 @@ async def read_back(database: DatabaseSettings, sent: Sent) -> Found:
     """Return what is stored of ``sent``. It was acknowledged, so it is there already.
 
     Raises:
-        StoreError: PostgreSQL is not reachable, or refuses to show what it holds.
-        CommandError: what is stored is not what was sent, or the database is not one of otlpg.
+        StoreError: PostgreSQL is not reachable.
+        CommandError: this role may not read, what is stored is not what was sent, or the database
+            is not one of otlpg.
     """
     around_us = sent.started_ns // 1000 - PG_EPOCH_UNIX_US
     window = (sent.run_id, around_us - AROUND_US, around_us + AROUND_US)
@@ -82,7 +85,13 @@ async def read_back(database: DatabaseSettings, sent: Sent) -> Found:
             for query in (SPANS, POINTS, LOG_RECORDS)
         ]
     except DRIVER_ERRORS as error:
-        raise translate(error) from error
+        failure = translate(error)
+        if failure.sqlstate == INSUFFICIENT_PRIVILEGE:
+            raise CommandError(
+                "all of it was acknowledged, but this role may not read it back: "
+                f"{error}; read as a role of otlpg_read, or add --no-read to send only"
+            ) from error
+        raise failure from error
     finally:
         await connection.close()
     found = Found(spans, points, log_records)

@@ -9,13 +9,13 @@ from __future__ import annotations
 import contextlib
 import importlib
 import logging
+import re
 import time
 import uuid
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import urlsplit
 
 import grpc
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
@@ -34,11 +34,14 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import (
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
 from collector.errors import CommandError, UnreachableError
+from collector.operate.endpoint import parse
 
 if TYPE_CHECKING:
     from collector.operate.sample import Sample
 
 _EXPORTER_LOG = "opentelemetry.exporter.otlp.proto.grpc"
+_LATER = ("UNAVAILABLE", "DEADLINE_EXCEEDED")
+"""Codes of a daemon that refuses for now, or does not answer: the same request may do later."""
 
 
 @dataclass(frozen=True)
@@ -60,11 +63,12 @@ def send(endpoint: str, timeout_s: float) -> Sent:
     ``endpoint`` is a URL as in ``OTEL_EXPORTER_OTLP_ENDPOINT``; ``https`` means TLS.
 
     Raises:
-        CommandError: the SDK is not installed, or a request was not acknowledged.
-        UnreachableError: nobody listens there.
+        CommandError: the SDK is not installed, or the daemon will never take a request.
+        UnreachableError: nobody listens there, or a request was not acknowledged in time.
+        SettingsError: ``endpoint`` is none.
     """
     make_sample = _import_sample()
-    host, secure = _target(endpoint)
+    host, secure = parse(endpoint)
     with _channel(host, secure) as channel:
         _await_listener(channel, endpoint, timeout_s)
         started_ns = time.time_ns()
@@ -99,14 +103,6 @@ def _import_sample() -> Callable[[str, int], Sample]:
             "pip install 'otlpg[send-test]'"
         ) from error
     return make_sample
-
-
-def _target(endpoint: str) -> tuple[str, bool]:
-    """Return host and port, and whether TLS is wanted; without a scheme it is not."""
-    url = urlsplit(endpoint if "://" in endpoint else f"http://{endpoint}")
-    if url.scheme not in {"http", "https"} or not url.netloc:
-        raise CommandError(f"{endpoint!r} is no endpoint; write http://host:port")
-    return url.netloc, url.scheme == "https"
 
 
 def _channel(host: str, secure: bool) -> grpc.Channel:
@@ -160,11 +156,34 @@ def _export(sample: Sample, host: str, secure: bool, timeout_s: float) -> None:
             with _complaints() as complaints:
                 result = call()
             if result.name != "SUCCESS":
-                reason = complaints[-1] if complaints else "the exporter gives no reason"
-                raise CommandError(f"{signal} were not acknowledged: {reason}")
+                raise _not_acknowledged(signal, _reason(complaints))
     finally:
         for exporter in exporters:
             exporter.shutdown()
+
+
+def _not_acknowledged(what: str, reason: str) -> CommandError:
+    """Return the error for a request that came back, or did not: whether to look or to correct."""
+    if any(code in reason for code in _LATER):
+        return UnreachableError(
+            f"the daemon did not acknowledge {what} ({reason}); is PostgreSQL away? "
+            "its log says why, and so does /health/ready on its telemetry port (9095)"
+        )
+    return CommandError(f"the daemon did not take {what}: {reason}")
+
+
+def _reason(complaints: list[str]) -> str:
+    """Return the daemon's own words, where it had some, before those about the SDK's deadline.
+
+    A refusal invites the exporter to come again, so the last complaint is often only that its
+    time was over.
+    """
+    said = [text for text in complaints if "DEADLINE_EXCEEDED" not in text] or complaints
+    if not said:
+        return "the exporter gives no reason"
+    code = re.search(r"StatusCode\.(\w+)", said[-1])
+    details = re.search(r"error details: (.+)$", said[-1], re.IGNORECASE)
+    return f"{code[1]}, {details[1]}" if code and details else said[-1]
 
 
 @contextlib.contextmanager
@@ -198,9 +217,7 @@ def send_summary(channel: grpc.Channel, run_id: str, now_ns: int, timeout_s: flo
     try:
         reply = export(summary_request(run_id, now_ns), timeout=timeout_s)
     except grpc.RpcError as error:
-        raise CommandError(
-            f"the summary was not acknowledged: {error.code().name}, {error.details()}"
-        ) from error
+        raise _not_acknowledged("the summary", f"{error.code().name}, {error.details()}") from error
     if reply.partial_success.rejected_data_points:
         raise CommandError(f"the summary was rejected: {reply.partial_success.error_message}")
 

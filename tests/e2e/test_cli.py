@@ -11,8 +11,9 @@ import sys
 import pytest
 
 from collector.settings import DatabaseSettings
+from collector.store.embedded import ROLE
 from collector.store.migrate import known_migrations
-from collector.store.pool import resolve_dsn
+from collector.store.pool import Connection, resolve_dsn
 from tests.e2e.daemon import FOREIGN_SETTINGS, Daemon
 
 SLOW = (
@@ -161,3 +162,47 @@ async def test_sample_in_another_database_is_told(
 
     assert code == 1
     assert "does the daemon at" in err
+
+
+async def test_send_test_without_an_ack_says_where_to_look() -> None:
+    """PostgreSQL is away: the SDK speaks of a deadline, the line of the daemon; exit 5."""
+    away = DatabaseSettings.model_validate({"dsn": "postgresql://u@127.0.0.1:1/d"})
+    daemon = Daemon(away, await_store=False)
+    try:
+        await asyncio.to_thread(daemon.start)
+
+        code, out, err = await otlpg(
+            "send-test", "--no-read", "--timeout", "1", "--endpoint", daemon.endpoint
+        )
+    finally:
+        await asyncio.to_thread(daemon.kill)
+
+    assert (code, out) == (5, "")
+    assert "did not acknowledge" in err
+    assert "/health/ready" in err
+    assert len(err.splitlines()) == 1
+
+
+async def test_a_role_that_may_only_write_is_told_that_it_was_acknowledged(
+    daemon: Daemon, database_settings: DatabaseSettings, connection: Connection
+) -> None:
+    """The daemon's own role need not read: sending went well, exit 1 says reading did not."""
+    role = f"writer_{await connection.fetchval('SELECT current_database()')}"
+    await connection.execute(
+        f"CREATE ROLE {role} LOGIN; GRANT SELECT ON otlpg_migrations TO {role}"
+    )
+    dsn = resolve_dsn(database_settings).replace(f"{ROLE}@", f"{role}@")
+    writer = DatabaseSettings.model_validate({"dsn": dsn})
+
+    code, out, err = await otlpg("send-test", "--endpoint", daemon.endpoint, database=writer)
+
+    assert (code, out) == (1, "")
+    sent, refused = err.splitlines()
+    assert "acknowledged" in sent
+    assert "may not read" in refused
+    assert "--no-read" in refused
+
+    code, out, err = await otlpg(
+        "send-test", "--no-read", "--endpoint", daemon.endpoint, database=writer
+    )
+    assert (code, out) == (0, "")

@@ -44,7 +44,9 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         ("serve --grpc-host 0.0.0.0", 4),
         ("dev --grpc-port 70000", 4),
         ("send-test", 4),
-        ("send-test --no-read --endpoint ftp://x", 1),
+        ("send-test --no-read --endpoint ftp://x", 2),
+        ("send-test --no-read --endpoint nonsense", 2),
+        ("send-test --no-read --endpoint http://h:99999", 2),
     ],
 )
 def test_exit_code(words: str, code: int, capsys: pytest.CaptureFixture[str]) -> None:
