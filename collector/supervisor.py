@@ -24,8 +24,9 @@ from collector import errors
 from collector.receive.listeners import Reservation
 from collector.settings import Settings
 from collector.settings.worker import to_worker_json
+from collector.telemetry.clock import SystemClock
 from collector.telemetry.health import TelemetryServer, build_app
-from collector.telemetry.logging import configure
+from collector.telemetry.logging import Trouble, configure
 from collector.telemetry.metrics import Metrics, Snapshot
 from collector.telemetry.render import merge, retire
 
@@ -139,6 +140,7 @@ class Supervisor:
         self._retired: Snapshot = {}
         self._metrics = Metrics()
         self._log = structlog.stdlib.get_logger("otlpg.supervisor")
+        self._trouble = Trouble("otlpg.supervisor", SystemClock())
         self._ports: dict[str, int] = {}
         self._announced = False
         self._stopping = asyncio.Event()
@@ -149,7 +151,7 @@ class Supervisor:
         """Serve until a signal asks to stop; return when every worker is gone.
 
         Raises:
-            CommandError: a port is taken, or the workers cannot start.
+            CommandError: a port is taken, or a worker cannot start and none has been announced yet.
         """
         receive, telemetry = self._settings.receive, self._settings.telemetry
         with contextlib.ExitStack() as held:
@@ -238,28 +240,30 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         while not self._stopping.is_set():
             began_s = loop.time()
-            status = await self._run_child(index)
+            end = await self._run_child(index)
             if self._stopping.is_set():
                 return
             if loop.time() - began_s > SETTLED_S:
                 delay_s = RESTART_S_MIN
-            self._log.error("worker died", worker=index, status=status, restart_s=delay_s)
+            self._tell_end(index, end, delay_s)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(delay_s):
                     await self._stopping.wait()
             delay_s = min(delay_s * 2, RESTART_S_MAX)
             self._metrics.worker_restarts.add(1)
 
-    async def _run_child(self, index: int) -> int | None:
-        """Return the exit status of one life; None when the system had no room for a process."""
+    async def _run_child(self, index: int) -> int | errors.OtlpgError:
+        """Return the exit status of one life that listened, or why it could not start.
+
+        At the first start there may be nobody but us to tell, so a failure ends the daemon. Later
+        its cause may pass: descriptors are used up, or a migration has the schema half-way.
+        """
         try:
             child = await Child.spawn(self._command, index, self._settings)
         except OSError as error:  # descriptors, processes, memory: others may give them back
-            if self._announced:
-                self._log.error("worker cannot start", worker=index, error=error.strerror)
-            else:
-                self._give_up(errors.OtlpgError(f"worker {index} cannot start: {error.strerror}"))
-            return None
+            return self._not_started(
+                errors.OtlpgError(f"worker {index} cannot start: {error.strerror}")
+            )
         self._children[index] = child
         if self._stopping.is_set():  # the order to drain came while the worker was spawned
             child.tell("drain")
@@ -269,15 +273,34 @@ class Supervisor:
             del self._children[index]
             self._retired = merge((self._retired, retire(child.snapshot)))
         if child.failure is not None:
-            self._give_up(child.failure)
-        elif not self._announced and child.ports is None:
-            self._give_up(
+            return self._not_started(child.failure)
+        if child.ports is None:
+            return self._not_started(
                 errors.OtlpgError(f"worker {index} ended with {status} before it listened")
             )
         return status
 
+    def _not_started(self, failure: errors.OtlpgError) -> errors.OtlpgError:
+        """Return ``failure``; until the daemon has announced itself it also ends all."""
+        if not self._announced:
+            self._give_up(failure)
+        return failure
+
+    def _tell_end(self, index: int, end: int | errors.OtlpgError, restart_s: float) -> None:
+        """Log how a life ended: each death, but the same failure to start once per interval."""
+        if isinstance(end, int):
+            self._log.error("worker died", worker=index, status=end, restart_s=restart_s)
+        else:
+            self._trouble.error(
+                "worker cannot start",
+                type(end).__name__,
+                worker=index,
+                error=str(end),
+                restart_s=restart_s,
+            )
+
     def _give_up(self, failure: errors.OtlpgError) -> None:
-        """Stop for good, because no restart can help."""
+        """Stop for good, and raise ``failure`` once every worker is gone."""
         if self._failure is None and not self._stopping.is_set():
             self._failure = failure
         self._stopping.set()

@@ -138,7 +138,7 @@ async def test_settings_reach_a_worker_whole_and_only_by_its_pipe(script: Script
 
 
 async def test_a_schema_error_of_a_worker_ends_the_daemon_with_its_text(script: Script) -> None:
-    """No restart can help; the other workers are drained."""
+    """At the first start no restart can help; the other workers are drained."""
     run = Run(
         script(
             "if index == 0:\n    say(failed='SchemaError', text='run `otlpg migrate up`')\n"
@@ -149,6 +149,35 @@ async def test_a_schema_error_of_a_worker_ends_the_daemon_with_its_text(script: 
 
     with pytest.raises(SchemaError, match="otlpg migrate up"):
         await run.task
+
+
+@pytest.mark.parametrize(
+    "failure", ["say(failed='SchemaError', text='run `otlpg migrate up`')", "sys.exit(3)"]
+)
+async def test_a_worker_that_cannot_start_later_does_not_end_the_daemon(
+    script: Script, failure: str
+) -> None:
+    """The schema may be down for a migration; it is said once, and tried again until it works."""
+    with capture_logs() as logged:
+        run = Run(
+            script(
+                "if life == 1:\n    say(listening={'grpc': 1}); report(3); os._exit(9)\n"
+                f"elif life < 4:\n    {failure}\n"
+                f"else:\n    {OBEDIENT}"
+            )
+        )
+
+        async def it_serves_again() -> bool:
+            return await run.value("otlpg_worker_restarts_total") == 3 and await run.stored() == 3
+
+        await run.until(it_serves_again)
+        terminate()
+        await run.task
+
+    (line,) = [line for line in logged if line["event"] == "worker cannot start"]
+    assert line["worker"] == 0
+    assert "otlpg migrate up" in line["error"] or "ended with 3" in line["error"]
+    assert [line["status"] for line in logged if line["event"] == "worker died"] == [9]
 
 
 async def test_a_worker_that_dies_before_it_listens_ends_the_start(script: Script) -> None:
