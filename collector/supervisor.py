@@ -153,20 +153,8 @@ class Supervisor:
         Raises:
             CommandError: a port is taken, or a worker cannot start and none has been announced yet.
         """
-        receive, telemetry = self._settings.receive, self._settings.telemetry
         with contextlib.ExitStack() as held:
-            grpc = Reservation(
-                receive.grpc_host, receive.grpc_port, setting="receive.grpc_port", shared=True
-            )
-            held.callback(grpc.release)
-            http = Reservation(
-                receive.http_host, receive.http_port, setting="receive.http_port", shared=True
-            )
-            held.callback(http.release)
-            about = Reservation(
-                telemetry.host, telemetry.port, setting="telemetry.port", shared=False
-            )
-            held.callback(about.release)
+            grpc, http, about = _reserve(self._settings, held)
             self._ports = {"grpc": grpc.port, "http": http.port, "telemetry": about.port}
             self._settings = _with_ports(self._settings, grpc=grpc.port, http=http.port)
             held.enter_context(self._signals_caught())
@@ -336,6 +324,38 @@ class Supervisor:
         self._metrics.workers.set(len(self._children))
         living = [child.snapshot for child in self._children.values()]
         return merge((self._retired, *living, self._metrics.snapshot()))
+
+
+def _reserve(
+    settings: Settings, held: contextlib.ExitStack
+) -> tuple[Reservation, Reservation, Reservation]:
+    """Return the ports of gRPC, HTTP and telemetry, ours until ``held`` is closed.
+
+    Raises:
+        SettingsError: one is taken, or its address is not ours.
+    """
+    receive, telemetry = settings.receive, settings.telemetry
+
+    def reserve(host: str, port: int, setting: str, *, shared: bool) -> Reservation:
+        reservation = Reservation(host, port, setting=setting, shared=shared)
+        held.callback(reservation.release)
+        return reservation
+
+    return (
+        reserve(receive.grpc_host, receive.grpc_port, "receive.grpc_port", shared=True),
+        reserve(receive.http_host, receive.http_port, "receive.http_port", shared=True),
+        reserve(telemetry.host, telemetry.port, "telemetry.port", shared=False),
+    )
+
+
+def probe_ports(settings: Settings) -> None:
+    """Return when ``serve`` could listen now, for a caller with long work to do before it.
+
+    Raises:
+        SettingsError: a port is taken, or its address is not ours.
+    """
+    with contextlib.ExitStack() as held:
+        _reserve(settings, held)
 
 
 def _with_ports(settings: Settings, *, grpc: int, http: int) -> Settings:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shlex
+import signal
 from typing import TYPE_CHECKING
 
 import typer
@@ -14,6 +16,7 @@ from collector.cli.counts import LiveCounts
 if TYPE_CHECKING:
     from collector.settings import Settings
     from collector.store.embedded import EmbeddedPostgres
+    from collector.telemetry.metrics import Snapshot
 
 
 def dev(
@@ -51,7 +54,15 @@ def dev(
     folder = running.data_dir(settings)
     postgres = EmbeddedPostgres(progress=printing.note)
     counts = LiveCounts()
+    guard = running.Guard(postgres, folder, tell=printing.note, end=_interrupt)
+
+    def on_snapshot(snapshot: Snapshot) -> None:
+        counts.show(snapshot)
+        guard.look()
+
     try:
+        postgres.claim(folder)
+        supervisor.probe_ports(settings)  # before a cluster is made for nothing
         settings = running.with_dsn(settings, postgres.start(folder))
         asyncio.run(_migrate(settings))
         with running.Publication(folder) as publication, counts:
@@ -61,11 +72,19 @@ def dev(
                 print(banner(settings, postgres, ports), flush=True)
                 counts.start()
 
-            code = supervisor.serve(settings, on_ready=on_ready, on_snapshot=counts.show)
+            code = supervisor.serve(settings, on_ready=on_ready, on_snapshot=on_snapshot)
     finally:
+        guard.finish()
         postgres.stop()
+    if guard.failure is not None:
+        raise guard.failure
     printing.note("stopped; the data stays in " + str(folder))
     raise typer.Exit(code)
+
+
+def _interrupt() -> None:
+    """Drain, as after Ctrl-C."""
+    os.kill(os.getpid(), signal.SIGINT)
 
 
 async def _migrate(settings: Settings) -> None:

@@ -11,16 +11,24 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple, Self
+from threading import Thread
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from pydantic import SecretStr
 
+from collector.errors import OtlpgError, SettingsError, UnreachableError
 from collector.settings import DatabaseSettings, Loaded, Settings
 from collector.store.embedded import default_data_dir
 
+if TYPE_CHECKING:
+    from collector.store.embedded import EmbeddedPostgres
+
 FILE_NAME = "dev.json"
+SETTLED_S = 60.0
+"""A server that dies twice within this time has a reason that another start does not remove."""
 
 
 class RunningDev(NamedTuple):
@@ -55,6 +63,61 @@ class Publication:
         written.replace(self._path)
 
 
+class Guard:
+    """Starts the PostgreSQL of `otlpg dev` again when it died, and says so once.
+
+    One that dies again within ``SETTLED_S`` is left alone: ``failure`` is set, and ``end`` called.
+    """
+
+    def __init__(
+        self,
+        postgres: EmbeddedPostgres,
+        folder: Path,
+        *,
+        tell: Callable[[str], None],
+        end: Callable[[], None],
+    ) -> None:
+        self.failure: OtlpgError | None = None
+        self._postgres = postgres
+        self._folder = folder
+        self._tell = tell
+        self._end = end
+        self._restart: Thread | None = None
+        self._restarted_s = -SETTLED_S
+
+    def look(self) -> None:
+        """Look once; returns at once, and may be called from the loop."""
+        at_work = self._restart is not None and self._restart.is_alive()
+        if at_work or self.failure is not None or self._postgres.pid is not None:
+            return
+        now_s = time.monotonic()
+        log = self._postgres.log_file
+        if now_s - self._restarted_s < SETTLED_S:
+            self._give_up(UnreachableError(f"PostgreSQL has died again; {log} says why"))
+            return
+        self._restarted_s = now_s
+        self._tell(f"PostgreSQL has died ({log} says why); starting it again")
+        self._restart = Thread(target=self._start)
+        self._restart.start()
+
+    def finish(self) -> None:
+        """Wait for a restart under way, so that nothing is started after the end."""
+        if self._restart is not None:
+            self._restart.join()
+
+    def _start(self) -> None:
+        try:
+            self._postgres.start(self._folder)
+        except OtlpgError as error:
+            self._give_up(error)
+        else:
+            self._tell("PostgreSQL is back; what was acknowledged is there")
+
+    def _give_up(self, failure: OtlpgError) -> None:
+        self.failure = failure
+        self._end()
+
+
 def find(folder: Path) -> RunningDev | None:
     """Return the `otlpg dev` that runs on ``folder``; None when none does, or it is not ours."""
     try:
@@ -66,8 +129,16 @@ def find(folder: Path) -> RunningDev | None:
 
 
 def data_dir(settings: Settings) -> Path:
-    """Return the folder that `otlpg dev` uses with these settings."""
-    return (settings.data_dir or default_data_dir()).expanduser()
+    """Return the folder that `otlpg dev` uses with these settings.
+
+    Raises:
+        SettingsError: it begins with the home of a user who has none.
+    """
+    folder = settings.data_dir or default_data_dir()
+    try:
+        return folder.expanduser()
+    except RuntimeError as error:
+        raise SettingsError(f"the data folder {folder}: there is no such home") from error
 
 
 def names_no_database(database: DatabaseSettings) -> bool:

@@ -30,12 +30,13 @@ import stat
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
 
-from collector.errors import UnreachableError
+from collector.errors import SettingsError, UnreachableError
 from collector.store.embedded_host import (
     as_user,
     default_data_dir,
@@ -124,28 +125,42 @@ class EmbeddedPostgres:
 
     # -- what it does ----------------------------------------------------------------------------
 
+    def claim(self, data_dir: Path) -> None:
+        """Take the folder for this process, made if it is new; ``start`` does so too.
+
+        Raises:
+            UnreachableError: another otlpg uses the folder.
+            SettingsError: nothing can be kept there; the text names the path and why.
+        """
+        if self._lock is not None:
+            return
+        self._folder = data_dir.absolute()
+        with self._usable():
+            make_folder(self._folder, 0o700 if server_user() is None else 0o711)
+            self._take_lock()
+
     def start(self, data_dir: Path) -> str:
         """Start the server of ``data_dir``, made if it is new, and return its DSN.
 
         Raises:
             UnreachableError: no PostgreSQL is installed, another otlpg uses the folder, or the
                 server does not start; the text says which, and what to do.
+            SettingsError: what is in the folder, or the folder itself, cannot be used.
         """
         if self.pid is not None:
             return self.dsn()
-        self._folder = data_dir.absolute()
         user = server_user()
-        make_folder(self._folder, 0o700 if user is None else 0o711)
-        self._take_lock()
+        self.claim(data_dir)
         try:
-            if user is not None:
-                let_pass(self._folder, user)
-            self._socket = self._socket_folder(user)
-            if not (self._folder / "pgdata").exists():
-                self._initialise(user)
-            self._check_version()
-            self._stop_orphan()
-            self._launch(user)
+            with self._usable():
+                if user is not None:
+                    let_pass(self._folder, user)
+                self._socket = self._socket_folder(user)
+                if not (self._folder / "pgdata").exists():
+                    self._initialise(user)
+                self._check_version()
+                self._stop_orphan()
+                self._launch(user)
         except BaseException:
             self.stop("immediate")
             raise
@@ -177,6 +192,18 @@ class EmbeddedPostgres:
             self._process.wait()
         self.stop()
 
+    @contextmanager
+    def _usable(self) -> Generator[None]:
+        """Let the operating system's errors inside the block become one sentence with the path."""
+        try:
+            yield
+        except OSError as error:
+            path = error.filename or self._folder
+            raise SettingsError(
+                f"the data folder {self._folder} cannot be used: {path}: {error.strerror}; "
+                "choose another folder with --data-dir"
+            ) from error
+
     # -- how --------------------------------------------------------------------------------------
 
     def _programs(self) -> Path:
@@ -205,7 +232,7 @@ class EmbeddedPostgres:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = os.pread(lock, 20, 0).decode().strip()
+            holder = os.pread(lock, 20, 0).decode(errors="replace").strip()
             os.close(lock)
             raise UnreachableError(
                 f"another otlpg (process {holder}) already uses {self._folder}; "
@@ -267,7 +294,7 @@ class EmbeddedPostgres:
 
     def _check_version(self) -> None:
         """Refuse data of another major version; PostgreSQL's own text names no way out."""
-        data = (self._folder / "pgdata" / "PG_VERSION").read_text().strip()
+        data = self._data_version()
         copied = next(self._folder.glob("postgresql/*/*/bin"), None)
         if copied is not None:
             self.binaries = copied
@@ -278,6 +305,20 @@ class EmbeddedPostgres:
                 "choose another folder with --data-dir, or move the data with pg_dump and psql"
             )
 
+    def _data_version(self) -> str:
+        """Return the major version of the data; refuse a folder that holds no cluster."""
+        file = self._folder / "pgdata" / "PG_VERSION"
+        try:
+            version = file.read_text(errors="replace").strip()
+        except FileNotFoundError:
+            version = ""
+        if not version:
+            raise SettingsError(
+                f"{file.parent} is no PostgreSQL cluster, its PG_VERSION is missing or empty; "
+                "put it back from a backup, or choose another folder with --data-dir"
+            )
+        return version
+
     def _socket_folder(self, user: int | None) -> Path:
         """Return a folder of mode 0700 whose path is short enough for a socket."""
         folder = self._folder / "socket"
@@ -287,9 +328,9 @@ class EmbeddedPostgres:
             folder = base / f"otlpg-{os.geteuid()}-{digest}"
         make_folder(folder, 0o700, user)
         owner = folder.lstat()
-        if owner.st_uid != (os.geteuid() if user is None else user) or not stat.S_ISDIR(
-            owner.st_mode
-        ):
+        if not stat.S_ISDIR(owner.st_mode):
+            raise SettingsError(f"{folder} must be a folder, for PostgreSQL's socket; remove it")
+        if owner.st_uid != (os.geteuid() if user is None else user):
             raise UnreachableError(f"{folder} belongs to somebody else; remove it")
         return folder
 
@@ -347,10 +388,17 @@ class EmbeddedPostgres:
     def _stop_orphan(self) -> None:
         """Stop a server that a killed otlpg left behind; we hold the lock, so it is nobody's."""
         data = self._folder / "pgdata"
-        lines = _read_pid_file(data)
-        if not lines or not lines[0].isdecimal():
+        if not (data / "postmaster.pid").exists():
             return
+        lines = _read_pid_file(data)
+        if not lines or not lines[0].lstrip("-").isdecimal():
+            raise SettingsError(
+                f"{data / 'postmaster.pid'} is damaged; when no PostgreSQL runs on this folder, "
+                "remove that file"
+            )
         pid = int(lines[0])
+        if pid < 0:  # a single-user PostgreSQL; the postmaster looks for it
+            return
         if not is_server_of(pid, data):
             if is_alive(pid):  # of a process that is gone PostgreSQL itself clears the file
                 self._progress(f"process {pid} is not the PostgreSQL that had this number")
@@ -368,9 +416,10 @@ class EmbeddedPostgres:
 def _read_pid_file(data: Path) -> list[str]:
     """Return the lines of ``postmaster.pid``: process id first, status eighth; none if it is gone."""
     try:
-        return [line.strip() for line in (data / "postmaster.pid").read_text().splitlines()]
+        text = (data / "postmaster.pid").read_text(errors="replace")
     except FileNotFoundError:
         return []
+    return [line.strip() for line in text.splitlines()]
 
 
 def _last_lines(text: str, lines: int = 12) -> str:

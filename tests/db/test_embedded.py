@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from collector.errors import StoreUnavailableError, UnreachableError
+from collector.errors import SettingsError, StoreUnavailableError, UnreachableError
 from collector.settings import DatabaseSettings
 from collector.store import embedded_host
 from collector.store.embedded import EmbeddedPostgres, find_binaries
@@ -206,6 +206,64 @@ def test_data_of_another_version_are_left_alone(make: Maker, folder: Path) -> No
         UnreachableError, match=r"data of PostgreSQL 12, installed is \d+.*data-dir"
     ):
         make().start(folder)
+
+
+def spoil(folder: Path, hazard: str) -> Path:
+    """Return a data folder that cannot be used, for one reason."""
+    if hazard == "a place where nobody may write":
+        return Path("/proc/otlpg")
+    if hazard == "a file":
+        folder.write_text("")
+        return folder
+    if hazard == "a file in the way":
+        folder.write_text("")
+        return folder / "below"
+    if hazard == "a symlink loop":
+        folder.symlink_to(folder)
+        return folder
+    if hazard == "otlpg.lock is a folder":
+        (folder / "otlpg.lock").mkdir(parents=True)
+        return folder
+    if hazard == "the socket is a file":
+        folder.mkdir()
+        (folder / "socket").write_text("")
+        return folder
+    (folder / "pgdata").mkdir(parents=True)
+    if hazard != "PG_VERSION is missing":
+        version = "" if hazard == "PG_VERSION is empty" else "18\n"
+        (folder / "pgdata" / "PG_VERSION").write_text(version)
+    if hazard == "postmaster.pid is no text":
+        (folder / "pgdata" / "postmaster.pid").write_bytes(b"\xff\xfe\n")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("hazard", "named"),
+    [
+        ("a place where nobody may write", "/proc/otlpg"),
+        ("a file", "data"),
+        ("a file in the way", "data"),
+        ("a symlink loop", "data"),
+        ("otlpg.lock is a folder", "otlpg.lock"),
+        ("the socket is a file", "socket"),
+        ("PG_VERSION is missing", "PG_VERSION"),
+        ("PG_VERSION is empty", "PG_VERSION"),
+        ("postmaster.pid is no text", "postmaster.pid"),
+    ],
+)
+def test_a_folder_that_cannot_be_used_is_a_wrong_setting(
+    make: Maker, folder: Path, hazard: str, named: str
+) -> None:
+    """One sentence that names the path, and no traceback; nothing is taken away."""
+    spoilt = spoil(folder, hazard)
+
+    with pytest.raises(SettingsError) as caught:
+        make().start(spoilt)
+
+    text = str(caught.value)
+    assert named in text
+    assert "--data-dir" in text or "remove" in text
+    assert "\n" not in text
 
 
 def test_a_server_that_cannot_start_says_why(make: Maker, folder: Path) -> None:

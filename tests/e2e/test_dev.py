@@ -183,3 +183,31 @@ async def send_for_scripts(folder: Path, endpoint: str) -> None:
 
     code, said = await ended("send-test", "--no-read", "--endpoint", endpoint)
     assert code == 0, said
+
+
+async def test_a_taken_port_is_told_before_a_cluster_is_made(folder: Path) -> None:
+    """A newcomer with a collector on 4317 waits for nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        code, said = await ended("dev", "--data-dir", str(folder), "--grpc-port", port)
+
+    assert code == 4
+    assert port in said
+    assert len(said.splitlines()) == 1
+    assert not (folder / "pgdata").exists()
+
+
+async def test_a_postgres_that_dies_is_started_again_and_said_once(folder: Path) -> None:
+    """Whatever killed it, the sample of a newcomer is stored afterwards."""
+    async with running(folder) as dev:
+        postmaster = int((folder / "pgdata" / "postmaster.pid").read_text().splitlines()[0])
+
+        os.kill(postmaster, signal.SIGKILL)
+
+        await dev.until("PostgreSQL has died")
+        await dev.until("PostgreSQL is back")
+        code, said = await ended("send-test", "--data-dir", str(folder))
+        assert code == 0, said
+        assert await dev.interrupt() == 0, dev.printed
+    assert "".join(dev.printed).count("has died") == 1
+    assert "Traceback" not in "".join(dev.printed)

@@ -7,8 +7,10 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+from collector.errors import UnreachableError
 from collector.operate.dev import (
     FILE_NAME,
+    Guard,
     Publication,
     RunningDev,
     data_dir,
@@ -18,6 +20,7 @@ from collector.operate.dev import (
     with_dsn,
 )
 from collector.settings import DatabaseSettings, Settings, load_with_origins
+from collector.store.embedded import EmbeddedPostgres
 
 PORTS = {"grpc": 4317, "telemetry": 9095}
 
@@ -103,3 +106,32 @@ def test_quiet_unless_a_level_was_chosen() -> None:
 
     assert quiet(plain).telemetry.log_level == "warning"
     assert quiet(chosen).telemetry.log_level == "info"
+
+
+class DeadPostgres(EmbeddedPostgres):
+    """A server that dies as soon as it was started."""
+
+    starts = 0
+
+    def start(self, data_dir: Path) -> str:
+        """Start, and be dead at the next look."""
+        self.starts += 1
+        return str(data_dir)
+
+
+def test_a_server_that_dies_again_at_once_is_left_alone(tmp_path: Path) -> None:
+    """One restart, one line for each of the two deaths at most, and then the end with exit 5."""
+    said: list[str] = []
+    ended: list[bool] = []
+    postgres = DeadPostgres()
+    guard = Guard(postgres, tmp_path, tell=said.append, end=lambda: ended.append(True))
+
+    for _ in range(3):
+        guard.look()
+        guard.finish()
+
+    assert postgres.starts == 1
+    assert ended == [True]
+    assert isinstance(guard.failure, UnreachableError)
+    assert "postgres.log" in str(guard.failure)
+    assert [text for text in said if "has died" in text] == said[:1]
