@@ -139,11 +139,17 @@ class IrregularError(OtlpgError):
 
 
 class StoreError(OtlpgError):
-    """PostgreSQL did not do what was asked. ``sqlstate`` is empty when no server spoke."""
+    """PostgreSQL did not do what was asked. ``sqlstate`` is empty when no server spoke.
 
-    def __init__(self, message: str, *, sqlstate: str = "") -> None:
+    ``hint`` is an operator's next step, where the failure itself tells it; else empty.
+    """
+
+    hint: str = ""
+
+    def __init__(self, message: str, *, sqlstate: str = "", hint: str = "") -> None:
         super().__init__(message)
         self.sqlstate = sqlstate
+        self.hint = hint
 
 
 class RetryableStoreError(StoreError):

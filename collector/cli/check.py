@@ -11,10 +11,7 @@ import typer
 from collector.cli import exit_codes, options, printing
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from collector.operate.check import Step
-    from collector.settings import Loaded
 
 
 def check(
@@ -24,10 +21,11 @@ def check(
 ) -> None:
     """Check everything that has to hold before senders are pointed here; changes nothing."""
     from collector.operate.check import check as steps
+    from collector.operate.dev import beside_dev
 
     async def run() -> list[Step]:
         done: list[Step] = []
-        async for step in steps(lambda: _load(config, data_dir)):
+        async for step in steps(lambda: beside_dev(options.load(config, data_dir=data_dir))):
             done.append(step)
             if not as_json:
                 print(as_text(step, colour=sys.stdout.isatty()), flush=True)
@@ -38,22 +36,6 @@ def check(
         printing.json_line([as_map(step) for step in done])
     failures = [step.error for step in done if step.error is not None]
     raise typer.Exit(exit_codes.exit_code(failures[0]) if failures else exit_codes.OK)
-
-
-def _load(config: Path | None, data_dir: Path | None) -> Loaded:
-    """Return the settings; where they name no database, that of a running `otlpg dev`."""
-    from collector.operate import dev
-
-    loaded = options.load(config, data_dir=data_dir)
-    if dev.names_no_database(loaded.settings.database):
-        running = dev.find(dev.data_dir(loaded.settings))
-        if running is not None:
-            found = dev.with_dsn(loaded.settings, running.dsn)
-            return loaded._replace(
-                settings=found,
-                origins={**loaded.origins, "database.dsn": "the running `otlpg dev`"},
-            )
-    return loaded
 
 
 def outcome(step: Step) -> str:

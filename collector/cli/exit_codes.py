@@ -10,6 +10,7 @@ from collector.errors import (
     RetryableStoreError,
     SchemaError,
     SettingsError,
+    StoreError,
     UnreachableError,
 )
 
@@ -43,7 +44,7 @@ def exit_code(error: OtlpgError) -> int:
 def report(error: OtlpgError) -> None:
     """Write an error and the next step to standard error, without a traceback."""
     sys.stderr.write(f"otlpg: {error}\n")
-    next_step = _entry(error)[2]
+    next_step = (error.hint if isinstance(error, StoreError) else "") or _entry(error)[2]
     if next_step:
         sys.stderr.write(f"otlpg: {next_step}\n")
 

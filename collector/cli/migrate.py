@@ -26,17 +26,22 @@ app = typer.Typer(help="Bring the schema up, or take it back.", no_args_is_help=
 
 
 @app.command("up")
-def up(config: options.Config = None, roles: Roles = False) -> None:
+def up(
+    config: options.Config = None, data_dir: options.DataDir = None, roles: Roles = False
+) -> None:
     """Apply the migrations that are pending. Safe to run again, and while otlpg runs."""
     from collector.store import migrate
 
-    applied = _on_connection(config, lambda connection: migrate.up(connection, roles=roles))
+    applied = _on_connection(
+        config, data_dir, lambda connection: migrate.up(connection, roles=roles)
+    )
     _tell("applied", applied, "the schema is up to date")
 
 
 @app.command("down")
 def down(
     config: options.Config = None,
+    data_dir: options.DataDir = None,
     steps: Steps = 1,
     yes: Annotated[
         bool, typer.Option("--yes", help="Do it although stored telemetry is dropped.")
@@ -46,17 +51,21 @@ def down(
     from collector.store import migrate
 
     undone = _on_connection(
-        config, lambda connection: migrate.down(connection, steps=steps, yes=yes)
+        config, data_dir, lambda connection: migrate.down(connection, steps=steps, yes=yes)
     )
     _tell("took back", undone, "no migration was applied")
 
 
 @app.command("status")
-def status(config: options.Config = None, as_json: options.AsJson = False) -> None:
+def status(
+    config: options.Config = None,
+    data_dir: options.DataDir = None,
+    as_json: options.AsJson = False,
+) -> None:
     """Show every migration and when it was applied; changes nothing."""
     from collector.store import migrate
 
-    states = _on_connection(config, migrate.status)
+    states = _on_connection(config, data_dir, migrate.status)
     if as_json:
         printing.json_line(
             [
@@ -81,6 +90,7 @@ def sql(
         str, typer.Argument(help="up: what `up` would run; down: what `down` would run.")
     ] = "up",
     config: options.Config = None,
+    data_dir: options.DataDir = None,
     steps: Steps = 1,
     roles: Roles = False,
     empty: Annotated[
@@ -102,18 +112,23 @@ def sql(
         return
     script = _on_connection(
         config,
+        data_dir,
         lambda connection: migrate.sql(connection, direction=wanted, steps=steps, roles=roles),
     )
     print(script, end="")
 
 
 def _on_connection(
-    config: Path | None, action: Callable[[Connection], Awaitable[ResultT]]
+    config: Path | None, data_dir: Path | None, action: Callable[[Connection], Awaitable[ResultT]]
 ) -> ResultT:
-    """Run an action on a connection of its own to the database of the settings."""
+    """Run an action on a connection of its own: to the settings' database, or `otlpg dev`'s."""
+    from collector.operate import dev
     from collector.store.pool import connect
 
-    settings = options.load_settings(config)
+    loaded = dev.beside_dev(options.load(config, data_dir=data_dir))
+    settings = loaded.settings
+    if loaded.origins.get("database.dsn") == dev.ORIGIN:
+        printing.note(f"the database is that of {dev.ORIGIN}")
 
     async def run() -> ResultT:
         connection = await connect(settings.database)

@@ -79,16 +79,14 @@ def _destination(
     """Return where to send, and which database to read: the settings' or that of `otlpg dev`."""
     from collector.operate import dev
 
-    settings = options.load_settings(config, data_dir=data_dir)
+    loaded = options.load(config, data_dir=data_dir)
+    settings = loaded.settings
     running = dev.find(dev.data_dir(settings))
     endpoint = endpoint or os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT")
     port = running.grpc_port if running is not None else settings.receive.grpc_port
     target = endpoint or f"http://127.0.0.1:{port}"
-    if not dev.names_no_database(settings.database):
-        return target, settings.database
-    if running is None:
-        return target, None
-    return target, dev.with_dsn(settings, running.dsn).database
+    database = dev.beside_dev(loaded, running).settings.database
+    return target, None if dev.names_no_database(database) else database
 
 
 def _as_json(sent: Sent, found: Found | None) -> dict[str, object]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import asyncpg
 
-from collector.errors import CommandError, OtlpgError, StoreError, UnreachableError
+from collector.errors import CommandError, OtlpgError, SettingsError, StoreError, UnreachableError
 from collector.flush.poison import sample
 from collector.rows import FACT_COLUMNS, FACT_TABLES, PG_EPOCH_UNIX_US, TIME_INDEX, Signal
 from collector.store.copy import copy_rows
@@ -52,10 +52,7 @@ async def check(load: Callable[[], Loaded]) -> AsyncGenerator[Step]:
     try:
         connection = await connect_patiently(settings)
     except OtlpgError as error:
-        yield Step(
-            "postgres", str(error), error,
-            "start PostgreSQL, or correct DATABASE_URL or DB_HOST, DB_PORT, DB_USER, DB_PASSWORD",
-        )  # fmt: skip
+        yield Step("postgres", str(error), error, _way_in(error))
         return
     try:
         async for step in _on_server(settings, connection):
@@ -70,6 +67,14 @@ async def check(load: Callable[[], Loaded]) -> AsyncGenerator[Step]:
     finally:
         connection.terminate()
     yield await _pool(settings)
+
+
+def _way_in(error: OtlpgError) -> str:
+    """Return what to do about a connection that was not made."""
+    if isinstance(error, SettingsError):
+        return "correct DATABASE_URL"
+    own = error.hint if isinstance(error, StoreError) else ""
+    return own or "start PostgreSQL, or correct DATABASE_URL or DB_HOST, DB_PORT"
 
 
 def _settings(origins: dict[str, str]) -> Step:
@@ -263,7 +268,7 @@ async def _pool(settings: Settings) -> Step:
         failure = translate(error)
         return Step("pool", str(failure), failure)
     except OtlpgError as error:
-        return Step("pool", str(error), error)
+        return Step("pool", str(error), error, _way_in(error))
     finally:
         await database.stop()
     assert row is not None

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from collector.store.embedded import EmbeddedPostgres
 
 FILE_NAME = "dev.json"
+ORIGIN = "the running `otlpg dev`"
+"""Where a setting comes from that nobody gave."""
 SETTLED_S = 60.0
 """A server that dies twice within this time has a reason that another start does not remove."""
 
@@ -151,6 +153,23 @@ def with_dsn(settings: Settings, dsn: str) -> Settings:
     cleared = dict.fromkeys(("host", "port", "name", "user", "password", "ssl_mode"))
     database = settings.database.model_copy(update={**cleared, "dsn": SecretStr(dsn)})
     return settings.model_copy(update={"database": database})
+
+
+def beside_dev(loaded: Loaded, running: RunningDev | None = None) -> Loaded:
+    """Return the settings; where they name no database, with that of a running `otlpg dev`.
+
+    ``running`` spares the look for one.
+    """
+    settings = loaded.settings
+    if not names_no_database(settings.database):
+        return loaded
+    running = running or find(data_dir(settings))
+    if running is None:
+        return loaded
+    return loaded._replace(
+        settings=with_dsn(settings, running.dsn),
+        origins={**loaded.origins, "database.dsn": ORIGIN},
+    )
 
 
 def quiet(loaded: Loaded) -> Settings:

@@ -13,7 +13,8 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import AsyncGenerator
+import ssl
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +56,23 @@ _LIBPQ_ONLY = frozenset(
 """Words of a DSN that steer libpq; asyncpg would send them to the server, which refuses them."""
 
 
+_PARAMETER = "correct or remove the words after the ? in DATABASE_URL: the server refuses one"
+_HINTS: Mapping[str, str] = {
+    "28P01": "correct the password in DATABASE_URL or DB_PASSWORD, or the role in DB_USER",
+    "28000": (
+        "correct the role in DATABASE_URL or DB_USER; if it exists, pg_hba.conf of the server does "
+        "not let it in from here"
+    ),
+    "3D000": "correct the name in DATABASE_URL or DB_NAME, or make the database: createdb NAME",
+    "42501": "grant the role CONNECT on the database",
+    "42704": _PARAMETER,
+    "22023": _PARAMETER,
+    "53300": "the server has no connection free: raise its max_connections, or stop somebody else",
+    "57P03": "the server is starting or stopping; try again in a moment",
+}
+"""What to do about a connection that the server itself refused, by SQLSTATE."""
+
+
 class OtlpgConnection(asyncpg.Connection):  # pyright: ignore[reportMissingTypeArgument]
     """An asyncpg connection whose socket notices a peer that vanished without a word."""
 
@@ -89,6 +107,7 @@ async def connect(settings: DatabaseSettings, **overrides: Any) -> Connection:
         raise StoreUnavailableError(
             f"cannot connect to PostgreSQL at {describe(settings)}: {_cause(error)}",
             sqlstate=getattr(error, "sqlstate", None) or "",
+            hint=_hint(error),
         ) from error
     except (asyncpg.InterfaceError, ValueError) as error:
         raise SettingsError(f"database settings ({describe(settings)}): {error}") from error
@@ -121,7 +140,8 @@ def describe(settings: DatabaseSettings) -> str:
     parts = address.parts
     host = address.hosts or parts.get("host") or os.environ.get("PGHOST") or "the default host"
     port = f":{parts['port']}" if "port" in parts and not address.hosts else ""
-    return f"{host}{port}/{parts.get('name') or os.environ.get('PGDATABASE', '')}"
+    name = parts.get("name") or os.environ.get("PGDATABASE")
+    return f"{host}{port}/{name}" if name else f"{host}{port}"
 
 
 class Database:
@@ -283,6 +303,15 @@ def _address(settings: DatabaseSettings) -> Address:
     if settings.ssl_mode is not None:
         address.parts.setdefault("ssl_mode", settings.ssl_mode)
     return address
+
+
+def _hint(error: Exception) -> str:
+    """Return what an operator does about a failed connection attempt; empty when it may be away."""
+    if isinstance(error, socket.gaierror):
+        return "no such host is known here: correct the host in DATABASE_URL or DB_HOST"
+    if isinstance(error, ssl.SSLError):
+        return "TLS failed: correct sslmode or sslrootcert in DATABASE_URL, or DB_SSL_MODE"
+    return _HINTS.get(getattr(error, "sqlstate", None) or "", "")
 
 
 def _cause(error: Exception) -> str:

@@ -14,6 +14,7 @@ from collector.cli import check, dev, run, serve
 from collector.cli.check import as_map, as_text
 from collector.errors import SchemaError
 from collector.operate.check import Step
+from collector.operate.dev import Publication
 from collector.settings.names import FLAGS
 from tests.e2e.daemon import FOREIGN_SETTINGS
 
@@ -83,6 +84,25 @@ def test_send_test_without_a_database_says_how_to_go_on(
     shown = capsys.readouterr().err
     assert "otlpg dev" in shown
     assert "--no-read" in shown
+
+
+@pytest.mark.parametrize("command", ["migrate status", "migrate up", "migrate down", "check"])
+def test_a_running_dev_is_found(
+    command: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Where nothing names a database, all commands mean that of `otlpg dev`."""
+    monkeypatch.setattr("collector.operate.check.RETRY_AFTER_S", ())
+    with Publication(tmp_path) as publication:
+        publication.publish("postgresql://127.0.0.1:1/of_dev", {"grpc": 1, "telemetry": 2})
+
+        assert run(command.split()) == 5
+
+    shown = capsys.readouterr()
+    assert "127.0.0.1:1/of_dev" in shown.out + shown.err
+    assert "the running `otlpg dev`" in shown.out + shown.err
 
 
 def test_sql_for_an_empty_database_needs_no_server(capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,7 +20,7 @@ def settings(**fields: Any) -> DatabaseSettings:
 
 
 CASES: list[tuple[dict[str, Any], str, str]] = [
-    ({}, "postgresql://", "the default host/"),
+    ({}, "postgresql://", "the default host"),
     (
         {"host": "db", "port": 6432, "name": "otel", "user": "me", "password": "p@s/w:d"},
         "postgresql://me:p%40s%2Fw%3Ad@db:6432/otel",
