@@ -93,8 +93,7 @@ async def _migrate(settings: Settings) -> None:
 
     connection = await connect(settings.database)
     try:
-        for migration in await migrate.up(connection):
-            printing.note(f"applied {migration.label}")
+        await migrate.up(connection, tell=lambda m: printing.note(f"applied {m.label}"))
     finally:
         await connection.close()
 

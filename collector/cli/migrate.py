@@ -33,9 +33,12 @@ def up(
     from collector.store import migrate
 
     applied = _on_connection(
-        config, data_dir, lambda connection: migrate.up(connection, roles=roles)
+        config,
+        data_dir,
+        lambda connection: migrate.up(connection, roles=roles, tell=_teller("applied")),
     )
-    _tell("applied", applied, "the schema is up to date")
+    if not applied:
+        printing.note("the schema is up to date")
 
 
 @app.command("down")
@@ -138,6 +141,11 @@ def _on_connection(
             await connection.close()
 
     return asyncio.run(run())
+
+
+def _teller(done: str) -> Callable[[Migration], None]:
+    """Return what tells a person of each migration as it is done."""
+    return lambda migration: printing.note(f"{done} {migration.label}")
 
 
 def _tell(done: str, migrations: Sequence[Migration], nothing: str) -> None:

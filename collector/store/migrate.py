@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -98,6 +98,10 @@ class _Applied(NamedTuple):
 _Records = dict[tuple[str, int], _Applied]
 
 
+def _tell_nobody(_: Migration) -> None:
+    """Be the listener of a caller who reads what is returned."""
+
+
 def known_migrations() -> list[Migration]:
     """Return all migrations that this otlpg brings, in the order of applying: main, then roles."""
     folder = _folder()
@@ -120,18 +124,29 @@ async def status(connection: Connection) -> list[Status]:
     return found
 
 
-async def up(connection: Connection, *, roles: bool = False) -> list[Migration]:
+async def up(
+    connection: Connection,
+    *,
+    roles: bool = False,
+    tell: Callable[[Migration], None] = _tell_nobody,
+) -> list[Migration]:
     """Apply what is pending, in order, and return it. Safe to run twice and from several places.
+
+    Where nothing is pending it only reads, so the daemon's own role may run it at each start.
+    ``tell`` is called with each migration as soon as it stays.
 
     Raises:
         SchemaError: a file changed after it was applied, or the database is ahead of us.
         StoreError: PostgreSQL refused a file; those before it stay applied.
     """
     async with _alone(connection):
-        await _run(connection, _TABLE, "otlpg_migrations")
-        pending = _pending(await _records(connection), roles=roles)
+        records = await _records(connection)
+        if not records:
+            await _run(connection, _TABLE, "otlpg_migrations")
+        pending = _pending(records, roles=roles)
         for migration in pending:
             await _apply(connection, migration, "up")
+            tell(migration)
     return pending
 
 
@@ -339,5 +354,19 @@ async def _run(connection: Connection, text: str, label: str) -> None:
         if not connection.is_closed():
             await connection.execute("ROLLBACK")
         raise StoreError(
-            f"{label}: PostgreSQL says {error.sqlstate}: {error}", sqlstate=error.sqlstate or ""
+            f"{label}: PostgreSQL says {error.sqlstate}: {error}",
+            sqlstate=error.sqlstate or "",
+            hint=_hint(error, label),
         ) from error
+
+
+def _hint(error: asyncpg.PostgresError, label: str) -> str:
+    """Return what to do about a refused file; empty when its own text has to do."""
+    if not isinstance(error, asyncpg.InsufficientPrivilegeError):
+        return ""
+    if label.startswith("roles/"):
+        return (
+            "making the roles takes CREATEROLE: connect as a role that has it, or have otlpg_ingest "
+            "and otlpg_read made beforehand"
+        )
+    return "connect as the owner of the schema's tables; the daemon's own role need not be it"

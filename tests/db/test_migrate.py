@@ -306,6 +306,42 @@ async def test_a_role_that_may_not_look_is_told_so(
     await connection.execute(f"DROP ROLE {name}")
 
 
+async def test_up_as_a_role_that_only_looks_is_nothing_where_nothing_is_pending(
+    connection: Connection, other_connection: Connection
+) -> None:
+    """Units and init containers run it with the daemon's own role, at every start."""
+    name = await connection.fetchval("SELECT 'looker_' || current_database()")
+    await connection.execute(
+        f"CREATE ROLE {name}; GRANT SELECT ON otlpg_migrations TO {name}; GRANT {name} TO otlpg"
+    )
+    await other_connection.execute(f"SET ROLE {name}")
+
+    assert await migrate.up(other_connection) == []
+
+    await connection.execute(f"DROP OWNED BY {name}; DROP ROLE {name}")
+
+
+async def test_up_tells_each_migration_before_the_next_one_fails(
+    empty: Connection, files: Path
+) -> None:
+    """What stays applied is known, whatever comes after; a missing right has a hint."""
+    name = await empty.fetchval("SELECT 'maker_' || current_database()")
+    main = [m.label for m in migrate.known_migrations() if m.track == "main"]
+    (files / "roles" / "0001_roles.up.sql").write_text(f"CREATE ROLE {name}_made;")
+    await empty.execute(
+        f"CREATE ROLE {name}; GRANT {name} TO otlpg; GRANT CREATE ON SCHEMA public TO {name};"
+        f"SET ROLE {name}"
+    )
+    told: list[str] = []
+
+    with pytest.raises(StoreError, match="42501") as caught:
+        await migrate.up(empty, roles=True, tell=lambda m: told.append(m.label))
+
+    assert told == main
+    assert "CREATEROLE" in caught.value.hint
+    await empty.execute(f"RESET ROLE; DROP OWNED BY {name}; DROP ROLE {name}")
+
+
 async def test_roles_stay_up_to_date_once_asked_for(connection: Connection, files: Path) -> None:
     """After ``roles=True`` a plain up applies new files of that track too; down begins with it."""
     assert [m.label for m in await migrate.up(connection, roles=True)] == ["roles/0001_roles"]
