@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
@@ -54,9 +54,14 @@ def down(
     from collector.store import migrate
 
     undone = _on_connection(
-        config, data_dir, lambda connection: migrate.down(connection, steps=steps, yes=yes)
+        config,
+        data_dir,
+        lambda connection: migrate.down(
+            connection, steps=steps, yes=yes, tell=_teller("took back")
+        ),
     )
-    _tell("took back", undone, "no migration was applied")
+    if not undone:
+        printing.note("no migration was applied")
 
 
 @app.command("status")
@@ -146,10 +151,3 @@ def _on_connection(
 def _teller(done: str) -> Callable[[Migration], None]:
     """Return what tells a person of each migration as it is done."""
     return lambda migration: printing.note(f"{done} {migration.label}")
-
-
-def _tell(done: str, migrations: Sequence[Migration], nothing: str) -> None:
-    for migration in migrations:
-        printing.note(f"{done} {migration.label}")
-    if not migrations:
-        printing.note(nothing)

@@ -5,7 +5,8 @@ track that stays off until it is asked for (``roles=True``) and is kept up to da
 What was applied is written in the table ``otlpg_migrations``, with a checksum: a file that changes
 after it was applied is an error, because two databases of one version would differ.
 
-Each file runs in a transaction of its own, together with its record. Words in leading comments:
+Each file runs in a transaction together with its record: up in one of its own, down in one with the
+others that are taken back at the same time. Words in leading comments:
 
 - ``-- otlpg: no-transaction``: for what refuses a transaction, such as ``CREATE INDEX
   CONCURRENTLY``. Such a file holds one statement, and must bear being run again.
@@ -17,9 +18,10 @@ without a transaction need it too.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from collector.store.pool import Connection
 
 Track = Literal["main", "roles"]
+Direction = Literal["up", "down"]
 
 LOCK_CLASS = 1_869_900_912
 """First key of all our advisory locks ("otlp" in ASCII); also written in 0006_leaves.up.sql."""
@@ -40,6 +43,11 @@ MIGRATIONS_KEY = 0
 
 LOCK_S_MAX = 10
 """DDL that waits longer for its lock gives up: everybody else queues behind it."""
+
+DOWN_TRIES = 6
+DOWN_PAUSE_S = 1.0
+_HELD_BY_OTHERS = ("40P01", "55P03")
+"""Flushes take the same tables in another order: one of the two must give way, and come again."""
 
 _TABLE = """\
 CREATE TABLE IF NOT EXISTS otlpg_migrations (
@@ -145,20 +153,28 @@ async def up(
             await _run(connection, _TABLE, "otlpg_migrations")
         pending = _pending(records, roles=roles)
         for migration in pending:
-            await _apply(connection, migration, "up")
+            await _apply(connection, [migration], "up")
             tell(migration)
     return pending
 
 
-async def down(connection: Connection, *, steps: int = 1, yes: bool = False) -> list[Migration]:
+async def down(
+    connection: Connection,
+    *,
+    steps: int = 1,
+    yes: bool = False,
+    tell: Callable[[Migration], None] = _tell_nobody,
+) -> list[Migration]:
     """Take back the last ``steps`` migrations of the main track, and return what was taken back.
 
-    The roles track goes first, whole: its grants would silently be gone with the tables.
+    The roles track goes first, whole: its grants would silently be gone with the tables. All of it
+    is one transaction, as far as the files allow, and is tried again while others hold a lock.
+    ``tell`` is called with each migration as soon as it is gone for good.
 
     Raises:
         SchemaError: a file changed after it was applied, the database is ahead of us, or stored
             telemetry would be dropped and ``yes`` is not given. Nothing is changed then.
-        StoreError: PostgreSQL refused a file; those taken back before it stay so.
+        StoreError: PostgreSQL refused a file, or others held a lock each time.
     """
     async with _alone(connection):
         doomed = _doomed(await _records(connection), steps)
@@ -168,15 +184,17 @@ async def down(connection: Connection, *, steps: int = 1, yes: bool = False) -> 
                 f"{', '.join(losing)} would drop stored telemetry; if that is meant, "
                 f"run `otlpg migrate down --steps {steps} --yes`"
             )
-        for migration in doomed:
-            await _apply(connection, migration, "down")
+        for group in _groups(doomed, "down"):
+            await _apply_patiently(connection, group)
+            for migration in group:
+                tell(migration)
     return doomed
 
 
 async def sql(
     connection: Connection | None = None,
     *,
-    direction: Literal["up", "down"] = "up",
+    direction: Direction = "up",
     steps: int = 1,
     roles: bool = False,
 ) -> str:
@@ -186,8 +204,8 @@ async def sql(
     """
     records: _Records = {} if connection is None else await _records(connection)
     if direction == "down":
-        return "\n".join(_script(m, "down") for m in _doomed(records, steps))
-    return "\n".join([_TABLE, *(_script(m, "up") for m in _pending(records, roles=roles))])
+        return "\n".join(_script(_doomed(records, steps), "down"))
+    return "\n".join([_TABLE, *_script(_pending(records, roles=roles), "up")])
 
 
 async def check_schema(connection: Connection) -> int:
@@ -316,34 +334,92 @@ async def _alone(connection: Connection) -> AsyncGenerator[None]:
             await connection.execute(f"SELECT pg_advisory_unlock({LOCK_CLASS}, {MIGRATIONS_KEY})")
 
 
-async def _apply(
-    connection: Connection, migration: Migration, direction: Literal["up", "down"]
-) -> None:
-    """Run one file and write or remove its record, in one transaction where the file allows it."""
-    for part in _parts(migration, direction):
-        await _run(connection, part, f"{migration.label}.{direction}.sql")
+async def _apply(connection: Connection, group: Sequence[Migration], direction: Direction) -> None:
+    """Run the files of a group and write or remove their records, all or nothing."""
+    for label, text in _parts(group, direction):
+        await _run(connection, text, label)
 
 
-def _parts(migration: Migration, direction: Literal["up", "down"]) -> Iterable[str]:
-    """Return the texts to send, each as one message: one, or two without a transaction.
+async def _apply_patiently(connection: Connection, group: Sequence[Migration]) -> None:
+    """Take a group back; a lock that others hold is asked for again, a bounded number of times.
 
-    A message of several statements would be a transaction by itself; BEGIN and COMMIT say so.
+    Raises:
+        StoreError: PostgreSQL refused a file, or others held a lock each time.
     """
-    body = migration.up if direction == "up" else migration.down
+    for _ in range(DOWN_TRIES - 1):
+        try:
+            await _apply(connection, group, "down")
+        except StoreError as error:
+            if error.sqlstate not in _HELD_BY_OTHERS:
+                raise
+        else:
+            return
+        await _pause(DOWN_PAUSE_S)
+    await _apply(connection, group, "down")
+
+
+async def _pause(pause_s: float) -> None:
+    """Let those pass who queue behind our lock."""
+    await asyncio.sleep(pause_s)
+
+
+def _groups(migrations: Sequence[Migration], direction: Direction) -> list[list[Migration]]:
+    """Return what goes into one transaction each: every step up, but all neighbours down.
+
+    A ledger that is gone while the facts are still there lets repeated requests be stored again,
+    so a ``down`` of several steps must not end between them. Only a file that refuses a
+    transaction stands by itself.
+    """
+    groups: list[list[Migration]] = []
+    for migration in migrations:
+        joins = direction == "down" and groups and not _refuses(migration, direction)
+        if joins and not _refuses(groups[-1][0], direction):
+            groups[-1].append(migration)
+        else:
+            groups.append([migration])
+    return groups
+
+
+def _refuses(migration: Migration, direction: Direction) -> bool:
+    """Return whether this file cannot run in a transaction."""
+    return "no-transaction" in _words(_body(migration, direction))
+
+
+def _body(migration: Migration, direction: Direction) -> str:
+    return migration.up if direction == "up" else migration.down
+
+
+def _record(migration: Migration, direction: Direction) -> str:
+    """Return the statement that notes what was done; it holds our own words only."""
     track, version, name, *_ = migration
-    record = (  # of our own words only
-        "INSERT INTO otlpg_migrations (track, version, name, checksum)"  # noqa: S608
-        f" VALUES ('{track}', {version}, '{name}', '{migration.checksum}');\n"
-        if direction == "up"
-        else f"DELETE FROM otlpg_migrations WHERE track = '{track}' AND version = {version};\n"  # noqa: S608
-    )
-    if "no-transaction" in _words(body):
-        return (body, record)
-    return (f"BEGIN;\nSET LOCAL lock_timeout = '{LOCK_S_MAX}s';\n{body}\n{record}COMMIT;\n",)
+    if direction == "up":
+        return (
+            "INSERT INTO otlpg_migrations (track, version, name, checksum)"  # noqa: S608
+            f" VALUES ('{track}', {version}, '{name}', '{migration.checksum}');\n"
+        )
+    return f"DELETE FROM otlpg_migrations WHERE track = '{track}' AND version = {version};\n"  # noqa: S608
 
 
-def _script(migration: Migration, direction: Literal["up", "down"]) -> str:
-    return f"-- {migration.label}, {direction}\n" + "".join(_parts(migration, direction))
+def _parts(group: Sequence[Migration], direction: Direction) -> Iterator[tuple[str, str]]:
+    """Yield the texts to send, each as one message, with the name of their file for an error."""
+    labels = [f"{migration.label}.{direction}.sql" for migration in group]
+    if _refuses(group[0], direction):
+        yield labels[0], _body(group[0], direction)
+        yield labels[0], _record(group[0], direction)
+        return
+    yield labels[0], f"BEGIN;\nSET LOCAL lock_timeout = '{LOCK_S_MAX}s';\n"
+    for label, migration in zip(labels, group, strict=True):
+        yield label, f"{_body(migration, direction)}\n{_record(migration, direction)}"
+    yield labels[-1], "COMMIT;\n"
+
+
+def _script(migrations: Sequence[Migration], direction: Direction) -> list[str]:
+    """Return the same texts for ``psql``, one script for each group."""
+    return [
+        f"-- {', '.join(m.label for m in group)}, {direction}\n"
+        + "".join(text for _, text in _parts(group, direction))
+        for group in _groups(migrations, direction)
+    ]
 
 
 async def _run(connection: Connection, text: str, label: str) -> None:

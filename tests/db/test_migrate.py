@@ -249,6 +249,66 @@ async def test_ddl_does_not_queue_for_ever(
     assert [m.label for m in await migrate.up(connection)] == [label]
 
 
+async def test_down_takes_back_all_its_steps_or_none(connection: Connection, files: Path) -> None:
+    """The ledger must not go before the facts: repeated requests would be stored again."""
+    first = add(files, "first", "CREATE TABLE first ();", "SELECT 1 / 0;")
+    second = add(files, "second", "CREATE TABLE second ();", "DROP TABLE second;")
+    await migrate.up(connection)
+
+    with pytest.raises(StoreError, match=f"{first}.down.sql.*22012"):
+        await migrate.down(connection, steps=2)
+
+    assert await connection.fetchval("SELECT to_regclass('second') IS NOT NULL")
+    applied = [s.migration.label for s in await migrate.status(connection) if s.applied_at]
+    assert applied[-2:] == [first, second]
+
+
+async def test_down_tries_again_while_somebody_holds_a_lock(
+    connection: Connection,
+    other_connection: Connection,
+    files: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A flush under way is no reason to stop half-way, nor to hold up all who come after."""
+    monkeypatch.setattr(migrate, "LOCK_S_MAX", 0.05)
+    label = add(files, "column", "", "ALTER TABLE dead_letters ALTER payload DROP NOT NULL;")
+    await migrate.up(connection)
+    reading = other_connection.transaction()
+    await reading.start()
+    await other_connection.execute("SELECT FROM dead_letters")
+    pauses: list[float] = []
+
+    async def until_it_is_read(pause_s: float) -> None:
+        pauses.append(pause_s)
+        if len(pauses) == 2:
+            await reading.rollback()
+
+    monkeypatch.setattr(migrate, "_pause", until_it_is_read)
+
+    assert [m.label for m in await migrate.down(connection)] == [label]
+    assert len(pauses) == 2
+
+
+async def test_down_gives_up_on_a_lock_that_stays(
+    connection: Connection,
+    other_connection: Connection,
+    files: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """After a bounded number of tries the operator reads why; nothing is changed."""
+    monkeypatch.setattr(migrate, "LOCK_S_MAX", 0.05)
+    monkeypatch.setattr(migrate, "DOWN_PAUSE_S", 0.0)
+    label = add(files, "column", "", "ALTER TABLE dead_letters ALTER payload DROP NOT NULL;")
+    await migrate.up(connection)
+    async with other_connection.transaction():
+        await other_connection.execute("SELECT FROM dead_letters")
+
+        with pytest.raises(StoreError, match="55P03"):
+            await migrate.down(connection)
+
+    assert [m.label for m in await migrate.down(connection)] == [label]
+
+
 async def test_the_schema_has_to_be_there(empty: Connection) -> None:
     """An empty database is not served; the text holds the command."""
     with pytest.raises(SchemaError, match="no otlpg schema yet; run `otlpg migrate up`"):
