@@ -61,9 +61,9 @@ async def meet_every_end(caller: Caller, signal: Signal, bystander: Connection) 
         assert isinstance(await send(without_id.SerializeToString()), bytes)
     async with bystander.transaction():
         await bystander.execute(f"LOCK TABLE {FACT_TABLES[signal]} IN ACCESS EXCLUSIVE MODE")
-        assert isinstance(await send(body(20, seed=7), timeout_s=0.5), Failure)
+        assert isinstance(await send(body(600, seed=7), timeout_s=0.5), Failure)
         assert isinstance(await send(body(990, seed=8), timeout_s=0.5), Failure)
-    assert await send(body(20, seed=7)) == b""
+    assert await send(body(600, seed=7)) == b""
 
 
 async def test_every_declared_metric_is_served(daemon: Daemon) -> None:
