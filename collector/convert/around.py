@@ -6,12 +6,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from collector.convert.dimensions import metric_row, resource_row, scope_row
+from collector.convert.dimensions import ROW_EFFORT, metric_row, resource_row, scope_row
 from collector.convert.framing import DEPTH_MAX, Frame, Leaf
 from collector.convert.memo import Key, Memo
 from collector.convert.notes import Notes
-from collector.errors import QuarantineError
+from collector.convert.survey import has_too_many_parts
+from collector.errors import MalformedError, QuarantineError
 from collector.rows import Reason
+from collector.settings import ConvertSettings
+
+KINDS = {1: "resource_head", 2: "scope_head", 3: "metric_head"}
+"""What ``survey`` calls the head of a frame, by depth."""
 
 
 @dataclass(slots=True)
@@ -33,12 +38,16 @@ class Surroundings:
 
     Args:
         memo: of the converter.
-        head_bytes_max: a larger resource, scope or metric is a failure, and is not decoded.
+        settings: the caps on items, which hold for heads too.
+
+    Attributes:
+        made_bytes: heads that the memo did not know, all together.
     """
 
-    def __init__(self, memo: Memo, head_bytes_max: int) -> None:
+    def __init__(self, memo: Memo, settings: ConvertSettings) -> None:
         self._memo = memo
-        self._head_bytes_max = head_bytes_max
+        self._settings = settings
+        self.made_bytes = 0
         self._known: dict[int, Known] = {}
 
     def of(self, leaf: Leaf) -> list[Known]:
@@ -71,15 +80,30 @@ class Surroundings:
         if known.row is not None:
             known.is_shared = True
             return known
-        if sum(map(len, key)) > self._head_bytes_max:
-            known.failure = Reason.TOO_LARGE
-            return known
         notes = Notes()
-        try:
-            known.row = make(*key, self._memo.pairs, notes)
-        except QuarantineError as error:
-            known.failure = Reason(error.reason)
-            return known
-        known.repair = notes.repair
-        self._memo.remember(table, key, known.row, notes)
+        known.failure = self._refusal(frame, sum(map(len, key)), notes)
+        if known.failure is None:
+            try:
+                known.row = make(*key, self._memo.pairs, notes)
+            except QuarantineError as error:
+                known.failure = Reason(error.reason)
+            else:
+                known.repair = notes.repair
+                self._memo.remember(table, key, known.row, notes)
+        self._memo.effort += notes.effort + ROW_EFFORT
         return known
+
+    def _refusal(self, frame: Frame, size: int, notes: Notes) -> Reason | None:
+        """Return why a head is not even decoded; None when it is."""
+        if size > self._settings.item_bytes_max:
+            return Reason.TOO_LARGE
+        self.made_bytes += size
+        parts_max = self._settings.parts_max
+        try:
+            if size >= parts_max and has_too_many_parts(
+                frame.head, KINDS[frame.depth], parts_max, notes
+            ):
+                return Reason.TOO_MANY_PARTS
+        except MalformedError:
+            return Reason.UNDECODABLE
+        return None

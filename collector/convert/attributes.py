@@ -56,9 +56,8 @@ def _careful_members(
     return members
 
 
-def attributes_list_form(attributes: Sequence[bytes], level: int) -> str:
+def attributes_list_form(attributes: Sequence[bytes], level: int, notes: Notes) -> str:
     """Return the list form of attributes that ``attribute_members`` has already accepted."""
-    notes = Notes()
     return ValueWriter(notes).list_form_of(decode_key_values(attributes, level, notes))
 
 
@@ -95,7 +94,7 @@ def entries_json(
         return object_json(attribute_members(attributes, pairs, level, inner).values())
 
     def list_form(attributes: Sequence[bytes]) -> str:
-        return attributes_list_form(attributes, level)
+        return attributes_list_form(attributes, level, inner)
 
     text = "[" + ",".join([entry_json(entry, map_form, inner) for entry in entries]) + "]"
     if inner.raw:

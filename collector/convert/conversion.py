@@ -99,7 +99,7 @@ class Conversion:
         self._memo = memo
         self._window = window
         self._output = Output()
-        self._surroundings = Surroundings(memo, settings.item_bytes_max)
+        self._surroundings = Surroundings(memo, settings)
         self._group_letters: dict[int, Reason] = {}
         self._repaired = 0
         self._items_of_turn = 0
@@ -122,7 +122,12 @@ class Conversion:
     # -- leaves ------------------------------------------------------------------------------
 
     def _convert_leaf(self, leaf: Leaf) -> Generator[None]:
+        made_bytes = self._surroundings.made_bytes
         around = self._surroundings.of(leaf)
+        if self._surroundings.made_bytes > made_bytes:
+            self._bytes_of_turn += self._surroundings.made_bytes - made_bytes
+            if self._is_turn_over():
+                yield
         is_shared, failure = True, None
         for known in around:
             is_shared = is_shared and known.is_shared

@@ -25,6 +25,9 @@ from collector.wire.traces_pb2 import ResourceSpans, ScopeSpans
 
 SERVICE_NAME_CHARACTERS_MAX = 255
 DIGEST_BYTES = 16
+ROW_EFFORT = 20
+"""A row costs as much as about this many parts of values; see Notes."""
+
 RESOURCE_LEVEL, SCOPE_LEVEL, METRIC_LEVEL = 3, 4, 4
 """Level of their KeyValues: request > ResourceSpans (1) > Resource (2) > KeyValue (3)."""
 

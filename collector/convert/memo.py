@@ -69,6 +69,7 @@ class Pairs(dict[bytes, Pair]):
         self._keys: dict[bytes, Pair] = {}  # 0A n key 12 -> the key, and as JSON with its colon
 
     def __missing__(self, raw: bytes) -> Pair:
+        self._memo.effort += 1
         pair = self._plain_pair(raw) or self._any_pair(raw)
         place = hash(raw) & DOOR_MASK
         if self._door[place]:

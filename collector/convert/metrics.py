@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeAlias
 
 from collector.convert.attributes import AttributesJson, entries_json
 from collector.convert.bounds import BIGINT_MAX
-from collector.convert.dimensions import series_row
+from collector.convert.dimensions import ROW_EFFORT, series_row
 from collector.convert.memo import Memo, row_bytes
 from collector.convert.notes import REPLACEMENT, Notes
 from collector.convert.output import DICT_SLOT_BYTES, SMALL_INT_MAX, Group, Output, Row, columns_of
@@ -139,6 +139,7 @@ def _series_finder(group: Group, output: Output, memo: Memo) -> Callable[[Sequen
             level = ATTRIBUTE_LEVEL
             row = series_row(metric, resource, scope, attributes, level, memo.pairs, notes)
             memo.remember(of_group, key, row, notes)
+            notes.effort += ROW_EFFORT
         series_id = row[0]
         if series_id not in of_request:
             of_request[series_id] = row

@@ -1,6 +1,6 @@
 """How many parts an item has and how deep it nests, counted without decoding it.
 
-Only large items are surveyed, before they are decoded, and values that did not decode, to say why.
+Only large items and heads are surveyed, before they are decoded, and values that did not decode, to say why.
 """
 
 from __future__ import annotations
@@ -21,6 +21,11 @@ TOTAL_PER_OWN_MAX = 12
 and 120 000 fields take about a tenth of a second."""
 
 CHILDREN: dict[str, dict[int, str]] = {
+    "resource_head": {0x0A: "resource"},
+    "resource": {0x0A: "key_value", 0x1A: "entity_ref"},
+    "scope_head": {0x0A: "scope"},
+    "scope": {0x1A: "key_value"},
+    "metric_head": {0x62: "key_value"},
     "span": {0x4A: "key_value", 0x5A: "event", 0x6A: "link"},
     "event": {0x1A: "key_value"},
     "link": {0x22: "key_value"},
@@ -36,7 +41,7 @@ CHILDREN: dict[str, dict[int, str]] = {
     "array": {0x0A: "value"},
     "kvlist": {0x0A: "key_value"},
 }
-"""Per message the tags of the fields that hold messages or packed numbers, and what these are."""
+"""Per message, and per head of what is around items, the tags of the fields that hold messages or packed numbers, and what these are."""
 
 PACKED = {"fixed": 8, "varints": 1}
 """Smallest size of one packed number."""
@@ -95,7 +100,7 @@ def _read_field(payload: bytes, start: int, end: int) -> tuple[int, int, int]:
 
 
 def has_too_many_parts(payload: bytes, kind: str, parts_max: int, notes: Notes) -> bool:
-    """Return whether decoding the item ``payload`` would cost too much.
+    """Return whether decoding the item or head ``payload`` would cost too much.
 
     Own parts (attributes, events, links, exemplars ...) are counted per field, those at all depths
     together, so that 10 000 links with two attributes each are fine and 10 000 events with

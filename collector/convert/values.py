@@ -117,13 +117,16 @@ class ValueWriter:
         """Return the list form of one value that ``value`` has already accepted."""
         kind = value.WhichOneof("value")
         if kind == "array_value":
-            return "[" + ",".join(map(self.list_form, value.array_value.values)) + "]"
+            values = value.array_value.values
+            self._notes.effort += len(values)
+            return "[" + ",".join(map(self.list_form, values)) + "]"
         if kind == "kvlist_value":
             return f'{{"$kvlist":{self.list_form_of(value.kvlist_value.values)}}}'
         return self._scalar(value, kind)
 
     def list_form_of(self, entries: Sequence[KeyValue]) -> str:
         """Return the list form of an attribute list: every entry, in the sent order."""
+        self._notes.effort += len(entries)
         names = self._names([entry.key for entry in entries])
         pairs = [
             f"[{json_string(names[entry.key])},{self.list_form(entry.value)}]" for entry in entries

@@ -166,7 +166,7 @@ class ConvertSettings(Stage):
         default=10_000,
         ge=1,
         description="Attributes, events or links of one item; fields at all its depths: 12 times "
-        "as many, a tenth of a second. Beyond: quarantined.",
+        "as many, a tenth of a second. Beyond: quarantined. Also around it.",
     )
     memo_bytes_max: Bytes = Field(
         default=16 * 2**20,

@@ -265,3 +265,24 @@ def test_items_under_too_large_a_head_are_quarantined(
     assert (len(converted.rows), converted.item_indexes) == (1, [0])
     [letter] = converted.dead_letters
     assert (letter.reason, letter.payload) == (Reason.TOO_LARGE, bad)
+
+
+@pytest.mark.parametrize(
+    ("signal", "depth", "head"),
+    [
+        (Signal.TRACES, 1, field_of(0x0A, b"\x0a\x00" * 1_300)),
+        (Signal.LOGS, 2, field_of(0x0A, b"\x1a\x00" * 1_300)),
+        (Signal.METRICS, 3, b"\x62\x00" * 101),
+    ],
+)
+def test_items_under_a_head_with_too_many_parts_are_quarantined(
+    signal: Signal, depth: int, head: bytes
+) -> None:
+    """A resource, scope or metric may cost as much as an item and no more."""
+    good, bad = around(signal, 0, b""), around(signal, depth, head)
+
+    converted = convert(signal, good + bad, by=converter(parts_max=100))
+
+    assert (len(converted.rows), converted.item_indexes) == (1, [0])
+    [letter] = converted.dead_letters
+    assert (letter.reason, letter.payload) == (Reason.TOO_MANY_PARTS, bad)

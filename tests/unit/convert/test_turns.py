@@ -18,6 +18,9 @@ EMPTY_ATTRIBUTE = b"\x4a\x00"
 BROKEN_ARRAY = field_of(0x2A, b"\x0a\x00" * 450 + b"\x0a\x05")
 NO_METRIC = field_of(0x12, b"\x0a\x00" + field_of(0x2A, b"\x0a\x00"))
 
+SOME_RESOURCE = field_of(0x0A, b"\x0a\x00" * 490)
+SCOPE = field_of(0x12, field_of(0x12, valid_span()))
+
 
 def steps(signal: Signal, payload: bytes) -> Iterator[None]:
     """Return the turns of a conversion that calls an item of a kilobyte large."""
@@ -30,6 +33,13 @@ REQUESTS = {
     "undecodable": (
         Signal.TRACES,
         on_the_wire(*[valid_span(field_of(0x4A, field_of(0x12, BROKEN_ARRAY)))] * 400),
+    ),
+    "heads": (
+        Signal.TRACES,
+        b"".join(
+            field_of(0x0A, SOME_RESOURCE + b"\x18" + bytes([number]) + SCOPE)
+            for number in range(100)
+        ),
     ),
     "failed groups": (
         Signal.METRICS,
