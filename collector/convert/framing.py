@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from dataclasses import dataclass, field
 
-from collector.convert.tags import LENGTH, Field, read_field, read_fields
+from collector.convert.tags import LENGTH, START_GROUP, Field, read_field, read_fields
 from collector.errors import MalformedError, TooManyItemsError, UndecodableError
 from collector.rows import Signal
 
@@ -38,6 +38,7 @@ BROKEN_METRIC = "broken"
 FIELDS_PER_ITEM_MAX, FIELDS_FREE = 16, 1_000
 """Groups cost time and memory too: this many fields around each item are fine, and besides as many
 as the cap on items. A point alone in its resource, with all of OTLP around it, has about fourteen.
+What items do not use is not saved for later, or memory would follow. A group counts by its bytes.
 """
 
 FIELDS_PER_TURN = 10_000
@@ -89,7 +90,8 @@ class Walk:
         self._signal = signal
         self._payload = payload
         self._items_max = items_max
-        self._fields_left = FIELDS_FREE + items_max
+        self._fields_max = FIELDS_FREE + items_max
+        self._fields_left = self._fields_max
         self._fields_of_turn = 0
         # A length below these takes one or two bytes and belongs to an item that is not large.
         self._one_byte = min(128, large_bytes)
@@ -112,7 +114,7 @@ class Walk:
 
     def _walk(self) -> Generator[None]:
         for part in read_fields(self._payload, 0, len(self._payload)):
-            self._spend_field()
+            self._spend_field(part.tag, part.end - part.start)
             if self._is_turn_over():
                 yield
             if part.tag != RESOURCE_TAG:
@@ -123,11 +125,11 @@ class Walk:
                 if self._signal is Signal.METRICS:
                     yield from self._walk_metrics(resource, scope)
                 else:
-                    self._walk_scope(resource, scope)
+                    yield from self._walk_scope(resource, scope)
 
-    def _walk_scope(self, resource: Frame, scope: Field) -> None:
+    def _walk_scope(self, resource: Frame, scope: Field) -> Generator[None]:
         others: list[bytes] = []
-        runs = self._find_items(scope.content, scope.end, ITEM_TAG, others)
+        runs = yield from self._find_items(scope.content, scope.end, ITEM_TAG, others)
         self._add_leaf(Frame(SCOPE_TAG, b"".join(others), resource, 2), "items", runs)
 
     def _walk_metrics(self, resource: Frame, scope: Field) -> Generator[None]:
@@ -135,13 +137,13 @@ class Walk:
         frame = Frame(SCOPE_TAG, head, resource, 2)
         for metric in metrics:
             try:
-                self._walk_metric(frame, metric)
+                yield from self._walk_metric(frame, metric)
             except (MalformedError, IndexError):  # its points cannot be told apart: one bad item
                 self._add_leaf(frame, BROKEN_METRIC, [[metric.start, metric.end]])
             if self._is_turn_over():
                 yield
 
-    def _walk_metric(self, scope: Frame, metric: Field) -> None:
+    def _walk_metric(self, scope: Frame, metric: Field) -> Generator[None]:
         """Find the data points of one metric.
 
         The loop runs for each field of every metric, and many a metric has one data point, so the
@@ -159,7 +161,9 @@ class Walk:
                     raise MalformedError
             else:
                 tag, _, content, position = read_field(payload, start, end)
-            self._spend_field()
+            self._spend_field(tag, position - start)
+            if self._fields_of_turn >= FIELDS_PER_TURN and self._is_turn_over():
+                yield
             if tag not in MEMBERS:
                 others.append(payload[start:position])
                 continue
@@ -167,7 +171,9 @@ class Walk:
                 member, pieces = tag, []
             pieces.append((content, position))
         data_others: list[bytes] = []
-        runs = [run for piece in pieces for run in self._find_items(*piece, POINT_TAG, data_others)]
+        runs: list[list[int]] = []
+        for piece in pieces:
+            runs += yield from self._find_items(*piece, POINT_TAG, data_others)
         frame = Frame(ITEM_TAG, b"".join(others), scope, 3)
         self._add_leaf(
             Frame(member, b"".join(data_others), frame, 4), MEMBERS.get(member, ""), runs
@@ -180,7 +186,7 @@ class Walk:
         others: list[bytes] = []
         children: list[Field] = []
         for part in read_fields(self._payload, around.content, around.end):
-            self._spend_field()
+            self._spend_field(part.tag, part.end - part.start)
             if self._is_turn_over():
                 yield
             if part.tag == child_tag:
@@ -191,7 +197,7 @@ class Walk:
 
     def _find_items(
         self, start: int, end: int, item_tag: int, others: list[bytes]
-    ) -> list[list[int]]:
+    ) -> Generator[None, None, list[list[int]]]:
         """Return the runs of the items in ``payload[start:end]``; other fields go to ``others``.
 
         The loop runs once per item of every request, so the usual lengths are read in place.
@@ -219,7 +225,9 @@ class Walk:
                 runs.append([position, part.end])
             else:
                 others.append(payload[position : part.end])
-                self._spend_field()
+                self._spend_field(part.tag, part.end - part.start)
+                if self._is_turn_over():
+                    yield
             position = part.end
             run = [position]
             runs.append(run)
@@ -234,15 +242,17 @@ class Walk:
             return
         leaf = Leaf(frame, member, self.items, runs)
         self.items += leaf.items
-        self._fields_left += FIELDS_PER_ITEM_MAX * leaf.items
+        earned = self._fields_left + FIELDS_PER_ITEM_MAX * leaf.items
+        self._fields_left = min(earned, self._fields_max)
         self._fields_of_turn += leaf.items
         if self.items > self._items_max:
             raise TooManyItemsError(self._items_max)
         self.leaves.append(leaf)
 
-    def _spend_field(self) -> None:
-        self._fields_of_turn += 1
-        self._fields_left -= 1
+    def _spend_field(self, tag: int, size: int) -> None:
+        fields = 1 if tag & 7 != START_GROUP else size // 2  # as many as it may hold
+        self._fields_of_turn += fields
+        self._fields_left -= fields
         if self._fields_left < 0:
             raise TooManyItemsError(self._items_max)
 

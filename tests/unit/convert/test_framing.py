@@ -107,3 +107,24 @@ def test_items_are_found_wherever_other_fields_stand() -> None:
 
     assert (len(converted.rows), converted.quarantined) == (5, 0)
     assert [row.schema_url for row in converted.dimensions.scopes.values()] == ["url"]
+
+
+@pytest.mark.parametrize("flood", [b"\x12\x00" * 300, b"\x1a\x00" * 300], ids=["scopes", "others"])
+def test_what_items_do_not_use_is_not_saved_for_a_flood(flood: bytes) -> None:
+    """Many items earn no room for the fields of one resource: each costs 200 bytes of memory."""
+    items = field_of(0x0A, field_of(0x12, b"\x12\x00" * 1_000))
+    payload = items + field_of(0x0A, flood * 10)
+
+    with pytest.raises(TooManyItemsError):
+        convert(Signal.TRACES, payload, by=converter(items_max=1_000))
+
+
+@pytest.mark.parametrize(
+    ("groups", "error"), [([10_001], UndecodableError), ([1_000] * 4, TooManyItemsError)]
+)
+def test_fields_inside_groups_count(groups: list[int], error: type[Exception]) -> None:
+    """A group is skipped, which costs as much as its fields do."""
+    payload = b"".join([b"\x0b" + b"\x08\x01" * fields + b"\x0c" for fields in groups])
+
+    with pytest.raises(error):
+        convert(Signal.TRACES, payload, by=converter(items_max=1_000))

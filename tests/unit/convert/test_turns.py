@@ -41,6 +41,7 @@ REQUESTS = {
             for number in range(100)
         ),
     ),
+    "framing": (Signal.LOGS, field_of(0x0A, field_of(0x12, b"\x08\x01" * 40_000))),
     "failed groups": (
         Signal.METRICS,
         field_of(0x0A, field_of(0x0A, b"\x0a\x05") + field_of(0x12, NO_METRIC * 10_000)),
