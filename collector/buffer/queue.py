@@ -50,6 +50,7 @@ class Entry:
     unsure: bool = False  # a COMMIT that may have stored it went out, and no answer came
     giant: bool = False  # taken alone, because it is larger than a group commit
     senders: int = 1
+    paused: bool = False  # between two transactions: the last one failed, the next one is later
     departed: int = 0  # senders that left as the last one, after it was taken
 
 
@@ -192,8 +193,8 @@ class BoundedQueue:
         """Take one sender away; True when the entry left the queue with it.
 
         Not taken and nobody else waits: the entry is removed, its items end as refused. Taken: its
-        outcome stands and will count for the last sender, unless its transaction fails and it is
-        given up, see ``give_up_if_left``. Settled: counted already.
+        outcome stands and will count for the last sender, unless its transaction fails, see
+        ``pause``. Settled: counted already.
         """
         assert entry.senders > 0, "a sender can leave only once"
         if entry.settled:
@@ -201,7 +202,9 @@ class BoundedQueue:
         entry.senders -= 1
         if entry.senders == 0 and entry.taken:
             entry.departed += 1
-            return False
+            if entry.paused:
+                self._give_up(entry)
+            return entry.settled
         self._count(End.REFUSED, entry.items)
         if entry.senders > 0:
             return False
@@ -278,16 +281,21 @@ class BoundedQueue:
         if not entry.future.done():
             entry.future.set_result(outcome)
 
-    def give_up_if_left(self, entry: Entry) -> bool:
-        """Give up an entry whose senders have all left; True when it is settled, so try no more.
+    def pause(self, entry: Entry) -> None:
+        """Note that the entry's transaction has failed, and that the next one is not under way.
 
-        For a caller whose transaction has failed: nobody waits for the next one, its items end as
-        refused, and the room is free for others. Whoever wants them stored sends the bytes again;
-        if a COMMIT without an answer did store them, the ledger says so then.
+        Until ``resume`` the entry is given up as soon as it has no sender, now or later: its items
+        end as refused, and the room is free for others. Whoever wants them stored sends the bytes
+        again; if a COMMIT without an answer did store them, the ledger says so then.
         """
+        entry.paused = True
         if entry.senders == 0:
-            self.fail(entry, RefusedRequestError("every sender has left"))
-        return entry.settled
+            self._give_up(entry)
+
+    def resume(self, entry: Entry) -> bool:
+        """Let the outcome of the next transaction stand; False when the entry is given up."""
+        entry.paused = False
+        return not entry.settled
 
     def fail(self, entry: Entry, error: RefusedRequestError) -> None:
         """Give an entry up, so that its senders try again: only when a drain ran out of time."""
@@ -307,6 +315,9 @@ class BoundedQueue:
         return len(held)
 
     # -- inside ----------------------------------------------------------------------------------
+
+    def _give_up(self, entry: Entry) -> None:
+        self.fail(entry, RefusedRequestError("every sender has left"))
 
     def _check_room(self, items: int, size_bytes: int) -> None:
         if self.closed:

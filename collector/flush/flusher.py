@@ -93,7 +93,7 @@ class Flushers:
         self._stragglers = Stragglers(
             self.write,
             self._context,
-            give_up=queue.give_up_if_left,
+            queue=queue,
             forget_leaves=leaves.forget,
             alarm=self._alarm,
             random=self._random,
@@ -198,7 +198,7 @@ class Flushers:
     async def _flush(self, group: list[Entry]) -> None:
         """Settle every entry of ``group``, or hand it to the stragglers. Never raises.
 
-        An entry that nobody waits for any more after a pause is given up.
+        An entry that nobody waits for any more is given up in the pause.
         """
         alone = False
         attempt = locked = 0
@@ -212,11 +212,13 @@ class Flushers:
             unsure = any(entry.unsure for entry in head)
             match next_step(error, len(head), attempt=attempt, locked=locked, unsure=unsure):
                 case Step.AGAIN:
+                    for entry in group:
+                        self._queue.pause(entry)
                     locked += error.sqlstate == LOCK_NOT_AVAILABLE
                     await self._probe.reach("flush.failed")
                     await asyncio.sleep(backoff_s(attempt, self._random))
                     attempt += 1
-                    group = [entry for entry in group if not self._queue.give_up_if_left(entry)]
+                    group = [entry for entry in group if self._queue.resume(entry)]
                 case Step.ALONE:
                     alone = True
                 case Step.ASIDE:

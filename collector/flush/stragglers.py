@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
     from random import Random
 
-    from collector.buffer.queue import Entry
+    from collector.buffer.queue import BoundedQueue, Entry
     from collector.flush.retry import Alarm
     from collector.store.transaction import Context
 
@@ -41,14 +41,14 @@ class Stragglers:
         write: Callable[[Sequence[Entry]], Awaitable[None]],
         context: Context,
         *,
-        give_up: Callable[[Entry], bool],
+        queue: BoundedQueue,
         forget_leaves: Callable[[], None],
         alarm: Alarm,
         random: Random,
     ) -> None:
         self._write = write
         self._context = context
-        self._give_up = give_up
+        self._queue = queue
         self._forget_leaves = forget_leaves
         self._alarm = alarm
         self._random = random
@@ -62,6 +62,8 @@ class Stragglers:
 
     def add(self, entry: Entry, error: StoreError) -> None:
         """Take over an entry that has just failed alone with ``error``."""
+        if not isinstance(error, PoisonRowError):
+            self._queue.pause(entry)
         self._held.append(_Straggler(entry, error, due_s=self._context.clock.monotonic_s()))
         self._changed.set()
 
@@ -88,7 +90,7 @@ class Stragglers:
                 pass  # somebody is due
 
     async def _retry(self, straggler: _Straggler) -> None:
-        if not isinstance(straggler.error, PoisonRowError) and self._give_up(straggler.entry):
+        if not self._queue.resume(straggler.entry):
             self._held.remove(straggler)
             return
         try:
@@ -101,6 +103,7 @@ class Stragglers:
                 self._forget_leaves()  # the next write makes it, then the look for culprits goes on
             pause_s = 0.0
             if not isinstance(straggler.error, PoisonRowError):  # which is looked into at once
+                self._queue.pause(straggler.entry)
                 pause_s = backoff_s(straggler.attempts, self._random)
                 straggler.attempts += 1
                 await self._context.probe.reach("flush.straggler_failed")

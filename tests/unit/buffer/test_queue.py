@@ -268,6 +268,27 @@ async def test_last_sender_to_leave_removes_what_was_not_taken() -> None:
     assert books.ends == {End.REFUSED: 10}
 
 
+async def test_entry_between_two_tries_goes_with_its_last_sender() -> None:
+    """At once, so that a retry of the same bytes is a new entry and not one that cannot be stored."""
+    books = Books()
+    queue = queue_of(books=books)
+    entry = queue.offer(request("a", items=5))
+    await take(queue)
+    queue.pause(entry)
+    assert queue.resume(entry)
+    assert queue.leave(entry) is False
+    queue.offer(request("a", items=5))
+    queue.pause(entry)
+    assert not entry.settled, "somebody joined"
+
+    assert queue.leave(entry) is True
+
+    assert books.ends == {End.REFUSED: 10}
+    assert queue.items == 0
+    assert queue.find(entry.request.digest) is None
+    assert not queue.resume(entry)
+
+
 async def test_outcome_of_a_taken_entry_stands_without_its_sender() -> None:
     """Taken and left: counted once, by its outcome; a retry that joins later is a duplicate."""
     books = Books()

@@ -96,6 +96,9 @@ class QueueMachine(RuleBasedStateMachine):
         self.run()
         if not entry.taken and entry.settled and entry in self.order:
             self.order.remove(entry)
+        if entry.settled and entry in self.in_flight:
+            assert entry.paused
+            self.in_flight.remove(entry)
 
     @precondition(lambda self: self.queue.entries_waiting)
     @rule()
@@ -135,10 +138,17 @@ class QueueMachine(RuleBasedStateMachine):
     def transaction_fails(self, data: st.DataObject) -> None:
         """An entry goes on exactly as long as somebody waits for it."""
         entry = self.in_flight[data.draw(st.integers(0, len(self.in_flight) - 1))]
-        waits = any(other is entry for other, _ in self.senders)
-        assert self.queue.give_up_if_left(entry) is not waits
-        if not waits:
+        self.queue.pause(entry)
+        assert entry.settled is not any(other is entry for other, _ in self.senders)
+        if entry.settled:
             self.in_flight.remove(entry)
+
+    @precondition(lambda self: self.in_flight)
+    @rule(data=st.data())
+    def next_try(self, data: st.DataObject) -> None:
+        """A failed entry that somebody waits for is written again; its outcome stands from here."""
+        entry = self.in_flight[data.draw(st.integers(0, len(self.in_flight) - 1))]
+        assert self.queue.resume(entry)
 
     def check_told(self, entry: Entry, outcome: Outcome) -> None:
         """Every sender that still waited has the outcome."""
