@@ -204,6 +204,10 @@ class CommandError(OtlpgError):
     """A command cannot go on; the text tells the operator what to do next."""
 
 
+class UsageError(CommandError):
+    """The command line lacks a word that only the operator can give; the text names it."""
+
+
 class SettingsError(CommandError):
     """A setting is unknown or out of bounds; the text names it, its bound and its value."""
 

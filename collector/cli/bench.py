@@ -7,6 +7,7 @@ from typing import Annotated, Final
 
 import typer
 
+from collector.cli import options
 from collector.errors import CommandError
 from collector.rows import Signal
 
@@ -43,6 +44,8 @@ def bench(
     """
     if local == (endpoint is not None):
         raise typer.BadParameter("give either --local or --endpoint")
+    if endpoint is not None:
+        endpoint = options.endpoint_of_flag(endpoint).authority
     # Imported here: psutil and grpc's client half belong to this command alone.
     import orjson
     from rich.console import Console

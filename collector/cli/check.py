@@ -22,13 +22,14 @@ def check(
     """Check everything that has to hold before senders are pointed here; changes nothing."""
     from collector.operate.check import check as steps
     from collector.operate.dev import beside_dev
+    from collector.telemetry.logging import wants_colour
 
     async def run() -> list[Step]:
         done: list[Step] = []
         async for step in steps(lambda: beside_dev(options.load(config, data_dir=data_dir))):
             done.append(step)
             if not as_json:
-                print(as_text(step, colour=sys.stdout.isatty()), flush=True)
+                print(as_text(step, colour=wants_colour(sys.stdout)), flush=True)
         return done
 
     done = asyncio.run(run())

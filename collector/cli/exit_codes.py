@@ -12,13 +12,15 @@ from collector.errors import (
     SettingsError,
     StoreError,
     UnreachableError,
+    UsageError,
 )
 
 OK = 0
 FAILURE = 1
-USAGE = 2  # given by typer itself
+USAGE = 2  # mostly given by typer itself
 
 EXIT_CODES: tuple[tuple[type[OtlpgError], int, str], ...] = (
+    (UsageError, USAGE, ""),
     (NotFoundError, 3, ""),
     (SettingsError, 4, ""),
     (UnreachableError, 5, ""),

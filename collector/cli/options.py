@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from collector.errors import SettingsError
+
 if TYPE_CHECKING:
+    from collector.operate.endpoint import Endpoint
     from collector.settings import Loaded, Settings
 
 Config = Annotated[
@@ -58,3 +61,17 @@ def load(config: Path | None, **flags: Any) -> Loaded:
 def load_settings(config: Path | None, **flags: Any) -> Settings:
     """Return the settings as ``load`` does."""
     return load(config, **flags).settings
+
+
+def endpoint_of_flag(text: str) -> Endpoint:
+    """Return what ``--endpoint`` means.
+
+    Raises:
+        BadParameter: it is no endpoint.
+    """
+    from collector.operate.endpoint import parse
+
+    try:
+        return parse(text)
+    except SettingsError as error:
+        raise typer.BadParameter(str(error), param_hint="--endpoint") from error

@@ -39,7 +39,7 @@ def send_test(
 ) -> None:
     """Send a realistic trace, metrics of every type and logs, and read them back."""
     if endpoint is not None:
-        _refuse_nonsense(endpoint)
+        options.endpoint_of_flag(endpoint)
     target, database = _destination(endpoint, config, data_dir)
     if read and database is None:
         raise SettingsError(
@@ -61,16 +61,6 @@ def send_test(
         printing.json_line(_as_json(sent, found))
     elif found is not None:
         print(sample_text.found_text(sent, found))
-
-
-def _refuse_nonsense(endpoint: str) -> None:
-    """Raise BadParameter for an --endpoint that is none."""
-    from collector.operate.endpoint import parse
-
-    try:
-        parse(endpoint)
-    except SettingsError as error:
-        raise typer.BadParameter(str(error), param_hint="--endpoint") from error
 
 
 def _destination(

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import asyncpg
 
-from collector.errors import SchemaError, StoreError
+from collector.errors import SchemaError, StoreError, UsageError
 
 if TYPE_CHECKING:
     from collector.store.pool import Connection
@@ -172,15 +172,16 @@ async def down(
     ``tell`` is called with each migration as soon as it is gone for good.
 
     Raises:
-        SchemaError: a file changed after it was applied, the database is ahead of us, or stored
-            telemetry would be dropped and ``yes`` is not given. Nothing is changed then.
+        UsageError: stored telemetry would be dropped and ``yes`` is not given. Nothing is changed.
+        SchemaError: a file changed after it was applied, or the database is ahead of us. Nothing
+            is changed.
         StoreError: PostgreSQL refused a file, or others held a lock each time.
     """
     async with _alone(connection):
         doomed = _doomed(await _records(connection), steps)
         losing = [m.label for m in doomed if "drops-facts" in _words(m.down)]
         if losing and not yes:
-            raise SchemaError(
+            raise UsageError(
                 f"{', '.join(losing)} would drop stored telemetry; if that is meant, "
                 f"run `otlpg migrate down --steps {steps} --yes`"
             )

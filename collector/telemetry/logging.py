@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import logging
+import os
 import re
 import sys
 from collections.abc import Mapping, MutableMapping
@@ -66,7 +67,7 @@ def configure(
             foreign_pre_chain=[_add_unsaid, *shared],
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.dev.ConsoleRenderer(colors=output.isatty()) if console else _to_json,
+                structlog.dev.ConsoleRenderer(colors=wants_colour(output)) if console else _to_json,
             ],
         )
     )
@@ -84,6 +85,14 @@ def configure(
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,
     )
+
+
+def wants_colour(stream: TextIO) -> bool:
+    """Tell whether ``stream`` is a terminal whose user did not set NO_COLOR.
+
+    Spec: no-color.org; an empty variable counts as none.
+    """
+    return stream.isatty() and not os.environ.get("NO_COLOR")
 
 
 class _Constants:

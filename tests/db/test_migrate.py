@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from collector.errors import SchemaError, StoreError
+from collector.errors import SchemaError, StoreError, UsageError
 from collector.settings import DatabaseSettings
 from collector.store import migrate
 from collector.store.embedded import ROLE, EmbeddedPostgres
@@ -131,7 +131,7 @@ async def test_many_ups_at_once_apply_each_file_once(empty_database: DatabaseSet
 
 async def test_down_refuses_to_lose_telemetry(connection: Connection) -> None:
     """Without yes a down that would drop facts does nothing at all, not even its harmless part."""
-    with pytest.raises(SchemaError, match=r"0001_facts would drop stored telemetry.*--yes"):
+    with pytest.raises(UsageError, match=r"0001_facts would drop stored telemetry.*--yes"):
         await migrate.down(connection, steps=migrate.required_version())
 
     await migrate.check_schema(connection)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from typing import Any
 
+from collector.errors import UnreachableError
 from collector.operate.bench.cell import Cell, LoadedDaemon, latency_ms
 from collector.operate.bench.options import BenchOptions
 from collector.operate.bench.orders import Crew
@@ -12,13 +14,34 @@ from collector.operate.bench.sender import Order
 
 SIZES = (512, 100, 10)
 QUICK_SIZES = (512,)
+CONNECT_S_MAX = 5.0
+
+
+def _await_listener(endpoint: str) -> None:
+    """Return when somebody takes connections there.
+
+    Raises:
+        UnreachableError: nobody does.
+    """
+    host, port = endpoint.rsplit(":", 1)
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), CONNECT_S_MAX).close()
+    except (OSError, ValueError) as error:
+        raise UnreachableError(
+            f"nobody takes OTLP/gRPC at {endpoint}; start a daemon there, or use --local"
+        ) from error
 
 
 def measure_endpoint(
     options: BenchOptions, crew: Crew[Order], tell: Callable[[str], None]
 ) -> dict[str, Any]:
-    """Return throughput and latency of ``options.endpoint``; what was sent stays stored there."""
+    """Return throughput and latency of ``options.endpoint``; what was sent stays stored there.
+
+    Raises:
+        UnreachableError: nobody listens there.
+    """
     assert options.endpoint is not None
+    _await_listener(options.endpoint)
     cells: list[dict[str, Any]] = []
     for signal in options.signals:
         for size in QUICK_SIZES if options.quick else SIZES:

@@ -40,6 +40,8 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         ("migrate sql sideways", 2),
         ("bench", 2),
         ("bench --local --endpoint h:1", 2),
+        ("bench --endpoint nonsense", 2),
+        ("bench --endpoint 127.0.0.1:1", 5),
         ("serve --workers 0", 4),
         ("serve --config missing.yaml", 4),
         ("serve --grpc-host 0.0.0.0", 4),

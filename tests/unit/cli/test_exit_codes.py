@@ -18,6 +18,7 @@ from collector.errors import (
     StoreError,
     StoreUnavailableError,
     UnreachableError,
+    UsageError,
 )
 
 
@@ -26,6 +27,7 @@ from collector.errors import (
     [
         (CommandError("x"), 1),
         (StoreError("x"), 1),
+        (UsageError("x"), 2),
         (NotFoundError("x"), 3),
         (SettingsError("x"), 4),
         (UnreachableError("x"), 5),
@@ -49,7 +51,7 @@ def test_no_error_of_ours_is_without_an_exit_code() -> None:
 
     codes = {exit_code(found.__new__(found)) for found in classes}
 
-    assert codes == {1, 3, 4, 5, 6}
+    assert codes == {1, 2, 3, 4, 5, 6}
 
 
 def test_report_is_plain_text_with_the_next_step(capsys: pytest.CaptureFixture[str]) -> None:

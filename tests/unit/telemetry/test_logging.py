@@ -154,6 +154,26 @@ def test_a_terminal_gets_the_readable_form() -> None:
     assert "listening" in stream.getvalue()
 
 
+@pytest.mark.parametrize(("no_color", "coloured"), [("1", False), ("", True)])
+def test_no_color_is_obeyed(no_color: str, coloured: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever sets it to anything reads no escape sequences; empty means not set.
+
+    Spec: no-color.org.
+    """
+
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setenv("NO_COLOR", no_color)
+    stream = Terminal()
+    configure(TelemetrySettings(), stream=stream)
+
+    structlog.stdlib.get_logger("t").info("listening", port=4317)
+
+    assert ("\x1b[" in stream.getvalue()) is coloured
+
+
 def test_a_flood_of_one_trouble_is_one_line_per_interval() -> None:
     """Another kind is not silenced by it, and the next line says how many were left out."""
     stream = configured()
