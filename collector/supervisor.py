@@ -14,14 +14,14 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any, Final
 
 import orjson
 import structlog
 
-from collector import errors
-from collector.receive.listeners import Reservation
+from collector import __version__, errors
+from collector.receive.listeners import Reservation, authority
 from collector.settings import Settings
 from collector.settings.worker import to_worker_json
 from collector.telemetry.clock import SystemClock
@@ -298,7 +298,12 @@ class Supervisor:
     def _on_message(self) -> None:
         if not self._announced and self._all_listen():
             self._announced = True
-            self._log.info("listening", workers=self._settings.workers, **self._ports)
+            self._log.info(
+                "listening",
+                version=__version__,
+                workers=self._settings.workers,
+                **_addresses(self._settings, self._ports),
+            )
             if self._on_ready is not None:
                 self._on_ready(dict(self._ports))
         if self._on_snapshot is not None:
@@ -346,6 +351,16 @@ def _reserve(
         reserve(receive.http_host, receive.http_port, "receive.http_port", shared=True),
         reserve(telemetry.host, telemetry.port, "telemetry.port", shared=False),
     )
+
+
+def _addresses(settings: Settings, ports: Mapping[str, int]) -> dict[str, str]:
+    """Return ``host:port`` of each listener, with the ports that it really has."""
+    hosts = {
+        "grpc": settings.receive.grpc_host,
+        "http": settings.receive.http_host,
+        "telemetry": settings.telemetry.host,
+    }
+    return {name: authority(hosts[name], port) for name, port in ports.items()}
 
 
 def probe_ports(settings: Settings) -> None:

@@ -6,8 +6,6 @@ import traceback
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
-import structlog
-
 from collector.errors import (
     MissingLeafError,
     PoisonRowError,
@@ -15,6 +13,7 @@ from collector.errors import (
     UnlistedStoreError,
 )
 from collector.store.standing import hint
+from collector.telemetry.logging import Trouble
 
 if TYPE_CHECKING:
     from random import Random
@@ -29,15 +28,11 @@ CAP_S = 1.0
 """Flushers retry for ever. The cap is well below any hold, so that senders do not notice more of a
 short restart than its own length."""
 
-LOG_EVERY_S = 10.0
-
 LOCK_NOT_AVAILABLE = "55P03"
 
 LOCKED_MAX = 20
 """Tries of a group that waits for the locks of its own COMMIT, whose answer is missing. Each takes
 ``lock_s_max`` and a pause; then the lock may be somebody else's, and each request runs alone."""
-
-_log = structlog.stdlib.get_logger(__name__)
 
 
 class Step(Enum):
@@ -83,37 +78,29 @@ def backoff_s(attempt: int, random: Random) -> float:
 
 
 class Alarm:
-    """Counts every failed transaction and writes one line per cause and ten seconds."""
+    """Counts every failed transaction and writes one line per cause and interval."""
 
     def __init__(self, signal: str, *, clock: Clock, metrics: Metrics, standing: Standing) -> None:
         self._signal = signal
-        self._clock = clock
         self._metrics = metrics
         self._standing = standing
-        self._spoken_s: dict[str, float] = {}
-        self._silent: dict[str, int] = {}
+        self._trouble = Trouble("otlpg.flush", clock)
 
     def failed(self, error: StoreError, *, requests: int) -> None:
         """Note that a transaction of ``requests`` failed and will run again."""
-        cause = error.sqlstate or type(error).__name__
         self._metrics.flush_retries.add(1, self._signal, error.sqlstate)
         self._standing.failed(self._signal, error)
-        now_s = self._clock.monotonic_s()
-        if now_s - self._spoken_s.get(cause, -LOG_EVERY_S) < LOG_EVERY_S:
-            self._silent[cause] = self._silent.get(cause, 0) + 1
-            return
-        self._spoken_s[cause] = now_s
         needs_somebody = isinstance(error, UnlistedStoreError | PoisonRowError)
-        (_log.error if needs_somebody else _log.warning)(
-            "flush_failed",
-            signal=self._signal,
-            sqlstate=error.sqlstate,
-            error=str(error),
-            hint=hint(error.sqlstate) or None,
-            requests=requests,
-            not_logged_since=self._silent.pop(cause, 0),
-            frames=_frames(error) if isinstance(error, UnlistedStoreError) else None,
-        )
+        say = self._trouble.error if needs_somebody else self._trouble.warn
+        example: dict[str, object] = {"signal": self._signal}
+        if error.sqlstate:
+            example["sqlstate"] = error.sqlstate
+        example |= {"error": str(error), "requests": requests}
+        if todo := hint(error.sqlstate):
+            example["hint"] = todo
+        if isinstance(error, UnlistedStoreError):
+            example["frames"] = _frames(error)
+        say("flush failed", error.sqlstate or type(error).__name__, **example)
 
 
 def _frames(error: BaseException) -> list[str]:

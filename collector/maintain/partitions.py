@@ -173,9 +173,12 @@ class Partitions:
                 self._leaf_h[table],
                 timeout=limits.statement_s_max,
             )
-        for row in made:
-            self._metrics.leaves_made.add(1, table)
-            self._log.info("leaf made", table=table, leaf=row["leaf"])
+        if made:
+            names = sorted(row["leaf"] for row in made)
+            self._metrics.leaves_made.add(len(names), table)
+            self._log.info(
+                "leaves made", table=table, count=len(names), first=names[0], last=names[-1]
+            )
 
     async def _learn(self, connection: Connection) -> None:
         """Read from the catalog which leaves there are."""

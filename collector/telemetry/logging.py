@@ -75,6 +75,8 @@ def configure(
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.log_level.upper())
+    # Start and end of its servers are ours to tell; its warnings are wanted.
+    logging.getLogger("uvicorn").setLevel(max(logging.WARNING, root.level))
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

@@ -470,7 +470,7 @@ async def test_role_without_a_privilege_is_no_store(
         assert await sender is Outcome.STORED
         assert stand.metrics.store_up.values == {(): 1}
 
-    (line,) = (line for line in lines if line["event"] == "flush_failed")
+    (line,) = (line for line in lines if line["event"] == "flush failed")
     assert line["error"] == "InsufficientPrivilegeError (42501): permission denied for table logs"
     assert "otlpg_ingest" in line["hint"]
 

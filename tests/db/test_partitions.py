@@ -12,6 +12,7 @@ from typing import Any
 
 import asyncpg
 import pytest
+from structlog.testing import capture_logs
 
 from collector.errors import RetryableStoreError
 from collector.maintain.partitions import Partitions
@@ -101,6 +102,23 @@ async def select_held_open(connection: Connection) -> AsyncGenerator[None]:
         cursor = await connection.cursor("SELECT time FROM logs")
         await cursor.fetch(1)
         yield
+
+
+async def test_a_first_start_logs_one_line_per_table(
+    database_settings: DatabaseSettings, connection: Connection
+) -> None:
+    """With how many leaves were made and where they begin and end; nothing made, nothing said."""
+    before = {leaf for leaf, *_ in await leaves(connection, "ingest_ledger")}
+    async with maker(database_settings) as partitions:
+        with capture_logs() as lines:
+            await partitions.prepare()
+            await partitions.prepare()
+
+    made = {line["table"]: line for line in lines if line["event"] == "leaves made"}
+    assert len(made) == len(lines) == 5
+    for table, line in made.items():
+        names = [name for name, *_ in await leaves(connection, table) if name not in before]
+        assert (line["count"], line["first"], line["last"]) == (len(names), names[0], names[-1])
 
 
 async def test_prepare_reaches_ahead_for_every_table(

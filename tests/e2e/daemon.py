@@ -107,8 +107,9 @@ class Daemon:
         self._reader = threading.Thread(target=self._read_log, args=(self._process,), daemon=True)
         self._reader.start()
         listening = self.wait_for_log("listening", START_S_MAX)
-        self.grpc_port, self.http_port = listening["grpc"], listening["http"]
-        self.telemetry_port = listening["telemetry"]
+        self.grpc_port, self.http_port, self.telemetry_port = (
+            int(listening[name].rpartition(":")[2]) for name in ("grpc", "http", "telemetry")
+        )
         if self._await_store:
             self.wait_until_ready()
 

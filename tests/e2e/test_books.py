@@ -96,7 +96,7 @@ async def test_repeats_in_flight_are_one_row(
             asyncio.create_task(asyncio.to_thread(caller.send, Signal.LOGS, body))
             for caller in callers
         ]
-        await asyncio.to_thread(daemon.wait_for_log, "flush_failed", sqlstate="55P03")
+        await asyncio.to_thread(daemon.wait_for_log, "flush failed", sqlstate="55P03")
     heard = await asyncio.gather(*calls)
     for caller in callers:
         caller.channel.close()

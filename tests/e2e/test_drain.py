@@ -45,7 +45,7 @@ async def test_a_call_that_is_here_at_sigterm_is_committed_and_answered(
             call = asyncio.create_task(
                 asyncio.to_thread(caller.send, Signal.LOGS, numbered_logs([1]), timeout_s=20.0)
             )
-            await asyncio.to_thread(daemon.wait_for_log, "flush_failed", sqlstate="55P03")
+            await asyncio.to_thread(daemon.wait_for_log, "flush failed", sqlstate="55P03")
             daemon.signal(signal.SIGTERM)
             await asyncio.to_thread(daemon.wait_for_log, "draining")
             ready = await asyncio.to_thread(daemon.get, "/health/ready")
@@ -66,7 +66,7 @@ async def test_a_second_sigterm_hurries(daemon: Daemon, bystander: Connection) -
             call = asyncio.create_task(
                 asyncio.to_thread(caller.send, Signal.LOGS, numbered_logs([1]), timeout_s=30.0)
             )
-            await asyncio.to_thread(daemon.wait_for_log, "flush_failed", sqlstate="55P03")
+            await asyncio.to_thread(daemon.wait_for_log, "flush failed", sqlstate="55P03")
             daemon.signal(signal.SIGTERM)
             await asyncio.to_thread(daemon.wait_for_log, "draining")
             began_s = time.monotonic()

@@ -64,7 +64,7 @@ async def test_a_short_restart_is_not_even_noticed(
         held = asyncio.create_task(
             asyncio.to_thread(caller.send, Signal.LOGS, numbered_logs([1]), timeout_s=25.0)
         )
-        await asyncio.to_thread(daemon.wait_for_log, "flush_failed")
+        await asyncio.to_thread(daemon.wait_for_log, "flush failed")
         own_server.restart()
 
         assert await held == b""

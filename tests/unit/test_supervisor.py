@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from collector import __version__
 from collector.errors import OtlpgError, SchemaError
 from collector.settings import ReceiveSettings, Settings, TelemetrySettings
 from collector.settings.worker import from_worker_json
@@ -107,12 +108,16 @@ def terminate() -> None:
 
 async def test_ready_is_told_once_when_every_worker_listens(script: Script) -> None:
     """With the real ports, in place of the zeros of the settings."""
-    run = Run(script(OBEDIENT), workers=2)
-    await run.ready.wait()
+    with capture_logs() as logged:
+        run = Run(script(OBEDIENT), workers=2)
+        await run.ready.wait()
 
-    terminate()
-    await run.task
+        terminate()
+        await run.task
 
+    (line,) = [line for line in logged if line["event"] == "listening"]
+    assert line["version"] == __version__
+    assert line["grpc"] == f"127.0.0.1:{run.announced[0]['grpc']}"
     (ports,) = run.announced
     assert set(ports) == {"grpc", "http", "telemetry"}
     assert all(ports.values())

@@ -21,13 +21,13 @@ from collector.flush.retry import (
     FIRST_S,
     LOCK_NOT_AVAILABLE,
     LOCKED_MAX,
-    LOG_EVERY_S,
     Alarm,
     Step,
     backoff_s,
     next_step,
 )
 from collector.store.standing import Standing
+from collector.telemetry.logging import EVERY_S
 from collector.telemetry.metrics import Metrics
 from tests.clocks import HandClock
 
@@ -89,10 +89,11 @@ def test_same_cause_is_logged_once_per_interval() -> None:
         for _ in range(5):
             alarm.failed(RetryableStoreError("x", sqlstate="40P01"), requests=1)
         alarm.failed(RetryableStoreError("x", sqlstate="55P03"), requests=1)
-        clock.move(timedelta(seconds=LOG_EVERY_S))
+        clock.move(timedelta(seconds=EVERY_S))
         alarm.failed(RetryableStoreError("x", sqlstate="40P01"), requests=1)
 
-    assert [(line["sqlstate"], line["not_logged_since"]) for line in lines] == [
+    assert {line["event"] for line in lines} == {"flush failed"}
+    assert [(line["sqlstate"], line["more_like_this"]) for line in lines] == [
         ("40P01", 0),
         ("55P03", 0),
         ("40P01", 4),
@@ -119,6 +120,26 @@ def test_what_nobody_foresaw_is_an_error_with_its_place_and_without_its_text() -
     assert "KeyError" in line["frames"]
     assert any("test_retry.py" in frame for frame in line["frames"])
     assert "sender" not in str(line)
+
+
+def test_a_line_has_no_empty_fields() -> None:
+    """Where no server spoke there is no SQLSTATE, and frames belong to the unforeseen alone."""
+    alarm = alarm_of(HandClock(), Metrics())
+
+    with capture_logs() as lines:
+        alarm.failed(StoreUnavailableError("no connection: OSError"), requests=2)
+
+    assert lines == [
+        {
+            "event": "flush failed",
+            "log_level": "warning",
+            "signal": "logs",
+            "cause": "StoreUnavailableError",
+            "error": "no connection: OSError",
+            "requests": 2,
+            "more_like_this": 0,
+        }
+    ]
 
 
 def test_server_at_fault_shows_in_the_gauge() -> None:

@@ -127,6 +127,17 @@ def test_other_libraries_log_through_the_same_pipe() -> None:
     assert line["event"] == "slow callback \\x1b[0m"
 
 
+@pytest.mark.parametrize(("level", "shown"), [("debug", ["warn"]), ("error", [])])
+def test_of_uvicorn_only_its_trouble_is_logged(level: str, shown: list[str]) -> None:
+    """Its servers are parts of ours, whose start and end are logged already."""
+    stream = configured(log_level=level)
+
+    logging.getLogger("uvicorn.error").info("Started server process [1]")
+    logging.getLogger("uvicorn.error").warning("warn")
+
+    assert [line["event"] for line in lines(stream)] == shown
+
+
 def test_the_level_holds_for_both_kinds_of_loggers() -> None:
     """A warning level silences info."""
     stream = configured(log_level="warning")
@@ -225,7 +236,7 @@ def test_information_and_our_own_events_are_never_left_out() -> None:
     stream = configured(log_level="debug")
 
     for _ in range(3):
-        logging.getLogger("uvicorn").info("started")
+        logging.getLogger("aiohttp.server").info("started")
         structlog.stdlib.get_logger("otlpg.test").error("worker died")
 
     assert len(lines(stream)) == 6
