@@ -86,27 +86,50 @@ class ValueWriter:
         self.has_duplicates = False
 
     def value(self, value: AnyValue, level: int) -> str:
-        """Return the map form of one value."""
+        """Return the map form of one value; its text is joined once, however deep it nests."""
+        parts: list[str] = []
+        self._write(value, level, parts)
+        return parts[0] if len(parts) == 1 else "".join(parts)
+
+    def _write(self, value: AnyValue, level: int, parts: list[str]) -> None:
         kind = value.WhichOneof("value")
         if kind == "array_value":
             self._check(level + 1)
             values = value.array_value.values
             self._notes.effort += len(values)
-            return "[" + ",".join([self.value(entry, level + 2) for entry in values]) + "]"
-        if kind == "kvlist_value":
+            parts.append("[")
+            for place, entry in enumerate(values):
+                if place:
+                    parts.append(",")
+                self._write(entry, level + 2, parts)
+            parts.append("]")
+        elif kind == "kvlist_value":
             self._check(level + 1)
-            return object_json(sorted(self.members(value.kvlist_value.values, level + 2).values()))
-        self._check(level)
-        return self._scalar(value, kind)
+            self._write_object(value.kvlist_value.values, level + 2, parts)
+        else:
+            self._check(level)
+            parts.append(self._scalar(value, kind))
+
+    def _write_object(self, entries: Sequence[KeyValue], level: int, parts: list[str]) -> None:
+        names = self._names_of(entries, level)
+        members: dict[str, list[str]] = {}
+        for entry in entries:
+            key = key_json(names[entry.key])
+            members[key] = member = [key]
+            if entry.HasField("value"):
+                self._write(entry.value, level + 1, member)
+            else:
+                member.append("null")
+        parts.append("{")
+        for place, key in enumerate(sorted(members)):
+            if place:
+                parts.append(",")
+            parts += members[key]
+        parts.append("}")
 
     def members(self, entries: Sequence[KeyValue], level: int) -> dict[str, str]:
         """Return the members of an object, ``"key":value``, by key; the last of equal keys wins."""
-        if entries:
-            self._check(level)
-            self._notes.effort += len(entries)
-        names = self._names([entry.key for entry in entries])
-        if len(names) < len(entries):
-            self.has_duplicates = True
+        names = self._names_of(entries, level)
         members: dict[str, str] = {}
         for entry in entries:
             name = names[entry.key]
@@ -115,26 +138,56 @@ class ValueWriter:
 
     def list_form(self, value: AnyValue) -> str:
         """Return the list form of one value that ``value`` has already accepted."""
+        parts: list[str] = []
+        self._write_list_form(value, parts)
+        return "".join(parts)
+
+    def list_form_of(self, entries: Sequence[KeyValue]) -> str:
+        """Return the list form of an attribute list: every entry, in the sent order."""
+        parts: list[str] = []
+        self._write_pairs(entries, parts)
+        return "".join(parts)
+
+    def _write_list_form(self, value: AnyValue, parts: list[str]) -> None:
         kind = value.WhichOneof("value")
         if kind == "array_value":
             values = value.array_value.values
             self._notes.effort += len(values)
-            return "[" + ",".join(map(self.list_form, values)) + "]"
-        if kind == "kvlist_value":
-            return f'{{"$kvlist":{self.list_form_of(value.kvlist_value.values)}}}'
-        return self._scalar(value, kind)
+            parts.append("[")
+            for place, entry in enumerate(values):
+                if place:
+                    parts.append(",")
+                self._write_list_form(entry, parts)
+            parts.append("]")
+        elif kind == "kvlist_value":
+            parts.append('{"$kvlist":')
+            self._write_pairs(value.kvlist_value.values, parts)
+            parts.append("}")
+        else:
+            parts.append(self._scalar(value, kind))
 
-    def list_form_of(self, entries: Sequence[KeyValue]) -> str:
-        """Return the list form of an attribute list: every entry, in the sent order."""
+    def _write_pairs(self, entries: Sequence[KeyValue], parts: list[str]) -> None:
         self._notes.effort += len(entries)
         names = self._names([entry.key for entry in entries])
-        pairs = [
-            f"[{json_string(names[entry.key])},{self.list_form(entry.value)}]" for entry in entries
-        ]
-        return "[" + ",".join(pairs) + "]"
+        parts.append("[")
+        for place, entry in enumerate(entries):
+            parts.append(f"{',' if place else ''}[{json_string(names[entry.key])},")
+            self._write_list_form(entry.value, parts)
+            parts.append("]")
+        parts.append("]")
 
     def _value_of(self, entry: KeyValue, level: int) -> str:
         return self.value(entry.value, level + 1) if entry.HasField("value") else "null"
+
+    def _names_of(self, entries: Sequence[KeyValue], level: int) -> dict[bytes, str]:
+        """Return the text of each distinct key of an object at ``level``."""
+        if entries:
+            self._check(level)
+            self._notes.effort += len(entries)
+        names = self._names([entry.key for entry in entries])
+        if len(names) < len(entries):
+            self.has_duplicates = True
+        return names
 
     def _scalar(self, value: AnyValue, kind: str | None) -> str:
         match kind:

@@ -18,6 +18,7 @@ from collector.convert.values import double_json, json_string, key_json
 from collector.rows import Signal, SpanRow
 from tests.factories import AttributeValue, any_value
 from tests.unit.convert.converting import convert, converter, span_of, span_row, traces_of
+from tests.unit.convert.work import characters_returned
 
 
 def attributes_of(attributes: dict[str, AttributeValue] | list[KeyValue]) -> Any:
@@ -218,3 +219,16 @@ def test_second_sight_of_equal_keys_is_noticed_too() -> None:
     rows = [convert(Signal.TRACES, traces_of(span), by=one).rows[0] for _ in range(3)]
 
     assert all(SpanRow(*row).raw for row in rows)
+
+
+@pytest.mark.parametrize("twice", [False, True], ids=["map form", "list form too"])
+def test_depth_copies_no_text(twice: bool) -> None:
+    """A long text that nests deep is joined once per form, not once per level."""
+    value = any_value("x" * 10_000)
+    for _ in range(14):
+        value = AnyValue(array_value=ArrayValue(values=[value]))
+        value = AnyValue(kvlist_value=KeyValueList(values=[KeyValue(key="k", value=value)]))
+    pairs = [KeyValue(key="k", value=value)] * (1 + twice)
+    request = traces_of(span_of(pairs))
+
+    assert characters_returned(lambda: convert(Signal.TRACES, request)) < 200_000
