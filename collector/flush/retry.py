@@ -109,8 +109,10 @@ def _frames(error: BaseException) -> list[str]:
     PostgreSQL puts the failing row into its messages, and a sender's data is not for our log.
     """
     frames: list[str] = []
+    seen: set[BaseException] = set()
     cause: BaseException | None = error
-    while cause is not None:
+    while cause is not None and cause not in seen:  # "raise error from error" makes a circle
+        seen.add(cause)
         frames.append(type(cause).__name__)
         frames += (
             f"{frame.filename}:{frame.lineno} {frame.name}"

@@ -81,6 +81,18 @@ def alarm_of(clock: HandClock, metrics: Metrics) -> Alarm:
     return Alarm("logs", clock=clock, metrics=metrics, standing=standing)
 
 
+def test_an_error_that_is_its_own_cause_is_told_once() -> None:
+    """Translating one of our own errors anew raises it from itself."""
+    error = UnlistedStoreError("x", sqlstate="XX000")
+    error.__cause__ = error
+    alarm = alarm_of(HandClock(), Metrics())
+
+    with capture_logs() as lines:
+        alarm.failed(error, requests=1)
+
+    assert lines[0]["frames"] == ["UnlistedStoreError"]
+
+
 def test_same_cause_is_logged_once_per_interval() -> None:
     """Every failure is counted; a flood of one cause is one line, which says how many it stands for."""
     clock, metrics = HandClock(), Metrics()
