@@ -105,15 +105,23 @@ async def test_every_step_of_the_life_is_safe_twice_and_before_start(
     daemon = make(database_settings)
     await daemon.drain(0.1)
     await daemon.stop()
+    assert daemon.ports == {"grpc": 0, "http": 0}
 
     daemon = make(database_settings)
     await daemon.start()
+    ports = daemon.ports
     await daemon.start()
+    assert daemon.ports == ports
+    assert all(ports.values())
     await daemon.drain(5.0)
     await daemon.drain(5.0)
     await daemon.stop()
     await daemon.stop()
     await daemon.wait()
+
+    for port in ports.values():
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection("127.0.0.1", port)
 
 
 async def test_a_newer_schema_is_told_once_and_served(

@@ -6,6 +6,7 @@ import asyncio
 import socket
 from typing import Any
 
+import psutil
 import pytest
 
 from collector.settings import DatabaseSettings
@@ -61,11 +62,21 @@ async def test_an_anonymous_listener_beyond_loopback_is_refused(
 async def test_insecure_in_as_many_words_listens_everywhere(
     database_settings: DatabaseSettings,
 ) -> None:
-    """The operator's word counts."""
-    with (
-        Daemon(
-            database_settings, OTLPG_RECEIVE__GRPC_HOST="0.0.0.0", OTLPG_RECEIVE__INSECURE="true"
-        ) as daemon,
-        socket.create_connection(("127.0.0.1", daemon.grpc_port), timeout=5),
-    ):
-        pass
+    """The operator's word counts, for every listener that was opened by it."""
+    with Daemon(
+        database_settings,
+        OTLPG_RECEIVE__GRPC_HOST="0.0.0.0",
+        OTLPG_RECEIVE__HTTP_HOST="0.0.0.0",
+        OTLPG_RECEIVE__INSECURE="true",
+    ) as daemon:
+        listening = {
+            (connection.laddr.ip, connection.laddr.port)
+            for process in (psutil.Process(daemon.pid), *daemon.workers())
+            for connection in process.net_connections("tcp")
+            if connection.status == psutil.CONN_LISTEN
+        }
+
+    assert {port for ip, port in listening if ip in {"0.0.0.0", "::"}} == {
+        daemon.grpc_port,
+        daemon.http_port,
+    }

@@ -106,6 +106,14 @@ def terminate() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
+async def terminate_twice(run: Run) -> None:
+    """Send the second signal once the first was heard, or the kernel may merge the two."""
+    terminate()
+    await run.supervisor._stopping.wait()  # pyright: ignore[reportPrivateUsage]
+    terminate()
+    await run.task
+
+
 async def test_ready_is_told_once_when_every_worker_listens(script: Script) -> None:
     """With the real ports, in place of the zeros of the settings."""
     with capture_logs() as logged:
@@ -198,14 +206,11 @@ async def test_a_worker_that_ignores_every_order_is_killed(
 ) -> None:
     """The second signal bounds the time, whatever the worker does."""
     monkeypatch.setattr("collector.supervisor.HURRY_S_MAX", 0.05)
-    run = Run(script("say(listening={'grpc': 1}); time.sleep(600)"))
+    run = Run(script("say(listening={'grpc': 1}); signal.pause()"))
     await run.ready.wait()
 
     with capture_logs() as logged:
-        terminate()
-        await asyncio.sleep(0.01)  # one signal may otherwise swallow the other
-        terminate()
-        await run.task
+        await terminate_twice(run)
 
     events = [line["event"] for line in logged]
     assert events == [
@@ -228,14 +233,14 @@ async def test_a_worker_that_ends_as_it_is_killed_is_no_trouble(
 
     monkeypatch.setattr(asyncio.subprocess.Process, "kill", too_late)
     monkeypatch.setattr("collector.supervisor.HURRY_S_MAX", 0.05)
-    run = Run(script("say(listening={'grpc': 1}); time.sleep(600)"), workers=2)
+    run = Run(script("say(listening={'grpc': 1}); signal.pause()"), workers=2)
     await run.ready.wait()
 
-    terminate()
-    await asyncio.sleep(0.01)  # one signal may otherwise swallow the other
-    terminate()
+    with capture_logs() as logged:
+        await terminate_twice(run)
 
-    await run.task
+    killed = [line["worker"] for line in logged if line["event"].endswith("is killed")]
+    assert sorted(killed) == [0, 1]
 
 
 async def test_counts_of_a_dead_worker_stay_and_half_a_line_does_no_harm(script: Script) -> None:
@@ -300,8 +305,11 @@ async def test_a_worker_that_does_not_report_is_shown_with_its_last_report(
         return await run.stored() == 4
 
     await run.until(four)
+    shown_again = await run.stored()
     terminate()
     await run.task
+
+    assert shown_again == 4
 
 
 async def no_room(*_command: str, **_options: Any) -> asyncio.subprocess.Process:

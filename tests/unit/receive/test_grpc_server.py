@@ -450,6 +450,9 @@ async def test_draining_twice_or_before_start_is_harmless() -> None:
     await server.drain(0)
     await server.drain(0)
 
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection("127.0.0.1", server.port)
+
 
 async def test_a_refusal_keeps_nothing_of_its_request(
     rig: Rig, monkeypatch: pytest.MonkeyPatch

@@ -81,7 +81,9 @@ async def test_a_body_that_is_here_no_longer_counts_for_its_connection() -> None
         async with slots.take("a", 0.001) as second:
             second.body_is_here()
             async with slots.take("a", 0.001):
-                pass
+                with pytest.raises(NoSlotError):  # the share is taken again
+                    await slots.take("a", 0.001).__aenter__()
+    assert slots.connections == 0
 
 
 async def test_nothing_is_kept_of_a_connection_without_calls() -> None:
