@@ -13,7 +13,9 @@ from typing import Final
 
 import structlog
 
-from collector.buffer.queue import BoundedQueue, ByteBudget, End
+from collector.buffer.budget import ByteBudget
+from collector.buffer.entry import End
+from collector.buffer.queue import BoundedQueue
 from collector.convert.letters import letters_of
 from collector.convert.request import Converter
 from collector.errors import CommandError, DrainingError

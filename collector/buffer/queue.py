@@ -4,78 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict, deque
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from collector.buffer.budget import ByteBudget, fits
+from collector.buffer.entry import End, Entry, Outcome
 from collector.errors import DrainingError, HoldExpiredError, QueueFullError, RefusedRequestError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from collector.rows import ConvertedRequest
-
-
-class Outcome(StrEnum):
-    """How a transaction ended for one request; both mean that its items are committed."""
-
-    STORED = "stored"
-    DUPLICATE = "duplicate"
-
-
-class End(StrEnum):
-    """The five ends of an item, as ``otlpg_items_total`` names them."""
-
-    STORED = "stored"
-    DUPLICATE = "duplicate"
-    QUARANTINED = "quarantined"
-    REJECTED = "rejected"
-    REFUSED = "refused"
-
-
-@dataclass(slots=True, eq=False)
-class Entry:
-    """One request in the queue or in flight, with every sender that waits for it.
-
-    ``items`` and ``size_bytes`` are what the entry was charged when it was offered: the request
-    itself may change while it is in flight (an item that PostgreSQL refuses moves to its letters).
-    """
-
-    request: ConvertedRequest
-    future: asyncio.Future[Outcome]
-    items: int
-    size_bytes: int
-    taken: bool = False
-    settled: bool = False
-    unsure: bool = False  # a COMMIT that may have stored it went out, and no answer came
-    giant: bool = False  # taken alone, because it is larger than a group commit
-    senders: int = 1
-    paused: bool = False  # between two transactions: the last one failed, the next one is later
-    departed: int = 0  # senders that left as the last one, after it was taken
-
-
-class ByteBudget:
-    """Bytes that one process may hold in its queues and on the way into them, all signals together."""
-
-    def __init__(self, bytes_max: int) -> None:
-        self.bytes_max = bytes_max
-        self.used = 0
-
-    @property
-    def free(self) -> int:
-        """Bytes that are left; 0 when a request larger than the whole budget is held."""
-        return max(0, self.bytes_max - self.used)
-
-
-def _fits(amount: int, used: int, bound: int) -> bool:
-    """Whether ``amount`` may be added to ``used``.
-
-    An amount of more than half the bound is let in while at most half of it is used, however large,
-    or a valid request could be refused for as long as small ones come (promise 4). So the bound is
-    passed by at most one such request, and nothing else is let in until it is settled.
-    """
-    half = bound // 2
-    return used + amount <= bound or (amount > half and used <= half)
 
 
 def _count_nothing(end: End, items: int) -> None:
@@ -323,7 +261,7 @@ class BoundedQueue:
         if self.closed:
             raise DrainingError
         budget = self._budget
-        if _fits(items, self.items, self.items_max) and _fits(
+        if fits(items, self.items, self.items_max) and fits(
             size_bytes, budget.used, budget.bytes_max
         ):
             return

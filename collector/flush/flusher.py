@@ -6,7 +6,7 @@ import asyncio
 from random import Random
 from typing import TYPE_CHECKING
 
-from collector.buffer.queue import Outcome
+from collector.buffer.entry import Outcome
 from collector.errors import (
     CommitUnknownError,
     DrainingError,
@@ -22,7 +22,8 @@ from collector.store.transaction import Context, write_batch
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from collector.buffer.queue import BoundedQueue, Entry
+    from collector.buffer.entry import Entry
+    from collector.buffer.queue import BoundedQueue
     from collector.flush.leaves import Leaves
     from collector.rows import Signal
     from collector.settings import DatabaseSettings, IngestSettings

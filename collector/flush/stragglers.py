@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
     from random import Random
 
-    from collector.buffer.queue import BoundedQueue, Entry
+    from collector.buffer.entry import Entry
+    from collector.buffer.queue import BoundedQueue
     from collector.flush.retry import Alarm
     from collector.store.transaction import Context
 

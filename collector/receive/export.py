@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple
 
-from collector.buffer.queue import BoundedQueue, End, Entry, Outcome
+from collector.buffer.entry import End, Entry, Outcome
+from collector.buffer.queue import BoundedQueue
 from collector.convert.identity import request_digest
 from collector.convert.request import Converter
 from collector.errors import (

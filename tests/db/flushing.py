@@ -8,7 +8,9 @@ from contextlib import asynccontextmanager
 from random import Random
 from typing import TYPE_CHECKING
 
-from collector.buffer.queue import BoundedQueue, ByteBudget, End, Outcome
+from collector.buffer.budget import ByteBudget
+from collector.buffer.entry import End, Outcome
+from collector.buffer.queue import BoundedQueue
 from collector.flush.flusher import Flushers
 from collector.rows import Signal
 from collector.settings import IngestSettings

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from collector.buffer.queue import End, Outcome
+from collector.buffer.entry import End, Outcome
 from collector.rows import Reason, Signal
 from collector.store.known import KnownDimensions
 from collector.store.pool import connect

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from structlog.testing import capture_logs
 
-from collector.buffer.queue import End, Outcome
+from collector.buffer.entry import End, Outcome
 from collector.errors import DrainingError
 from collector.rows import PG_EPOCH_UNIX_US, Signal
 from collector.store.ledger import SENTINEL_DAY

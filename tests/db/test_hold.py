@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from collector.buffer.queue import End, Outcome
+from collector.buffer.entry import End, Outcome
 from collector.errors import CommitUnknownError, HoldExpiredError, QueueFullError
 from collector.store import migrate
 from collector.store.embedded import ROLE, SUPERUSER, EmbeddedPostgres, StopMode

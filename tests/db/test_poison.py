@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from collector.buffer.queue import End, Outcome
+from collector.buffer.entry import End, Outcome
 from collector.convert.identity import request_digest
 from collector.convert.letters import letters_of
 from collector.convert.request import Converter

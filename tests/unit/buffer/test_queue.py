@@ -7,7 +7,9 @@ from collections import Counter
 
 import pytest
 
-from collector.buffer.queue import BoundedQueue, ByteBudget, End, Entry, Outcome
+from collector.buffer.budget import ByteBudget
+from collector.buffer.entry import End, Entry, Outcome
+from collector.buffer.queue import BoundedQueue
 from collector.errors import DrainingError, HoldExpiredError, QueueFullError
 from tests.converted import request
 

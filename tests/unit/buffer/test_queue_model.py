@@ -9,7 +9,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from collector.buffer.queue import BoundedQueue, ByteBudget, End, Entry, Outcome
+from collector.buffer.budget import ByteBudget
+from collector.buffer.entry import End, Entry, Outcome
+from collector.buffer.queue import BoundedQueue
 from collector.errors import DrainingError, QueueFullError, RefusedRequestError
 from tests.converted import request
 

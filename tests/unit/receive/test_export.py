@@ -8,7 +8,9 @@ from collections.abc import Generator
 import pytest
 from structlog.testing import capture_logs
 
-from collector.buffer.queue import BoundedQueue, ByteBudget, End, Entry, Outcome
+from collector.buffer.budget import ByteBudget
+from collector.buffer.entry import End, Entry, Outcome
+from collector.buffer.queue import BoundedQueue
 from collector.convert.request import Converter
 from collector.errors import (
     DrainingError,

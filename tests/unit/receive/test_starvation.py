@@ -9,7 +9,8 @@ from typing import Any
 import grpc
 import pytest
 
-from collector.buffer.queue import BoundedQueue, ByteBudget
+from collector.buffer.budget import ByteBudget
+from collector.buffer.queue import BoundedQueue
 from collector.convert.request import Converter
 from collector.receive.export import Export
 from collector.receive.grpc_server import GrpcServer

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 
-from collector.buffer.queue import BoundedQueue, Entry, Outcome
+from collector.buffer.entry import Entry, Outcome
+from collector.buffer.queue import BoundedQueue
 
 _open_waits: set[asyncio.Task[Outcome]] = set()
 _wait = BoundedQueue.wait
