@@ -16,9 +16,9 @@ as well becomes a straggler, which one more task retries, so that only the guilt
 Nothing is retried for nobody: between two tries an entry is given up as soon as its senders have all
 left. Its bytes, if they matter to anybody, come again, and the ledger decides about a COMMIT without
 an answer. Otherwise one request that can never be stored (PostgreSQL cannot make its leaf, its COPY
-takes longer than it may) would keep its bytes until a restart, and with enough of them nothing of
-any signal would find room; and its retry, converted under the right clock,
-would join what cannot be stored.
+takes longer than it may) would keep its bytes until a restart, with enough of them nothing of any
+signal would find room, and its retry, converted under the right clock, would join what cannot be
+stored.
 
 The books (promise 5), per signal: received = stored + duplicate + quarantined + rejected + refused.
 

@@ -16,7 +16,7 @@ from collector.errors import (
 from collector.flush.leaves import make_leaves
 from collector.flush.retry import LOCK_NOT_AVAILABLE, Alarm, Step, backoff_s, next_step
 from collector.flush.stragglers import Stragglers
-from collector.store.failures import translate
+from collector.store.failures import translate, translated
 from collector.store.transaction import Context, write_batch
 
 if TYPE_CHECKING:
@@ -149,11 +149,9 @@ class Flushers:
         requests = [entry.request for entry in entries]
         context = self._context
         context.known.pass_time(context.clock.unix_ns() // _HOUR_NS)
-        try:
+        with translated():
             await make_leaves(self._leaves, context.signal, requests, context.today())
             connection = await self._database.take()
-        except Exception as error:
-            raise translate(error) from error
         context.known.meet(connection)
         try:
             stored = await write_batch(connection, requests, context)

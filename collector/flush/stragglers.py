@@ -57,10 +57,6 @@ class Stragglers:
         self._changed = asyncio.Event()
         self._finishing = False
 
-    def __len__(self) -> int:
-        """Entries in trouble."""
-        return len(self._held)
-
     def add(self, entry: Entry, error: StoreError) -> None:
         """Take over an entry that has just failed alone with ``error``."""
         if not isinstance(error, PoisonRowError):

@@ -24,7 +24,7 @@ import structlog
 
 from collector.errors import LedgerHeldError
 from collector.rows import PG_EPOCH_UNIX_US
-from collector.store.failures import translate
+from collector.store.failures import translated
 from collector.store.migrate import LOCK_CLASS, MIGRATIONS_KEY
 from collector.store.pool import DRIVER_ERRORS
 
@@ -98,10 +98,8 @@ class LedgerRetirement:
             StoreError: PostgreSQL did not; what is left over is taken up by the next call.
         """
         cutoff = self._clock.unix_ns() // 1000 - PG_EPOCH_UNIX_US - self._window_us
-        try:
+        with translated(only=DRIVER_ERRORS):
             await self._retire(cutoff)
-        except DRIVER_ERRORS as error:
-            raise translate(error) from error
 
     async def _retire(self, cutoff: int) -> None:
         async with self._database.acquire() as connection:

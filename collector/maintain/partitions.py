@@ -24,7 +24,7 @@ import structlog
 from collector.errors import StoreError
 from collector.maintain.leaves import HOUR_US, Coverage, day_us
 from collector.rows import FACT_TABLES, PG_EPOCH_UNIX_US, Signal
-from collector.store.failures import translate
+from collector.store.failures import translated
 from collector.store.ledger import SENTINEL_DAY
 from collector.store.migrate import LOCK_CLASS, MIGRATIONS_KEY
 from collector.store.pool import DRIVER_ERRORS
@@ -127,11 +127,9 @@ class Partitions:
     @asynccontextmanager
     async def _connection(self) -> AsyncGenerator[Connection]:
         """Lend a connection for a block, in which the driver's errors become ours."""
-        try:
+        with translated(only=DRIVER_ERRORS):
             async with self._database.acquire() as connection:
                 yield connection
-        except DRIVER_ERRORS as error:
-            raise translate(error) from error
 
     async def _make(self, connection: Connection, table: str, times: list[int]) -> None:
         """Make leaves until each of the times has one; the catalog was just read.

@@ -10,6 +10,7 @@ an error of the JSON reader puts the sender's text, which may well say "line 1",
 from __future__ import annotations
 
 import re
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import asyncpg
@@ -24,6 +25,8 @@ from collector.errors import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from collector.store.pool import Connection
 
 _INVALID_BINARY = "22P03"  # asyncpg's cached type information is stale, not the row
@@ -46,6 +49,23 @@ _OF_OUR_STATEMENTS = ("25006", "3F", "42")
 _ROW = ("22", "23", "54")
 
 
+@contextmanager
+def translated(
+    connection: Connection | None = None, *, only: tuple[type[Exception], ...] = (Exception,)
+) -> Generator[None]:
+    """Let what the driver, the system or a codec raises in the block come out as our error.
+
+    Our own errors pass as they are, with the cause that they have, and so does what is not among
+    ``only``: a bug where nothing but the driver can fail.
+    """
+    try:
+        yield
+    except StoreError:
+        raise
+    except only as error:
+        raise translate(error, connection=connection) from error
+
+
 def translate(
     error: Exception,
     *,
@@ -57,7 +77,7 @@ def translate(
 
     ``table`` names the COPY that was running, and ``row`` the row that was being encoded, for an
     error that Python raised before the server saw the row. Whatever Python says on a ``connection``
-    that is closed by now is a consequence of that. ``raise translate(error) from error``.
+    that is closed by now is a consequence of that.
     """
     if isinstance(error, StoreError):
         return error

@@ -11,7 +11,7 @@ transaction mode it works as it is: nothing outlives the transaction.
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from collector.rows import (
@@ -27,11 +27,11 @@ from collector.rows import (
     SeriesRow,
     Signal,
 )
-from collector.store.failures import translate
+from collector.store.failures import translated
 from collector.store.pool import DRIVER_ERRORS
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterable
+    from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 
     from collector.store.pool import Connection
 
@@ -59,7 +59,7 @@ async def snapshot(connection: Connection) -> AsyncGenerator[Snapshot]:
         StoreError: PostgreSQL did not begin the transaction.
     """
     transaction = connection.transaction(isolation="repeatable_read", readonly=True)
-    with _our_errors():
+    with translated(only=DRIVER_ERRORS):
         await transaction.start()
     try:
         yield Snapshot(connection)
@@ -100,11 +100,11 @@ class Snapshot:
             f"SELECT {', '.join(columns)} FROM {FACT_TABLES[signal]}"  # noqa: S608 -- our own names
             f" WHERE {time} >= $1 AND {time} < $2"
         )
-        with _our_errors():
+        with translated(only=DRIVER_ERRORS):
             cursor = await self._connection.cursor(select, time_min, time_max)
         dimensions = Dimensions({}, {}, {}, {})
         while True:
-            with _our_errors():
+            with translated(only=DRIVER_ERRORS):
                 rows = [tuple(record) for record in await cursor.fetch(chunk_rows)]
                 dimensions = await self._dimensions(signal, rows, dimensions)
             if not rows:
@@ -152,12 +152,3 @@ class Snapshot:
 
 def _ids(rows: Iterable[tuple[Any, ...]], index: int) -> set[int]:
     return {row[index] for row in rows}
-
-
-@contextmanager
-def _our_errors() -> Generator[None]:
-    """Raise our errors for those of the driver."""
-    try:
-        yield
-    except DRIVER_ERRORS as error:
-        raise translate(error) from error

@@ -25,7 +25,7 @@ from collector.errors import CommitUnknownError, PoisonRowError, RetryableStoreE
 from collector.rows import Reason, Signal
 from collector.store import dead_letters, dimensions, ledger, traces
 from collector.store.copy import copy_rows
-from collector.store.failures import translate
+from collector.store.failures import translated
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -100,7 +100,7 @@ async def write_batch(
             is safe. Run it again on a new connection; the ledger decides.
         StoreError: nothing is committed, but the connection must not be used again.
     """
-    try:
+    with translated(connection):
         unknown = context.known.unknown(requests)
         epoch = context.known.epoch
         if unknown is not None:
@@ -111,8 +111,6 @@ async def write_batch(
                 if unknown is not None:  # this COMMIT has flushed theirs
                     context.known.learn(unknown, epoch)
                 return stored
-    except Exception as error:
-        raise translate(error, connection=connection) from error
     raise RetryableStoreError(f"lost {RACES_MAX} races for the same requests")
 
 
@@ -129,7 +127,7 @@ async def try_batch(
     """
     statement_s = context.statement_s(requests)
     timeout_s = statement_s + GRACE_S
-    try:
+    with translated(connection):
         upserts = await _upserts(requests, [True] * len(requests), context)
         await connection.execute(_begin(context, statement_s), timeout=timeout_s)
         try:
@@ -138,8 +136,6 @@ async def try_batch(
             await connection.execute("ROLLBACK", timeout=timeout_s)
             raise
         await connection.execute("ROLLBACK", timeout=timeout_s)
-    except Exception as error:
-        raise translate(error, connection=connection) from error
 
 
 async def _write_rows(
@@ -150,7 +146,7 @@ async def _write_rows(
     timeout_s: float,
 ) -> None:
     """Write everything but the ledger; raise StoreError."""
-    try:
+    with translated(connection):
         for request in requests:
             await dimensions.write(
                 connection, request.dimensions, context.today(), timeout_s=timeout_s
@@ -158,8 +154,6 @@ async def _write_rows(
         await copy_rows(connection, context.signal, requests, timeout_s=timeout_s)
         await dead_letters.write(connection, requests, timeout_s=timeout_s)
         await traces.upsert(connection, upserts, timeout_s=timeout_s)
-    except Exception as error:
-        raise translate(error, connection=connection) from error
 
 
 async def _write_dimensions(

@@ -15,7 +15,7 @@ from collector.errors import (
     StoreUnavailableError,
     UnlistedStoreError,
 )
-from collector.store.failures import culprit, translate
+from collector.store.failures import culprit, translate, translated
 
 
 def server_error(code: str, **fields: str) -> asyncpg.PostgresError:
@@ -158,3 +158,18 @@ def test_culprit_is_named_by_the_last_line_only(context: str, row: int | None) -
     error = translate(server_error("22P02", context=context), table="logs")
     assert isinstance(error, PoisonRowError)
     assert error.row == row
+
+
+def test_our_own_error_keeps_its_cause_on_the_way_out() -> None:
+    """Raised from itself it would lose what the driver said, and make a circle of causes."""
+    said = server_error("22P02")
+    with pytest.raises(PoisonRowError) as caught, translated(), translated():
+        raise said
+
+    assert caught.value.__cause__ is said
+
+
+def test_a_bug_is_no_error_of_the_driver() -> None:
+    """Where only the driver can fail, everything else stays what it is."""
+    with pytest.raises(KeyError), translated(only=(OSError,)):
+        raise KeyError
