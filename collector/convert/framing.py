@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from dataclasses import dataclass, field
 
-from collector.convert.tags import LENGTH, START_GROUP, Field, read_field, read_fields
+from collector.convert.tags import START_GROUP, Field, find_field, read_field, read_fields
 from collector.errors import MalformedError, TooManyItemsError, UndecodableError
 from collector.rows import Signal
 
@@ -144,23 +144,13 @@ class Walk:
                 yield
 
     def _walk_metric(self, scope: Frame, metric: Field) -> Generator[None]:
-        """Find the data points of one metric.
-
-        The loop runs for each field of every metric, and many a metric has one data point, so the
-        usual field, with one byte for its tag and one for its length, is read in place.
-        """
+        """Find the data points of one metric."""
         payload, position, end = self._payload, metric.content, metric.end
         others: list[bytes] = []
         member, pieces = 0, list[tuple[int, int]]()
         while position < end:
             start = position
-            tag, size = payload[start], payload[start + 1]
-            if tag & 0x87 == LENGTH and size < 128 and tag > LENGTH:
-                content, position = start + 2, start + 2 + size
-                if position > end:
-                    raise MalformedError
-            else:
-                tag, _, content, position = read_field(payload, start, end)
+            tag, content, position = find_field(payload, start, end)
             self._spend_field(tag, position - start)
             if self._fields_of_turn >= FIELDS_PER_TURN and self._is_turn_over():
                 yield

@@ -1,6 +1,7 @@
 """How many parts an item has and how deep it nests, counted without decoding it.
 
-Only large items and heads are surveyed, before they are decoded, and values that did not decode, to say why.
+Only large items and heads are surveyed, before they are decoded, and values that did not decode, to
+say why.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from collections import Counter
 from typing import NamedTuple
 
 from collector.convert.notes import Notes
-from collector.convert.tags import LENGTH, read_field
+from collector.convert.tags import find_field
 from collector.errors import MalformedError
 from collector.rows import Reason
 
@@ -41,7 +42,8 @@ CHILDREN: dict[str, dict[int, str]] = {
     "array": {0x0A: "value"},
     "kvlist": {0x0A: "key_value"},
 }
-"""Per message, and per head of what is around items, the tags of the fields that hold messages or packed numbers, and what these are."""
+"""Per message, and per head of what is around items, the tags of the fields that hold messages or
+packed numbers, and what these are."""
 
 PACKED = {"fixed": 8, "varints": 1}
 """Smallest size of one packed number."""
@@ -76,7 +78,7 @@ def survey(payload: bytes, kind: str, *, total_max: int, notes: Notes) -> Survey
             levels = max(levels, level)
             children = CHILDREN.get(kind, {})
             while start < end and total <= total_max:
-                tag, content, start = _read_field(payload, start, end)
+                tag, content, start = find_field(payload, start, end)
                 total += 1
                 if level == 0:
                     own[tag] += 1
@@ -87,16 +89,6 @@ def survey(payload: bytes, kind: str, *, total_max: int, notes: Notes) -> Survey
     finally:
         notes.effort += total
     return Survey(max(own.values(), default=0), total, levels)
-
-
-def _read_field(payload: bytes, start: int, end: int) -> tuple[int, int, int]:
-    """Return a field's tag, where its content starts and where it ends."""
-    tag, size = payload[start], payload[start + 1]
-    after = start + 2 + size
-    if tag & 0x87 == LENGTH and size < 128 and tag > LENGTH and after <= end:  # the usual one
-        return tag, start + 2, after
-    tag, _, content, after = read_field(payload, start, end)
-    return tag, content, after
 
 
 def has_too_many_parts(payload: bytes, kind: str, parts_max: int, notes: Notes) -> bool:
