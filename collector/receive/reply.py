@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
@@ -17,6 +17,13 @@ Reply: TypeAlias = (
     ExportTraceServiceResponse | ExportMetricsServiceResponse | ExportLogsServiceResponse
 )
 
+_REPLIES: Final[dict[Signal, tuple[type[Reply], str]]] = {
+    Signal.TRACES: (ExportTraceServiceResponse, "rejected_spans"),
+    Signal.METRICS: (ExportMetricsServiceResponse, "rejected_data_points"),
+    Signal.LOGS: (ExportLogsServiceResponse, "rejected_log_records"),
+}
+"""The response of each signal, and what its partial success calls the rejected items."""
+
 
 def to_reply(signal: Signal, ack: Ack) -> Reply:
     """Return the response; without a field, and so without a byte, when every item is stored.
@@ -24,22 +31,9 @@ def to_reply(signal: Signal, ack: Ack) -> Reply:
     Spec: opentelemetry-proto collector/*/v1, Export*PartialSuccess: rejected 0 with a message is a
     warning, and the sender must not send again.
     """
-    match signal:
-        case Signal.TRACES:
-            traces = ExportTraceServiceResponse()
-            if ack.rejected or ack.message:
-                traces.partial_success.rejected_spans = ack.rejected
-                traces.partial_success.error_message = ack.message
-            return traces
-        case Signal.METRICS:
-            metrics = ExportMetricsServiceResponse()
-            if ack.rejected or ack.message:
-                metrics.partial_success.rejected_data_points = ack.rejected
-                metrics.partial_success.error_message = ack.message
-            return metrics
-        case Signal.LOGS:
-            logs = ExportLogsServiceResponse()
-            if ack.rejected or ack.message:
-                logs.partial_success.rejected_log_records = ack.rejected
-                logs.partial_success.error_message = ack.message
-            return logs
+    kind, rejected = _REPLIES[signal]
+    reply = kind()
+    if ack.rejected or ack.message:
+        setattr(reply.partial_success, rejected, ack.rejected)
+        reply.partial_success.error_message = ack.message
+    return reply
