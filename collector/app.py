@@ -30,7 +30,8 @@ from collector.rows import Signal
 from collector.settings import Settings
 from collector.store.failures import translate
 from collector.store.known import KnownDimensions
-from collector.store.migrate import check_schema, required_version
+from collector.store.migrate import check_schema
+from collector.store.migration_files import required_version
 from collector.store.pool import Database
 from collector.store.pulse import Pulse
 from collector.store.reaper import Reaper

@@ -12,7 +12,7 @@ import typer
 from collector.cli import options, printing
 
 if TYPE_CHECKING:
-    from collector.store.migrate import Migration
+    from collector.store.migration_files import Migration
     from collector.store.pool import Connection
 
 ResultT = TypeVar("ResultT")

@@ -19,7 +19,8 @@ from collector.flush.poison import sample
 from collector.rows import FACT_COLUMNS, FACT_TABLES, PG_EPOCH_UNIX_US, TIME_INDEX, Signal
 from collector.store.copy import copy_rows
 from collector.store.failures import translate
-from collector.store.migrate import check_schema, required_version
+from collector.store.migrate import check_schema
+from collector.store.migration_files import required_version
 from collector.store.pool import DRIVER_ERRORS, Connection, Database, connect, describe
 
 if TYPE_CHECKING:

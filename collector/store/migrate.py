@@ -19,30 +19,31 @@ without a transaction need it too.
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import re
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import asyncpg
 
 from collector.errors import SchemaError, StoreError, UsageError
+from collector.store.migration_files import (
+    Direction,
+    Migration,
+    known_migrations,
+    required_version,
+    to_groups,
+    to_parts,
+    to_script,
+    words_of,
+)
 
 if TYPE_CHECKING:
     from collector.store.pool import Connection
-
-Track = Literal["main", "roles"]
-Direction = Literal["up", "down"]
 
 LOCK_CLASS = 1_869_900_912
 """First key of all our advisory locks ("otlp" in ASCII); also written in 0006_leaves.up.sql."""
 MIGRATIONS_KEY = 0
 """Second key: migrations take it alone, makers of leaves share it."""
-
-LOCK_S_MAX = 10
-"""DDL that waits longer for its lock gives up: everybody else queues behind it."""
 
 DOWN_TRIES = 6
 DOWN_PAUSE_S = 1.0
@@ -67,26 +68,6 @@ COMMENT ON COLUMN otlpg_migrations.applied_at IS 'When it was applied.';
 """
 
 
-class Migration(NamedTuple):
-    """One pair of files."""
-
-    track: Track
-    version: int
-    name: str
-    up: str
-    down: str
-
-    @property
-    def label(self) -> str:
-        """How people call it: ``0001_facts``, ``roles/0001_roles``."""
-        return f"{'' if self.track == 'main' else self.track + '/'}{self.version:04d}_{self.name}"
-
-    @property
-    def checksum(self) -> str:
-        """SHA-256 of the up file, in hex."""
-        return hashlib.sha256(self.up.encode()).hexdigest()
-
-
 class Status(NamedTuple):
     """One migration and what the database knows of it."""
 
@@ -108,17 +89,6 @@ _Records = dict[tuple[str, int], _Applied]
 
 def _tell_nobody(_: Migration) -> None:
     """Be the listener of a caller who reads what is returned."""
-
-
-def known_migrations() -> list[Migration]:
-    """Return all migrations that this otlpg brings, in the order of applying: main, then roles."""
-    folder = _folder()
-    return _read(folder, "main") + _read(folder / "roles", "roles")
-
-
-def required_version() -> int:
-    """Return the version of the main track that this otlpg needs."""
-    return max(m.version for m in known_migrations() if m.track == "main")
 
 
 async def status(connection: Connection) -> list[Status]:
@@ -179,13 +149,13 @@ async def down(
     """
     async with _alone(connection):
         doomed = _doomed(await _records(connection), steps)
-        losing = [m.label for m in doomed if "drops-facts" in _words(m.down)]
+        losing = [m.label for m in doomed if "drops-facts" in words_of(m.down)]
         if losing and not yes:
             raise UsageError(
                 f"{', '.join(losing)} would drop stored telemetry; if that is meant, "
                 f"run `otlpg migrate down --steps {steps} --yes`"
             )
-        for group in _groups(doomed, "down"):
+        for group in to_groups(doomed, "down"):
             await _apply_patiently(connection, group)
             for migration in group:
                 tell(migration)
@@ -205,8 +175,8 @@ async def sql(
     """
     records: _Records = {} if connection is None else await _records(connection)
     if direction == "down":
-        return "\n".join(_script(_doomed(records, steps), "down"))
-    return "\n".join([_TABLE, *_script(_pending(records, roles=roles), "up")])
+        return "\n".join(to_script(_doomed(records, steps), "down"))
+    return "\n".join([_TABLE, *to_script(_pending(records, roles=roles), "up")])
 
 
 async def check_schema(connection: Connection) -> int:
@@ -230,36 +200,6 @@ async def check_schema(connection: Connection) -> int:
             "run `otlpg migrate up`"
         )
     return max(versions)
-
-
-def _folder() -> Path:
-    """Return where the SQL files are: in an installed wheel, or at the root of a checkout."""
-    package = Path(__file__).resolve().parents[1]
-    inside = package / "migrations"
-    return inside if inside.is_dir() else package.parent / "migrations"
-
-
-def _read(folder: Path, track: Track) -> list[Migration]:
-    """Return the migrations of a folder in order; their numbers must be 1, 2, 3 and so on."""
-    found: list[Migration] = []
-    for file in sorted(folder.glob("*.up.sql")):
-        match = re.fullmatch(r"(\d{4})_(\w+)\.up\.sql", file.name)
-        assert match is not None, f"{file.name} is not called NNNN_name.up.sql"
-        down = file.with_name(file.name.replace(".up.sql", ".down.sql")).read_text("utf-8")
-        found.append(Migration(track, int(match[1]), match[2], file.read_text("utf-8"), down))
-    assert [m.version for m in found] == list(range(1, len(found) + 1)), f"a gap in {folder}"
-    return found
-
-
-def _words(text: str) -> set[str]:
-    """Return the words after ``-- otlpg:`` in the comments that a file begins with."""
-    words: set[str] = set()
-    for line in text.splitlines():
-        if not line.startswith("--"):
-            break
-        marker = re.match(r"-- otlpg: (.+)", line)
-        words.update(marker[1].split() if marker else ())
-    return words
 
 
 async def _records(connection: Connection) -> _Records:
@@ -337,7 +277,7 @@ async def _alone(connection: Connection) -> AsyncGenerator[None]:
 
 async def _apply(connection: Connection, group: Sequence[Migration], direction: Direction) -> None:
     """Run the files of a group and write or remove their records, all or nothing."""
-    for label, text in _parts(group, direction):
+    for label, text in to_parts(group, direction):
         await _run(connection, text, label)
 
 
@@ -362,65 +302,6 @@ async def _apply_patiently(connection: Connection, group: Sequence[Migration]) -
 async def _pause(pause_s: float) -> None:
     """Let those pass who queue behind our lock."""
     await asyncio.sleep(pause_s)
-
-
-def _groups(migrations: Sequence[Migration], direction: Direction) -> list[list[Migration]]:
-    """Return what goes into one transaction each: every step up, but all neighbours down.
-
-    A ledger that is gone while the facts are still there lets repeated requests be stored again,
-    so a ``down`` of several steps must not end between them. Only a file that refuses a
-    transaction stands by itself.
-    """
-    groups: list[list[Migration]] = []
-    for migration in migrations:
-        joins = direction == "down" and groups and not _refuses(migration, direction)
-        if joins and not _refuses(groups[-1][0], direction):
-            groups[-1].append(migration)
-        else:
-            groups.append([migration])
-    return groups
-
-
-def _refuses(migration: Migration, direction: Direction) -> bool:
-    """Return whether this file cannot run in a transaction."""
-    return "no-transaction" in _words(_body(migration, direction))
-
-
-def _body(migration: Migration, direction: Direction) -> str:
-    return migration.up if direction == "up" else migration.down
-
-
-def _record(migration: Migration, direction: Direction) -> str:
-    """Return the statement that notes what was done; it holds our own words only."""
-    track, version, name, *_ = migration
-    if direction == "up":
-        return (
-            "INSERT INTO otlpg_migrations (track, version, name, checksum)"  # noqa: S608
-            f" VALUES ('{track}', {version}, '{name}', '{migration.checksum}');\n"
-        )
-    return f"DELETE FROM otlpg_migrations WHERE track = '{track}' AND version = {version};\n"  # noqa: S608
-
-
-def _parts(group: Sequence[Migration], direction: Direction) -> Iterator[tuple[str, str]]:
-    """Yield the texts to send, each as one message, with the name of their file for an error."""
-    labels = [f"{migration.label}.{direction}.sql" for migration in group]
-    if _refuses(group[0], direction):
-        yield labels[0], _body(group[0], direction)
-        yield labels[0], _record(group[0], direction)
-        return
-    yield labels[0], f"BEGIN;\nSET LOCAL lock_timeout = '{LOCK_S_MAX}s';\n"
-    for label, migration in zip(labels, group, strict=True):
-        yield label, f"{_body(migration, direction)}\n{_record(migration, direction)}"
-    yield labels[-1], "COMMIT;\n"
-
-
-def _script(migrations: Sequence[Migration], direction: Direction) -> list[str]:
-    """Return the same texts for ``psql``, one script for each group."""
-    return [
-        f"-- {', '.join(m.label for m in group)}, {direction}\n"
-        + "".join(text for _, text in _parts(group, direction))
-        for group in _groups(migrations, direction)
-    ]
 
 
 async def _run(connection: Connection, text: str, label: str) -> None:

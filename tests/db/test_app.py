@@ -13,7 +13,7 @@ from collector.app import Daemon, share
 from collector.errors import SchemaError, SettingsError
 from collector.rows import Signal
 from collector.settings import DatabaseSettings, IngestSettings, ReceiveSettings, Settings
-from collector.store.migrate import required_version
+from collector.store.migration_files import required_version
 from collector.store.pool import Connection
 from collector.telemetry.clock import SystemClock
 from collector.telemetry.metrics import Metrics

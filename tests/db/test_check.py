@@ -12,7 +12,7 @@ from collector.cli.exit_codes import exit_code
 from collector.errors import SettingsError
 from collector.operate.check import Step, check
 from collector.settings import DatabaseSettings, Loaded, RedisSettings, Settings
-from collector.store import migrate
+from collector.store import migrate, migration_files
 from collector.store.embedded import ROLE, EmbeddedPostgres
 from collector.store.pool import Connection, resolve_dsn
 from tests.conftest import settings_of
@@ -105,7 +105,7 @@ async def test_schema_of_a_later_release_is_a_warning(
     database_settings: DatabaseSettings, connection: Connection
 ) -> None:
     """It names both versions, and the rest is still checked."""
-    known = migrate.required_version()
+    known = migration_files.required_version()
     await connection.execute(
         "INSERT INTO otlpg_migrations (track, version, name, checksum)"
         " VALUES ('main', $1, 'of_a_later_release', '')",

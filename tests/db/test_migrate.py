@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from collector.errors import SchemaError, StoreError, UsageError
 from collector.settings import DatabaseSettings
-from collector.store import migrate
+from collector.store import migrate, migration_files
 from collector.store.embedded import ROLE, EmbeddedPostgres
 from collector.store.pool import Connection, connect, resolve_dsn
 
@@ -37,13 +37,13 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the SQL files that a test may change; migrate reads them instead."""
     folder = tmp_path / "migrations"
     shutil.copytree(ROOT / "migrations", folder)
-    monkeypatch.setattr(migrate, "_folder", lambda: folder)
+    monkeypatch.setattr(migration_files, "_folder", lambda: folder)
     return folder
 
 
 def add(files: Path, name: str, up: str, down: str = "") -> str:
     """Add a migration after the last one and return its label."""
-    label = f"{migrate.required_version() + 1:04d}_{name}"
+    label = f"{migration_files.required_version() + 1:04d}_{name}"
     (files / f"{label}.up.sql").write_text(up)
     (files / f"{label}.down.sql").write_text(down)
     return label
@@ -57,7 +57,7 @@ def remove(files: Path, label: str) -> None:
 
 def last_label() -> str:
     """Return the label of the newest migration of the main track."""
-    return next(m.label for m in reversed(migrate.known_migrations()) if m.track == "main")
+    return next(m.label for m in reversed(migration_files.known_migrations()) if m.track == "main")
 
 
 async def dump(server: EmbeddedPostgres, connection: Connection) -> str:
@@ -74,9 +74,9 @@ async def dump(server: EmbeddedPostgres, connection: Connection) -> str:
     return "\n".join(line for line in lines if "restrict " not in line)
 
 
-async def everything_down(connection: Connection) -> list[migrate.Migration]:
+async def everything_down(connection: Connection) -> list[migration_files.Migration]:
     """Take back all that there is."""
-    return await migrate.down(connection, steps=migrate.required_version(), yes=True)
+    return await migrate.down(connection, steps=migration_files.required_version(), yes=True)
 
 
 async def test_up_down_up_leaves_the_same_schema(
@@ -102,7 +102,7 @@ async def test_up_down_up_leaves_the_same_schema(
 async def test_up_goes_one_step_at_a_time_both_ways(empty: Connection) -> None:
     """Every version on the way down is one that up can start from."""
     await migrate.up(empty)
-    for step in range(migrate.required_version()):
+    for step in range(migration_files.required_version()):
         await migrate.down(empty, steps=step + 1, yes=True)
         assert len(await migrate.up(empty)) == step + 1
 
@@ -126,13 +126,13 @@ async def test_many_ups_at_once_apply_each_file_once(empty_database: DatabaseSet
 
     applied = await asyncio.gather(*(up() for _ in range(10)))
 
-    assert sorted(applied) == [0] * 9 + [migrate.required_version()]
+    assert sorted(applied) == [0] * 9 + [migration_files.required_version()]
 
 
 async def test_down_refuses_to_lose_telemetry(connection: Connection) -> None:
     """Without yes a down that would drop facts does nothing at all, not even its harmless part."""
     with pytest.raises(UsageError, match=r"0001_facts would drop stored telemetry.*--yes"):
-        await migrate.down(connection, steps=migrate.required_version())
+        await migrate.down(connection, steps=migration_files.required_version())
 
     await migrate.check_schema(connection)
     assert [m.label for m in await migrate.down(connection)] == [last_label()]
@@ -237,7 +237,7 @@ async def test_ddl_does_not_queue_for_ever(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A migration that cannot have its lock gives up instead of holding up all who come after."""
-    monkeypatch.setattr(migrate, "LOCK_S_MAX", 0.05)
+    monkeypatch.setattr(migration_files, "LOCK_S_MAX", 0.05)
     label = add(files, "column", "ALTER TABLE dead_letters ADD COLUMN more text;")
     async with other_connection.transaction():
         await other_connection.execute("SELECT FROM dead_letters")
@@ -270,7 +270,7 @@ async def test_down_tries_again_while_somebody_holds_a_lock(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A flush under way is no reason to stop half-way, nor to hold up all who come after."""
-    monkeypatch.setattr(migrate, "LOCK_S_MAX", 0.05)
+    monkeypatch.setattr(migration_files, "LOCK_S_MAX", 0.05)
     label = add(files, "column", "", "ALTER TABLE dead_letters ALTER payload DROP NOT NULL;")
     await migrate.up(connection)
     reading = other_connection.transaction()
@@ -296,7 +296,7 @@ async def test_down_gives_up_on_a_lock_that_stays(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """After a bounded number of tries the operator reads why; nothing is changed."""
-    monkeypatch.setattr(migrate, "LOCK_S_MAX", 0.05)
+    monkeypatch.setattr(migration_files, "LOCK_S_MAX", 0.05)
     monkeypatch.setattr(migrate, "DOWN_PAUSE_S", 0.0)
     label = add(files, "column", "", "ALTER TABLE dead_letters ALTER payload DROP NOT NULL;")
     await migrate.up(connection)
@@ -317,7 +317,7 @@ async def test_the_schema_has_to_be_there(empty: Connection) -> None:
 
 async def test_an_older_schema_is_not_served(connection: Connection) -> None:
     """The text says which version there is, which is needed, and the command."""
-    needed = migrate.required_version()
+    needed = migration_files.required_version()
     await migrate.down(connection, steps=2)
 
     text = f"at version {needed - 2}, this otlpg needs {needed}; run `otlpg migrate up`"
@@ -329,7 +329,7 @@ async def test_a_newer_schema_is_served_but_not_migrated(
     connection: Connection, files: Path
 ) -> None:
     """In a rollout the newer release migrates first; what it made, only it can take back."""
-    known = migrate.required_version()
+    known = migration_files.required_version()
     label = add(files, "later", "CREATE TABLE later (a integer);", "DROP TABLE later;")
     await migrate.up(connection)
     assert await migrate.check_schema(connection) == known + 1
@@ -386,7 +386,7 @@ async def test_up_tells_each_migration_before_the_next_one_fails(
 ) -> None:
     """What stays applied is known, whatever comes after; a missing right has a hint."""
     name = await empty.fetchval("SELECT 'maker_' || current_database()")
-    main = [m.label for m in migrate.known_migrations() if m.track == "main"]
+    main = [m.label for m in migration_files.known_migrations() if m.track == "main"]
     (files / "roles" / "0001_roles.up.sql").write_text(f"CREATE ROLE {name}_made;")
     await empty.execute(
         f"CREATE ROLE {name}; GRANT {name} TO otlpg; GRANT CREATE ON SCHEMA public TO {name};"

@@ -13,7 +13,7 @@ from collector.maintain.partitions import Partitions
 from collector.rows import ConvertedRequest, Signal
 from collector.settings import DatabaseSettings, PartitionSettings
 from collector.settings.dsn import Address
-from collector.store import migrate
+from collector.store import migrate, migration_files
 from collector.store.ledger import LedgerKey, claim
 from collector.store.pool import Connection, Database, connect, resolve_dsn
 from collector.store.pulse import obstacle
@@ -169,7 +169,7 @@ async def test_a_later_maker_of_leaves_runs_as_the_owner_too(
     ingest: Connection, connection: Connection
 ) -> None:
     """A migration that replaces the function keeps what the role split made of it."""
-    for migration in migrate.known_migrations():
+    for migration in migration_files.known_migrations():
         if migration.track == "main" and "REPLACE FUNCTION otlpg_make_leaf" in migration.up:
             for text in (migration.down, migration.up):
                 await connection.execute(f"BEGIN;{text};COMMIT")

@@ -12,7 +12,7 @@ import pytest
 
 from collector.settings import DatabaseSettings
 from collector.store.embedded import ROLE
-from collector.store.migrate import known_migrations
+from collector.store.migration_files import known_migrations
 from collector.store.pool import Connection, resolve_dsn
 from tests.e2e.daemon import FOREIGN_SETTINGS, Daemon
 

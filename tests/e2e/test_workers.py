@@ -10,7 +10,7 @@ import psutil
 
 from collector.rows import Signal
 from collector.settings import DatabaseSettings
-from collector.store.migrate import required_version
+from collector.store.migration_files import required_version
 from collector.store.pool import Connection
 from tests.e2e.daemon import Daemon
 from tests.e2e.senders import Caller, numbered_logs
