@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import NamedTuple
 
 from collector.buffer.entry import End, Entry, Outcome
 from collector.buffer.queue import BoundedQueue
+from collector.convert.example import example_of
 from collector.convert.identity import request_digest
 from collector.convert.request import Converter
 from collector.errors import (
@@ -111,7 +113,10 @@ class Export:
         return to_ack(entry.request, outcome)
 
     def _tell(self, request: ConvertedRequest, outcome: Outcome) -> None:
-        """Log what had to be changed or set aside; the texts of senders stay in dead_letters."""
+        """Log what had to be changed or set aside, and the name of one such item.
+
+        All other texts of senders stay in dead_letters: see ``convert.example``.
+        """
         if outcome is Outcome.DUPLICATE:
             return
         for kind, count in (
@@ -126,6 +131,7 @@ class Export:
                     signal=request.signal,
                     items=count,
                     of_items=request.items,
+                    example=partial(_example, request, kind),
                 )
 
     def _until(self, moment_s: float) -> float:
@@ -211,6 +217,13 @@ def to_ack(request: ConvertedRequest, outcome: Outcome) -> Ack:
             reasons = _reasons(request, kind)
             parts.append(f"{what}: {count} of {request.items} items ({reasons})")
     return Ack(request.rejected, "; ".join(parts) + "; do not send them again")
+
+
+def _example(request: ConvertedRequest, outcome: str) -> str:
+    """Return the name of an item of this end; empty when its letter is not in this request."""
+    payloads = (row.payload for row in request.dead_letters if row.outcome == outcome)
+    payload = next(payloads, None)
+    return "" if payload is None else example_of(request.signal, payload)
 
 
 def _reasons(request: ConvertedRequest, outcome: str) -> str:

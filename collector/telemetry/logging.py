@@ -213,7 +213,10 @@ class Trouble:
         self._throttle = Throttle(clock, every_s)
 
     def warn(self, event: str, cause: str, **example: object) -> None:
-        """Log the event with this example, or only count it while the last line is young."""
+        """Log the event with this example, or only count it while the last line is young.
+
+        A value that can be called is called when the line is written, and only then.
+        """
         self._say(logging.WARNING, event, cause, example)
 
     def error(self, event: str, cause: str, **example: object) -> None:
@@ -223,4 +226,5 @@ class Trouble:
     def _say(self, level: int, event: str, cause: str, example: Mapping[str, object]) -> None:
         unsaid = self._throttle.unsaid((event, cause))
         if unsaid is not None:
-            self._log.log(level, event, cause=cause, **example, more_like_this=unsaid)
+            made = {key: value() if callable(value) else value for key, value in example.items()}
+            self._log.log(level, event, cause=cause, **made, more_like_this=unsaid)

@@ -362,7 +362,7 @@ async def test_quarantined_items_are_ok_with_a_message(bench: Bench) -> None:
 
     (line,) = logged
     assert (line["event"], line["cause"]) == ("items quarantined", "too_deep, undecodable")
-    assert (line["items"], line["of_items"]) == (2, 3)
+    assert (line["items"], line["of_items"], line["example"]) == (2, 3, "0x2e2e2e")
     assert ack.rejected == 0
     assert "kept in dead_letters only: 2 of 3 items (too_deep, undecodable)" in ack.message
     assert bench.books() == {"received": 3, "stored": 1, "quarantined": 2}

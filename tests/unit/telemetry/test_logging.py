@@ -191,8 +191,11 @@ def test_a_flood_of_one_trouble_is_one_line_per_interval() -> None:
     clock = HandClock()
     trouble = Trouble("otlpg.test", clock, every_s=10.0)
 
+    made: list[int] = []  # an example costs something only when its line is written
+
     for _ in range(1000):
-        trouble.warn("items quarantined", "nul", items=7)
+        trouble.warn("items quarantined", "nul", items=7, example=lambda: made.append(1) or "name")
+    assert made == [1]
     trouble.warn("items quarantined", "too_deep")
     clock.now_s = 10.0
     trouble.warn("items quarantined", "nul", items=8)
@@ -200,6 +203,7 @@ def test_a_flood_of_one_trouble_is_one_line_per_interval() -> None:
     first, other, second = lines(stream)
     assert (first["cause"], other["cause"], second["cause"]) == ("nul", "too_deep", "nul")
     assert (first["items"], second["items"]) == (7, 8)
+    assert first["example"] == "name"
     assert (first["more_like_this"], second["more_like_this"]) == (0, 999)
 
 
