@@ -181,6 +181,17 @@ class LedgerHeldError(RetryableStoreError):
         self.transactions = transactions
 
 
+class LettersGoneError(StoreError):
+    """Dead letters to be replayed are not there any more, or another replay holds them.
+
+    ``letters`` are the ids of those; all others may be replayed.
+    """
+
+    def __init__(self, letters: frozenset[int]) -> None:
+        super().__init__(f"{len(letters)} dead letters are gone or held by another replay")
+        self.letters = letters
+
+
 class MissingLeafError(RetryableStoreError):
     """A row found no partition; make it and run again."""
 

@@ -219,6 +219,7 @@ class DeadLetterRow(NamedTuple):
     outcome: str  # "repaired", "quarantined" or "rejected"
     payload: bytes  # a one-item OTLP request; the whole body when rejected; very many bad items of
     # one request share the last letter, so that their common resource is not kept once per item
+    attempts: int = 0  # replays that have not stored it
 
 
 class Reason(StrEnum):
@@ -304,3 +305,4 @@ class ConvertedRequest:
     wrong_signal: bool = False  # answer INVALID_ARGUMENT once the bytes are kept
     moved: dict[int, Reason] = field(default_factory=dict[int, Reason])  # reason by item number
     moved_letters: int = 0
+    attempts: int = 0  # of the dead letter that it was made of, with this one; 0: it was received

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from collector.cli import options, printing
+from collector.cli.connecting import on_connection
 
 if TYPE_CHECKING:
     from collector.store.migration_files import Migration
-    from collector.store.pool import Connection
-
-ResultT = TypeVar("ResultT")
 
 Steps = Annotated[int, typer.Option("--steps", min=1, help="How many migrations to take back.")]
 Roles = Annotated[
@@ -32,7 +29,7 @@ def up(
     """Apply the migrations that are pending. Safe to run again, and while otlpg runs."""
     from collector.store import migrate
 
-    applied = _on_connection(
+    applied = on_connection(
         config,
         data_dir,
         lambda connection: migrate.up(connection, roles=roles, tell=_teller("applied")),
@@ -53,7 +50,7 @@ def down(
     """Take back the last migrations; those that drop telemetry want --yes."""
     from collector.store import migrate
 
-    undone = _on_connection(
+    undone = on_connection(
         config,
         data_dir,
         lambda connection: migrate.down(
@@ -73,7 +70,7 @@ def status(
     """Show every migration and when it was applied; changes nothing."""
     from collector.store import migrate
 
-    states = _on_connection(config, data_dir, migrate.status)
+    states = on_connection(config, data_dir, migrate.status)
     if as_json:
         printing.json_line(
             [
@@ -118,34 +115,12 @@ def sql(
     if empty:
         print(asyncio.run(migrate.sql(None, direction=wanted, steps=steps, roles=roles)), end="")
         return
-    script = _on_connection(
+    script = on_connection(
         config,
         data_dir,
         lambda connection: migrate.sql(connection, direction=wanted, steps=steps, roles=roles),
     )
     print(script, end="")
-
-
-def _on_connection(
-    config: Path | None, data_dir: Path | None, action: Callable[[Connection], Awaitable[ResultT]]
-) -> ResultT:
-    """Run an action on a connection of its own: to the settings' database, or `otlpg dev`'s."""
-    from collector.operate import dev
-    from collector.store.pool import connect
-
-    loaded = dev.beside_dev(options.load(config, data_dir=data_dir))
-    settings = loaded.settings
-    if loaded.origins.get("database.dsn") == dev.ORIGIN:
-        printing.note(f"the database is that of {dev.ORIGIN}")
-
-    async def run() -> ResultT:
-        connection = await connect(settings.database)
-        try:
-            return await action(connection)
-        finally:
-            await connection.close()
-
-    return asyncio.run(run())
 
 
 def _teller(done: str) -> Callable[[Migration], None]:

@@ -15,6 +15,28 @@ def json_line(value: Any) -> None:
     sys.stdout.write(orjson.dumps(value, default=str).decode() + "\n")
 
 
+def ascii_json_line(value: Any) -> None:
+    """Print one value as one line of JSON in ASCII, however a sender meant to harm a terminal."""
+    import json
+
+    # DEL is ASCII and no terminal's business; C1 and bidi controls are not ASCII.
+    sys.stdout.write(json.dumps(value, ensure_ascii=True).replace("\x7f", "\\u007f") + "\n")
+
+
+def escaped(text: str) -> str:
+    """Return ``text`` as a terminal may show it: on one line, and nothing in it is a command.
+
+    Whatever is not printable (control characters, ANSI escapes, bidi controls, zero widths, lone
+    surrogates) is written as Python writes it in a literal, and so is the backslash.
+    """
+    if text.isprintable() and "\\" not in text:
+        return text
+    return "".join(
+        sign if sign.isprintable() and sign != "\\" else sign.encode("unicode_escape").decode()
+        for sign in text
+    )
+
+
 def note(text: str) -> None:
     """Tell a person something that is no data."""
     sys.stderr.write(text + "\n")

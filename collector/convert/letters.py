@@ -29,7 +29,9 @@ def letters_of(
     """
     walk = Walk(request.signal, request.payload, items_max=UNLIMITED, large_bytes=UNLIMITED)
     leaves = yield from walk.steps()
-    writer = LetterWriter(request.signal, request.payload, leaves, request.received_at)
+    writer = LetterWriter(
+        request.signal, request.payload, leaves, request.received_at, attempts=request.attempts
+    )
     for reason in sorted(set(reasons.values())):
         alike = {index: reason for index in reasons if reasons[index] == reason}
         yield from writer.write("quarantined", alike)
@@ -47,14 +49,22 @@ class LetterWriter:
         payload: its bytes.
         leaves: where its items are.
         received_at: microseconds since 2000.
+        attempts: replays that have not stored the items.
     """
 
     def __init__(
-        self, signal: Signal, payload: bytes, leaves: Sequence[Leaf], received_at: int
+        self,
+        signal: Signal,
+        payload: bytes,
+        leaves: Sequence[Leaf],
+        received_at: int,
+        *,
+        attempts: int = 0,
     ) -> None:
         self._signal = signal
         self._extractor = Extractor(payload, leaves)
         self._received_at = received_at
+        self._attempts = attempts
         self._bytes_left = FREE_BYTES + len(payload)
         self.letters: list[DeadLetterRow] = []
         self.size_bytes = 0
@@ -80,5 +90,7 @@ class LetterWriter:
     def _append(self, payload: bytes, reason: Reason, outcome: str) -> None:
         self._bytes_left -= LETTER_BYTES + len(payload)
         self.size_bytes += LETTER_BYTES + len(payload)
-        letter = DeadLetterRow(self._signal, self._received_at, reason, outcome, payload)
+        letter = DeadLetterRow(
+            self._signal, self._received_at, reason, outcome, payload, self._attempts
+        )
         self.letters.append(letter)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from collector.errors import LettersGoneError
 from collector.rows import TIME_INDEX, ConvertedRequest, DeadLetterRow, Reason
 
 if TYPE_CHECKING:
@@ -35,6 +36,27 @@ async def write(
             TABLE, records=letters, columns=DeadLetterRow._fields, timeout=timeout_s
         )
     return len(letters)
+
+
+async def take(connection: Connection, letters: Collection[int], *, timeout_s: float) -> None:
+    """Delete ``letters`` inside the transaction that stores what they hold.
+
+    So an item is in its table or in its letter, and of two replays of one letter only one stores
+    it: the other does not wait for the outcome, it is told at once.
+
+    Raises:
+        LettersGoneError: not all are there and free; roll back.
+    """
+    taken = await connection.fetch(
+        "WITH free AS MATERIALIZED (SELECT id FROM dead_letters"
+        " WHERE id = ANY($1::bigint[]) FOR UPDATE SKIP LOCKED)"
+        " DELETE FROM dead_letters AS d USING free AS f WHERE d.id = f.id RETURNING d.id",
+        list(letters),
+        timeout=timeout_s,
+    )
+    gone = frozenset(letters).difference(row[0] for row in taken)
+    if gone:
+        raise LettersGoneError(gone)
 
 
 async def quarantine(

@@ -28,7 +28,7 @@ from collector.store.copy import copy_rows
 from collector.store.failures import translated
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from asyncpg import PostgresLogMessage
 
@@ -86,7 +86,11 @@ class Context:
 
 
 async def write_batch(
-    connection: Connection, requests: Sequence[ConvertedRequest], context: Context
+    connection: Connection,
+    requests: Sequence[ConvertedRequest],
+    context: Context,
+    *,
+    replayed: Collection[int] = (),
 ) -> list[bool]:
     """Commit ``requests`` in one transaction; tell for each whether it is stored (or a duplicate).
 
@@ -95,7 +99,14 @@ async def write_batch(
 
     Items whose dimension id belongs to another digest move to the dead letters of their request.
 
+    Args:
+        connection: not inside a transaction.
+        requests: what to write.
+        context: of their signal.
+        replayed: the dead letters that ``requests`` were made of; the transaction deletes them.
+
     Raises:
+        LettersGoneError: not all of ``replayed`` are there and free; nothing is committed.
         CommitUnknownError: COMMIT was sent and its answer is missing, or does not say that the data
             is safe. Run it again on a new connection; the ledger decides.
         StoreError: nothing is committed, but the connection must not be used again.
@@ -106,7 +117,7 @@ async def write_batch(
         if unknown is not None:
             unknown = await _write_dimensions(connection, requests, unknown, context)
         for _ in range(RACES_MAX):
-            stored = await _run(connection, requests, context)
+            stored = await _run(connection, requests, context, replayed)
             if stored is not None:
                 if unknown is not None:  # this COMMIT has flushed theirs
                     context.known.learn(unknown, epoch)
@@ -183,7 +194,10 @@ async def _write_dimensions(
 
 
 async def _run(
-    connection: Connection, requests: Sequence[ConvertedRequest], context: Context
+    connection: Connection,
+    requests: Sequence[ConvertedRequest],
+    context: Context,
+    replayed: Collection[int],
 ) -> list[bool] | None:
     """Run the transaction once; None when a peer claimed one of the requests meanwhile."""
     statement_s = context.statement_s(requests)
@@ -195,6 +209,8 @@ async def _run(
     upserts = await _upserts(requests, presumed, context)
     seen = await _begin_and_look_up(connection, keys, _begin(context, statement_s), timeout_s)
     await probe.reach("flush.begun")
+    if replayed:
+        await dead_letters.take(connection, replayed, timeout_s=timeout_s)
 
     stored = _first_of_unseen(requests, keys, seen)
     fresh = [request for request, first in zip(requests, stored, strict=True) if first]

@@ -44,7 +44,7 @@ TABLES = [
     Table("metrics", MetricRow, after=("last_seen",)),
     Table("metric_series", SeriesRow, after=("last_seen",)),
     Table("traces", TraceRow),
-    Table("dead_letters", DeadLetterRow, before=("id",), after=("attempts",)),
+    Table("dead_letters", DeadLetterRow, before=("id",)),
 ]
 
 PYTHON_TYPES: dict[str, type[Any]] = {

@@ -41,7 +41,9 @@ async def otlpg(*arguments: str, database: DatabaseSettings | None = None) -> tu
     return done.returncode, done.stdout, done.stderr
 
 
-@pytest.mark.parametrize("command", ["", "dev", "serve", "migrate", "check", "send-test", "bench"])
+@pytest.mark.parametrize(
+    "command", ["", "dev", "serve", "migrate", "check", "send-test", "dead-letters", "bench"]
+)
 def test_help_imports_nothing_slow(command: str) -> None:
     """Help and shell completion start no database driver and no gRPC."""
     code = (

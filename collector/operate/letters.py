@@ -1,0 +1,205 @@
+"""``otlpg dead-letters list|show|purge``: what was set aside, why, and what can be done about it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Generator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, NamedTuple
+
+from collector.convert.identity import request_digest
+from collector.convert.request import Converter
+from collector.errors import (
+    CommandError,
+    NotFoundError,
+    RejectedRequestError,
+    StoreError,
+    UnlistedStoreError,
+    UsageError,
+)
+from collector.operate.replay import DAY_S
+from collector.operate.replay_result import REMEDIES, why_not
+from collector.rows import PG_EPOCH_UNIX_US, Reason, Signal
+from collector.settings.units import duration_from_text
+from collector.store import letter_queries
+
+if TYPE_CHECKING:
+    from collector.rows import ConvertedRequest
+    from collector.settings import Settings
+    from collector.store.letter_queries import Letter, LetterHead, Selection
+    from collector.store.pool import Connection
+
+PAGE_LETTERS = 1_000
+"""Letters read, or deleted, by one statement."""
+
+PRIVILEGE = "42501"
+_PG_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+
+EXPLANATIONS: dict[str, str] = {
+    Reason.NUL: "a text holds the character NUL, which PostgreSQL does not store",
+    Reason.INVALID_UTF8: "a text is not valid UTF-8",
+    Reason.INVALID_TRACE_ID: "its trace id does not have 16 bytes, or is all zeros",
+    Reason.INVALID_SPAN_ID: "its span id does not have 8 bytes, or is all zeros",
+    Reason.UNDECODABLE: "it does not follow protobuf's format, or the format of its signal",
+    Reason.TOO_DEEP: "it nests deeper than an OTLP message may",
+    Reason.TOO_MANY_PARTS: "it, or what is around it, has more parts than convert.parts_max",
+    Reason.TOO_LARGE: "it, or what is around it, is larger than convert.item_bytes_max",
+    Reason.ID_COLLISION: "the id of its resource, scope, metric or series belongs to another one",
+    Reason.REFUSED_BY_POSTGRES: "PostgreSQL refused its row",
+    Reason.WRONG_SIGNAL: "it came to the door of another signal than its own",
+}
+"""What each reason means, for an operator."""
+
+
+class Outlook(NamedTuple):
+    """Whether a replay would store a letter now, and the next step."""
+
+    replayable: bool
+    text: str
+
+
+@contextmanager
+def explained(doing: str) -> Generator[None]:
+    """Let a failure that only an operator can mend come out with the way to mend it."""
+    try:
+        yield
+    except StoreError as error:
+        if error.sqlstate == PRIVILEGE:
+            raise CommandError(
+                f"this role may not {doing}: reading dead letters takes otlpg_read, replaying and "
+                "purging them otlpg_ingest or the owner (`otlpg migrate up --roles`)"
+            ) from error
+        if isinstance(error, UnlistedStoreError):
+            raise CommandError(f"PostgreSQL did not {doing}: {error}") from error
+        raise
+
+
+def moment(text: str, *, now_ns: int) -> int:
+    """Return what ``--since`` and the like mean, as microseconds since 2000-01-01 UTC.
+
+    Args:
+        text: a date or a time of ISO 8601, in UTC unless it names its offset, or an age: ``2h``.
+        now_ns: nanoseconds since 1970.
+
+    Raises:
+        UsageError: it is neither, or out of reach.
+    """
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return age_ago(text, now_ns=now_ns)
+    at = at if at.tzinfo else at.replace(tzinfo=UTC)
+    return (at - _PG_EPOCH) // timedelta(microseconds=1)
+
+
+def age_ago(text: str, *, now_ns: int) -> int:
+    """Return the moment that is as old as ``text`` says, ``30d``; as ``moment`` otherwise."""
+    hint = "a time such as 2026-01-31T12:00, or an age with its unit, such as 90min, 2h or 30d"
+    seconds = None
+    if not text.strip().isdecimal():
+        try:
+            seconds = duration_from_text(1, hint)(text)
+        except ValueError:
+            seconds = None
+    if not isinstance(seconds, int | float) or not 0 <= seconds < 100 * 365 * DAY_S:
+        raise UsageError(f"{text!a} must be {hint}")
+    return now_ns // 1_000 - PG_EPOCH_UNIX_US - round(seconds * 1_000_000)
+
+
+def iso(received_at: int) -> str:
+    """Return microseconds since 2000-01-01 UTC as ISO 8601."""
+    try:
+        at = _PG_EPOCH + timedelta(microseconds=received_at)
+    except OverflowError:  # somebody else wrote it: infinity, or beyond the year 9999
+        return f"{received_at} us after 2000-01-01"
+    return at.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+async def newest(
+    connection: Connection, selection: Selection, *, before: int | None, limit: int
+) -> AsyncGenerator[LetterHead]:
+    """Yield up to ``limit`` letters, newest first, page by page; ``before``: below this id."""
+    while limit > 0:
+        size = min(limit, PAGE_LETTERS)
+        page = await letter_queries.newest_first(connection, selection, before=before, limit=size)
+        for head in page:
+            yield head
+        if len(page) < size:
+            return
+        limit -= size
+        before = page[-1].id
+
+
+async def get(connection: Connection, letter: int) -> Letter:
+    """Return one letter.
+
+    Raises:
+        NotFoundError: there is none with this id.
+    """
+    found = await letter_queries.read(connection, [letter])
+    if not found:
+        raise NotFoundError(
+            f"there is no dead letter {letter}; it may have been replayed or purged"
+        )
+    return found[0]
+
+
+async def purge(
+    connection: Connection, selection: Selection, *, last: int
+) -> AsyncGenerator[list[int]]:
+    """Delete the letters up to id ``last``; yield the ids of each batch once it is gone."""
+    after = 0
+    while True:
+        deleted = await letter_queries.delete_some(
+            connection, selection, after=after, last=last, limit=PAGE_LETTERS
+        )
+        if not deleted:
+            return
+        yield deleted
+        after = deleted[-1]
+
+
+def outlook(letter: Letter, settings: Settings) -> Outlook:
+    """Tell whether a replay with these settings would store ``letter``; it is tried, in memory."""
+    head = letter.head
+    if head.outcome == "rejected":
+        return _outlook_of_body(letter, settings)
+    if why := why_not(head, as_signal=None):
+        return Outlook(False, why)
+    request = _converted(letter, Signal(head.signal), settings)
+    if request is None:
+        return Outlook(False, f"it is still no request of {head.signal}")
+    reasons = {row.reason for row in request.dead_letters if row.outcome == "quarantined"}
+    remedies = "; ".join(REMEDIES[reason] for reason in sorted(reasons & REMEDIES.keys()))
+    again = f" ({', '.join(sorted(reasons))})" + (f"; {remedies}" if remedies else "")
+    if not request.rows:
+        return Outlook(False, f"it would be set aside again{again}")
+    if request.quarantined:
+        return Outlook(True, f"{len(request.rows)} of {request.items} items would be stored{again}")
+    if head.reason == Reason.REFUSED_BY_POSTGRES:
+        return Outlook(True, "it converts; whether PostgreSQL takes it now, only a replay can tell")
+    return Outlook(True, "it would be stored now")
+
+
+def _outlook_of_body(letter: Letter, settings: Settings) -> Outlook:
+    """Look which signal the whole body may be of."""
+    for signal in Signal:
+        request = _converted(letter, signal, settings)
+        if request is not None and request.rows:
+            count = f"{len(request.rows)} of {request.items} items"
+            return Outlook(True, f"with --as {signal}: {count} would be stored")
+    return Outlook(False, "it is a request of no signal")
+
+
+def _converted(letter: Letter, signal: Signal, settings: Settings) -> ConvertedRequest | None:
+    """Return what the payload becomes as a request of ``signal``; None when it is none."""
+    retention_s = settings.partitions.retention_days * DAY_S
+    try:
+        return Converter(settings.convert, retention_s=retention_s).convert(
+            signal,
+            letter.payload,
+            digest=request_digest(b"", signal, letter.payload),
+            now_ns=(letter.head.received_at + PG_EPOCH_UNIX_US) * 1_000,
+        )
+    except RejectedRequestError:
+        return None
