@@ -63,6 +63,7 @@ if TYPE_CHECKING:
 
     from collector.settings import Settings
     from collector.store.letter_queries import Letter
+    from collector.store.pool import Connection
     from collector.telemetry.clock import Clock
     from collector.telemetry.probe import Probe
 
@@ -181,9 +182,12 @@ class Replay:
                 usable.append(replayed)
             else:
                 kept.append(still_kept(replayed))
+        async for result, reason in self._store(usable):
+            if reason:
+                kept.append((result, reason))
+            else:
+                yield result
         for result in await self._keep(kept):
-            yield result
-        async for result in self._store(usable):
             yield result
 
     def _convert(self, letter: Letter) -> ConvertedRequest:
@@ -209,8 +213,11 @@ class Replay:
 
     # -- storing ---------------------------------------------------------------------------------
 
-    async def _store(self, group: list[Replayed]) -> AsyncGenerator[Result]:
-        """Store a group in one transaction; in halves, if PostgreSQL refuses a row of it."""
+    async def _store(self, group: list[Replayed]) -> AsyncGenerator[tuple[Result, str]]:
+        """Store a group in one transaction; in halves, if PostgreSQL refuses a row of it.
+
+        Yield each result, and the reason of a letter that is to be kept; empty for others.
+        """
         named = 0
         while group:
             try:
@@ -218,7 +225,7 @@ class Replay:
             except LettersGoneError as error:
                 for replayed in group:
                     if replayed.head.id in error.letters:
-                        yield gone_result(replayed.head)
+                        yield gone_result(replayed.head), ""
                 group = [replayed for replayed in group if replayed.head.id not in error.letters]
             except PoisonRowError as error:
                 if len(group) > 1:
@@ -232,12 +239,11 @@ class Replay:
                 context = self._contexts[request.signal]
                 named += await quarantine_culprits(request, error, context, named=named)
                 if not request.rows:
-                    for result in await self._keep([still_kept(replayed)]):
-                        yield result
+                    yield still_kept(replayed)
                     return
             else:
                 for replayed, first in zip(group, stored, strict=True):
-                    yield stored_result(replayed, first)
+                    yield stored_result(replayed, first), ""
                 return
 
     async def _write_patiently(self, group: Sequence[Replayed]) -> Sequence[bool]:
@@ -281,12 +287,24 @@ class Replay:
             stored = await write_batch(
                 connection, requests, context, replayed=[replayed.head.id for replayed in group]
             )
+        except PoisonRowError:
+            await self._roll_back(connection)  # a refusal says nothing against the connection
+            raise
         except BaseException:
             await self._database.discard(connection)
             context.known.clear()
             raise
         self._database.release(connection)
         return stored
+
+    async def _roll_back(self, connection: Connection) -> None:
+        try:
+            with translated(connection, only=DRIVER_ERRORS):
+                await connection.execute("ROLLBACK", timeout=self._limits.statement_s_max)
+        except BaseException:
+            await self._database.discard(connection)
+            raise
+        self._database.release(connection)
 
     async def _remaining(self, group: Sequence[Replayed]) -> set[int]:
         """Return which letters of a group exist, once its COMMIT is over, one way or the other."""
