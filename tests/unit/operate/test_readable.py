@@ -9,13 +9,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.cli.dead_letters.text import letter_lines, letter_map, tree_lines
+from collector.cli.dead_letters.text import (
+    GROUPS_HEADING,
+    HEADING,
+    group_line,
+    head_line,
+    letter_lines,
+    letter_map,
+    result_line,
+    tree_lines,
+)
 from collector.cli.printing import ascii_json_line, escaped
 from collector.convert.tags import field_of
 from collector.operate.letters import Outlook
 from collector.operate.readable import tree_of
+from collector.operate.replay_result import End, Result
 from collector.rows import Signal
-from collector.store.letter_queries import Letter, LetterHead
+from collector.store.letter_queries import Group, Letter, LetterHead
 from tests.factories import request_of
 from tests.unit.convert.converting import SPAN_ID, TRACE_ID, on_the_wire, span_of, traces_of
 
@@ -133,3 +143,23 @@ def test_a_letter_that_somebody_else_wrote_is_harmless_too() -> None:
     text, _ = shown(letter_of(b"", reason="\x1b[2J"))
 
     assert "reason    \\x1b[2J" in text
+
+
+def test_a_table_has_one_safe_line_for_each_letter() -> None:
+    """Columns stand below their headings, and no column can add a line or a command."""
+    head = LetterHead(7, "traces", 0, "quarantined", "a\x1b\nb", 3, 12_345)
+    group = Group("logs", "repaired", "nul", 1_234, 99, 0, 86_400_000_000)
+    result = Result(7, "traces\n", End.STORED, items=2, left=1, why="invalid_span_id")
+
+    assert head_line(head) == (
+        "         7  2000-01-01 00:00:00  traces   quarantined  a\\x1b\\nb"
+        "                 3      12,345"
+    )
+    assert len(HEADING) == len(head_line(head))
+    assert group_line(group).split() == [
+        *("logs", "repaired", "nul", "1,234", "99"),
+        *("2000-01-01", "00:00:00", "2000-01-02", "00:00:00"),
+    ]
+    assert len(GROUPS_HEADING) <= len(group_line(group))
+    assert result_line(result).endswith("stored     2 stored, 1 left; invalid_span_id")
+    assert result_line(result).isprintable()
