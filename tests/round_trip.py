@@ -20,12 +20,12 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from collector.convert.request import Converter
+from collector.restore.equality import comparable, points_of
 from collector.restore.logs import restore_logs
 from collector.restore.metrics import restore_metrics
 from collector.restore.traces import restore_traces
 from collector.rows import ConvertedRequest, DeadLetterRow, Dimensions, Signal
 from collector.settings import ConvertSettings
-from tests.equality import comparable, points_of
 from tests.factories import ExportRequest, items_in
 from tests.strategies import NOW_UNIX_NANO, RETENTION
 

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from tests.equality import item_texts
+from collector.restore.equality import item_texts
 from tests.fault.records import Record
 
 SHOWN = 3

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from random import Random
 from typing import Any
 
+from collector.restore.equality import item_texts
 from collector.restore.logs import restore_logs
 from collector.restore.metrics import restore_metrics
 from collector.restore.traces import restore_traces
@@ -15,7 +16,6 @@ from collector.settings import DatabaseSettings
 from collector.store.pool import connect
 from collector.store.read import snapshot
 from tests.e2e.daemon import Daemon
-from tests.equality import item_texts
 from tests.fault.oracle import Verdict, judge
 from tests.fault.sender import RecordingSender
 

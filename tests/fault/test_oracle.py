@@ -6,7 +6,7 @@ from itertools import islice
 
 import pytest
 
-from tests.equality import item_texts
+from collector.restore.equality import item_texts
 from tests.fault.oracle import Verdict, judge
 from tests.fault.records import Record, requests
 

@@ -16,7 +16,8 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import (
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span, Status
 
-from tests.equality import assert_same_items, comparable
+from collector.restore.equality import comparable
+from tests.equality import assert_same_items
 from tests.factories import key_values, trace_request
 
 

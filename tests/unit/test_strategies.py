@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
+from collector.restore.equality import item_texts
 from collector.rows import Signal
-from tests.equality import item_texts
 from tests.factories import ExportRequest
 from tests.strategies import (
     PROFILES_ONLY,

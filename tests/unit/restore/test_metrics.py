@@ -8,6 +8,7 @@ import pytest
 from google.protobuf.json_format import ParseDict
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 
+from collector.restore.equality import comparable
 from collector.restore.metrics import metric_of, restore_metrics
 from collector.rows import (
     PG_EPOCH_UNIX_US,
@@ -18,7 +19,6 @@ from collector.rows import (
     ScopeRow,
     SeriesRow,
 )
-from tests.equality import comparable
 
 BARE = PointRow._make([5, 820_454_400_000_000, *[None] * 5, 0, *[None] * 16])
 TIME = (820_454_400_000_000 + PG_EPOCH_UNIX_US) * 1_000

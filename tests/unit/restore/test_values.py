@@ -8,7 +8,7 @@ import pytest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue, KeyValueList
 
 from collector.restore import values
-from tests.equality import comparable
+from collector.restore.equality import comparable
 from tests.factories import AttributeValue, any_value
 
 FORMS: list[tuple[str, AttributeValue]] = [
