@@ -12,7 +12,17 @@ from typing import Annotated
 import typer
 
 from collector import __version__
-from collector.cli import bench, check, dead_letters, dev, exit_codes, migrate, send_test, serve
+from collector.cli import (
+    bench,
+    check,
+    dead_letters,
+    dev,
+    exit_codes,
+    migrate,
+    send_test,
+    serve,
+    verify,
+)
 from collector.errors import OtlpgError
 
 app = typer.Typer(
@@ -48,6 +58,7 @@ app.add_typer(migrate.app, name="migrate")
 app.command("check")(check.check)
 app.command("send-test")(send_test.send_test)
 app.add_typer(dead_letters.app, name="dead-letters")
+app.command("verify")(verify.verify)
 app.command("bench")(bench.bench)
 
 

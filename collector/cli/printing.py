@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,12 @@ def escaped(text: str) -> str:
         sign if sign.isprintable() and sign != "\\" else sign.encode("unicode_escape").decode()
         for sign in text
     )
+
+
+def utc(unix_nano: int) -> str:
+    """Return a moment as ISO 8601 in UTC, to the millisecond."""
+    moment = datetime.fromtimestamp(unix_nano / 1e9, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def note(text: str) -> None:

@@ -39,6 +39,7 @@ class RunningDev(NamedTuple):
     pid: int
     dsn: str
     grpc_port: int
+    http_port: int
     telemetry_port: int
 
 
@@ -56,7 +57,7 @@ class Publication:
 
     def publish(self, dsn: str, ports: Mapping[str, int]) -> None:
         """Write the file at once and whole; only its owner can read it."""
-        running = RunningDev(os.getpid(), dsn, ports["grpc"], ports["telemetry"])
+        running = RunningDev(os.getpid(), dsn, ports["grpc"], ports["http"], ports["telemetry"])
         written = self._path.with_suffix(".new")
         written.unlink(missing_ok=True)
         opened = os.open(written, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -1,11 +1,18 @@
-"""Where a daemon takes OTLP/gRPC, as an operator writes it."""
+"""Where a daemon takes OTLP, as an operator writes it, and what its gRPC methods are called."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 from collector.errors import SettingsError
+from collector.rows import Signal
+
+EXPORT_METHODS: Final = {
+    Signal.TRACES: "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+    Signal.METRICS: "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
+    Signal.LOGS: "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
+}
 
 _REFUSED = "{!r} is no endpoint; write http://host:port"
 

@@ -31,7 +31,7 @@ from collector.store.failures import translated
 from collector.store.pool import DRIVER_ERRORS
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+    from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 
     from collector.store.pool import Connection
 
@@ -40,6 +40,13 @@ TIME_MIN, TIME_MAX = -(2**63), 2**63 - 1
 """PostgreSQL's ``-infinity`` and ``infinity``: no bound."""
 
 Row = TypeVar("Row", ResourceRow, ScopeRow, MetricRow, SeriesRow)
+
+
+class Only(NamedTuple):
+    """Rows whose column has one of these values, of the column's own type."""
+
+    column: str
+    values: Sequence[Any]
 
 
 class RowChunk(NamedTuple):
@@ -82,11 +89,13 @@ class Snapshot:
         *,
         time_min: int = TIME_MIN,
         time_max: int = TIME_MAX,
+        only: Only | None = None,
         chunk_rows: int = CHUNK_ROWS,
     ) -> AsyncIterator[RowChunk]:
         """Yield the rows with ``time_min <= time < time_max``, in no particular order.
 
         The time is the one the row stands under, so give a range: it chooses the leaves to read.
+        ``only`` narrows that further; where its column leads an index, only that much is read.
 
         Shape: chunks of at most ``chunk_rows`` rows, none of them empty; no chunk for no row.
         Units: microseconds since 2000-01-01 UTC.
@@ -100,8 +109,13 @@ class Snapshot:
             f"SELECT {', '.join(columns)} FROM {FACT_TABLES[signal]}"  # noqa: S608 -- our own names
             f" WHERE {time} >= $1 AND {time} < $2"
         )
+        arguments: list[Any] = [time_min, time_max]
+        if only is not None:
+            assert only.column in columns, only.column
+            select += f" AND {only.column} = ANY($3)"
+            arguments.append(only.values)
         with translated(only=DRIVER_ERRORS):
-            cursor = await self._connection.cursor(select, time_min, time_max)
+            cursor = await self._connection.cursor(select, *arguments)
         dimensions = Dimensions({}, {}, {}, {})
         while True:
             with translated(only=DRIVER_ERRORS):

@@ -12,22 +12,26 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from collector.telemetry.metrics import Snapshot
+from collector.telemetry.metrics import Declared, Snapshot
 from collector.telemetry.render import CONTENT_TYPE, render
 
 Readiness = Callable[[], dict[str, bool]]
 """Named conditions; ready means that all of them hold."""
 
 
-def build_app(scrape: Callable[[], Awaitable[Snapshot]], readiness: Readiness) -> Starlette:
-    """Return the application.
+def build_app(
+    scrape: Callable[[], Awaitable[Snapshot]],
+    readiness: Readiness,
+    declared: Declared | None = None,
+) -> Starlette:
+    """Return the application; ``declared`` says which metrics, the daemon's by default.
 
     ``live`` answers as long as the process runs its loop: PostgreSQL being away is no reason to be
     killed, since a restart would not bring it back. ``ready`` names what is missing.
     """
 
     async def metrics(_request: Request) -> Response:
-        return Response(render(await scrape()), headers={"content-type": CONTENT_TYPE})
+        return Response(render(await scrape(), declared), headers={"content-type": CONTENT_TYPE})
 
     async def live(_request: Request) -> Response:
         return JSONResponse({"live": True})

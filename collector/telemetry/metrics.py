@@ -86,7 +86,19 @@ class Histogram(Metric):
         cells[-1] += value
 
 
-class Metrics:
+class Declared:
+    """The metrics of one program: those that a subclass holds as attributes, and no others."""
+
+    def all(self) -> list[Metric]:
+        """Return every metric in the order of declaration."""
+        return [metric for metric in vars(self).values() if isinstance(metric, Metric)]
+
+    def snapshot(self) -> Snapshot:
+        """Return the present values of every metric that has any."""
+        return {metric.name: cells for metric in self.all() if (cells := metric.cells())}
+
+
+class Metrics(Declared):
     """One process's counters. Built once by ``app`` and handed to every stage."""
 
     def __init__(self) -> None:
@@ -170,10 +182,46 @@ class Metrics:
         )
         self.workers = Gauge("otlpg_workers", "Workers that run.")
 
-    def all(self) -> list[Metric]:
-        """Return every metric in the order of declaration."""
-        return [metric for metric in vars(self).values() if isinstance(metric, Metric)]
 
-    def snapshot(self) -> Snapshot:
-        """Return the present values of every metric that has any."""
-        return {metric.name: cells for metric in self.all() if (cells := metric.cells())}
+class VerifyMetrics(Declared):
+    """What ``otlpg verify`` counts; it is a process of its own, with a ``/metrics`` of its own."""
+
+    def __init__(self) -> None:
+        self.rounds = Counter(
+            "otlpg_verify_rounds_total",
+            "Rounds by result: 'good' (all was acknowledged and found as sent), 'refused' (nothing "
+            "wrong, but not all was acknowledged or read), 'bad', 'skipped' (too many under way).",
+            ("result",),
+        )
+        self.items = Counter(
+            "otlpg_verify_items_total",
+            "Marked items by their end. Alert on 'lost', 'duplicated', 'altered', 'rejected'.",
+            ("signal", "end"),
+        )
+        self.repeats = Counter(
+            "otlpg_verify_repeats_total",
+            "Requests sent once more after OK, to see that nothing is stored twice.",
+            ("signal",),
+        )
+        self.attempts = Counter(
+            "otlpg_verify_attempts_total",
+            "Export calls by how they were answered: OK, or the code of gRPC or HTTP.",
+            ("protocol", "code"),
+        )
+        self.ack_seconds = Histogram(
+            "otlpg_verify_ack_seconds",
+            "From the first attempt to OK, retries included.",
+            ("signal", "protocol"),
+            SECONDS_BUCKETS,
+        )
+        self.visible_seconds = Histogram(
+            "otlpg_verify_visible_seconds",
+            "From the first attempt to the rows read back.",
+            ("signal", "protocol"),
+            SECONDS_BUCKETS,
+        )
+        self.rounds_in_flight = Gauge("otlpg_verify_rounds_in_flight", "Rounds under way.")
+        self.last_good = Gauge(
+            "otlpg_verify_last_good_timestamp_seconds",
+            "When the last good round ended, as a Unix time; 0: there was none yet.",
+        )

@@ -10,7 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import generate_latest
 from prometheus_client.metrics_core import Metric as Family
 
-from collector.telemetry.metrics import Gauge, Histogram, Metric, Metrics, Snapshot
+from collector.telemetry.metrics import Declared, Gauge, Histogram, Metric, Metrics, Snapshot
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _ITEMS = Metrics().items.name
@@ -61,11 +61,12 @@ def _unended(cells: list[list[Any]]) -> list[list[Any]]:
 class _Families:
     """What prometheus_client asks for metrics: the declared ones with the values of a snapshot."""
 
-    def __init__(self, snapshot: Snapshot) -> None:
+    def __init__(self, snapshot: Snapshot, declared: Declared) -> None:
         self._snapshot = snapshot
+        self._declared = declared
 
     def collect(self) -> Iterator[Family]:
-        for metric in Metrics().all():
+        for metric in self._declared.all():
             yield _family(metric, self._snapshot.get(metric.name, []))
 
 
@@ -94,8 +95,11 @@ def _cumulative(bounds: tuple[float, ...], counts: list[float]) -> list[tuple[st
     return buckets
 
 
-def render(snapshot: Snapshot) -> bytes:
-    """Return ``snapshot`` in Prometheus' text format; every declared metric has its header."""
+def render(snapshot: Snapshot, declared: Declared | None = None) -> bytes:
+    """Return ``snapshot`` in Prometheus' text format; every declared metric has its header.
+
+    ``declared`` are the metrics that a snapshot of this program may hold; the daemon's by default.
+    """
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(cast("Any", _Families(snapshot)))
+    registry.register(cast("Any", _Families(snapshot, declared or Metrics())))
     return generate_latest(registry)

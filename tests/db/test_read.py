@@ -42,7 +42,7 @@ async def _write(connection: Connection, signal: Signal, rows: list[tuple[Any, .
         )
 
 
-async def _read(connection: Connection, signal: Signal, **arguments: int) -> list[RowChunk]:
+async def _read(connection: Connection, signal: Signal, **arguments: Any) -> list[RowChunk]:
     async with snapshot(connection) as frozen:
         return [chunk async for chunk in frozen.chunks(signal, **arguments)]
 

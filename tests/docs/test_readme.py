@@ -17,16 +17,16 @@ from collector.settings.load import load
 from collector.settings.names import ALIASES, ENVIRONMENT
 from collector.settings.units import bytes_from_text, duration_from_text
 from collector.store.embedded import EmbeddedPostgres
-from collector.telemetry.metrics import Metrics
+from collector.telemetry.metrics import Declared, Metrics, VerifyMetrics
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 
 
-def metrics_table() -> str:
-    """Return README's table of metrics, made from their declarations."""
+def metrics_table(declared: Declared) -> str:
+    """Return README's table of a program's metrics, made from their declarations."""
     lines = ["| Metric | Kind | Labels | Meaning |", "|---|---|---|---|"]
-    for metric in Metrics().all():
+    for metric in declared.all():
         labels = ", ".join(metric.label_names)
         lines.append(f"| `{metric.name}` | {metric.kind} | {labels} | {metric.documentation} |")
     return "\n".join(lines)
@@ -42,9 +42,10 @@ def test_readme_holds_the_table_of_settings() -> None:
     assert settings_table().strip() in README
 
 
-def test_readme_holds_the_table_of_metrics() -> None:
+@pytest.mark.parametrize("declared", [Metrics(), VerifyMetrics()], ids=["serve", "verify"])
+def test_readme_holds_the_table_of_metrics(declared: Declared) -> None:
     """Who writes an alert looks metrics up in README."""
-    assert metrics_table() in README
+    assert metrics_table(declared) in README
 
 
 def test_readme_names_every_command() -> None:

@@ -42,7 +42,8 @@ async def otlpg(*arguments: str, database: DatabaseSettings | None = None) -> tu
 
 
 @pytest.mark.parametrize(
-    "command", ["", "dev", "serve", "migrate", "check", "send-test", "dead-letters", "bench"]
+    "command",
+    ["", "dev", "serve", "migrate", "check", "send-test", "dead-letters", "verify", "bench"],
 )
 def test_help_imports_nothing_slow(command: str) -> None:
     """Help and shell completion start no database driver and no gRPC."""
@@ -104,7 +105,14 @@ async def test_sql_is_what_up_would_run(empty_database: DatabaseSettings) -> Non
 
 
 @pytest.mark.parametrize(
-    "command", ["migrate status", "migrate up", "check", "send-test --endpoint http://127.0.0.1:1"]
+    "command",
+    [
+        "migrate status",
+        "migrate up",
+        "check",
+        "send-test --endpoint http://127.0.0.1:1",
+        "verify --endpoint http://127.0.0.1:1 --rounds 1 --deadline 0.2",
+    ],
 )
 async def test_unreachable_is_exit_5_in_plain_words(command: str) -> None:
     """No traceback, no password, and what to do next."""

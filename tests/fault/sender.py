@@ -10,7 +10,7 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from collector.operate.bench.connect import EXPORT_METHODS
+from collector.operate.endpoint import EXPORT_METHODS
 from collector.rows import Signal
 from tests.fault.records import Record, requests
 

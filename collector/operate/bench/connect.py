@@ -12,15 +12,11 @@ from collections import Counter
 
 from collector.operate.bench.http2 import Connection, Reply, call_headers
 from collector.operate.bench.processes import serving_pid
+from collector.operate.endpoint import EXPORT_METHODS
 from collector.rows import Signal
 
 READY_S_MAX = 10.0
 ATTEMPTS_PER_CONNECTION = 16
-EXPORT_METHODS = {
-    Signal.TRACES: "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
-    Signal.METRICS: "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
-    Signal.LOGS: "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
-}
 
 
 class Line:

@@ -107,7 +107,9 @@ def test_a_running_dev_is_found(
     """Where nothing names a database, all commands mean that of `otlpg dev`."""
     monkeypatch.setattr("collector.operate.check.RETRY_AFTER_S", ())
     with Publication(tmp_path) as publication:
-        publication.publish("postgresql://127.0.0.1:1/of_dev", {"grpc": 1, "telemetry": 2})
+        publication.publish(
+            "postgresql://127.0.0.1:1/of_dev", {"grpc": 1, "http": 3, "telemetry": 2}
+        )
 
         assert run(command.split()) == 5
 

@@ -22,7 +22,7 @@ from collector.operate.dev import (
 from collector.settings import DatabaseSettings, Settings, load_with_origins
 from collector.store.embedded import EmbeddedPostgres
 
-PORTS = {"grpc": 4317, "telemetry": 9095}
+PORTS = {"grpc": 4317, "http": 4318, "telemetry": 9095}
 
 
 def test_published_addresses_are_found_until_the_end(tmp_path: Path) -> None:
@@ -33,7 +33,7 @@ def test_published_addresses_are_found_until_the_end(tmp_path: Path) -> None:
         running = find(tmp_path)
 
     assert running is not None
-    assert running[1:] == ("postgresql://x", 4317, 9095)
+    assert running[1:] == ("postgresql://x", 4317, 4318, 9095)
     assert find(tmp_path) is None
 
 
@@ -50,7 +50,7 @@ def test_file_of_a_process_that_is_gone_counts_as_none(tmp_path: Path) -> None:
     """What a killed dev left behind sends nobody to a dead address."""
     never = 2**22 + 1  # above the largest process id of Linux
     (tmp_path / FILE_NAME).write_text(
-        f'{{"pid": {never}, "dsn": "x", "grpc_port": 1, "telemetry_port": 2}}'
+        f'{{"pid": {never}, "dsn": "x", "grpc_port": 1, "http_port": 3, "telemetry_port": 2}}'
     )
 
     assert find(tmp_path) is None
