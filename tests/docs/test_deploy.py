@@ -91,7 +91,7 @@ def commands() -> Iterator[tuple[str, list[str]]]:
             yield f"compose {name}", service["command"]
     for container in pod_containers():
         yield f"kubernetes {container['name']}", container["args"]
-    for name in ("otlpg", "otlpg-migrate"):
+    for name in ("otlpg", "otlpg-migrate", "otlpg-verify"):
         for line in re.findall(r"^ExecStart\w*=\S+/otlpg (.*)$", unit(name), re.MULTILINE):
             yield f"systemd {name}", line.split()
 
@@ -316,7 +316,7 @@ def test_systemd_gives_up_where_a_start_cannot_help() -> None:
     assert not re.search(r"^StartLimitIntervalSec=0", daemon, re.MULTILINE)
 
 
-@pytest.mark.parametrize("name", ["otlpg", "otlpg-migrate"])
+@pytest.mark.parametrize("name", ["otlpg", "otlpg-migrate", "otlpg-verify"])
 def test_what_a_unit_refers_to_is_installed(name: str) -> None:
     """Every file that a unit names is put there by the lines at the top of otlpg.service."""
     lines = [line for line in unit().splitlines() if line.startswith("#   ")]
