@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from http import HTTPStatus
 from typing import Any, Final
 
 import h11
+from google.rpc import code_pb2
 from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
@@ -71,6 +74,19 @@ class BoundedProtocol(H11Protocol):
         super().on_response_complete()
         if self._lingers() and not self.transport.is_closing():
             self._end_in(LINGER_S_MAX)
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no HTTP as any other bad call; in JSON, since no content type is known."""
+        content = json.dumps({"code": code_pb2.INVALID_ARGUMENT, "message": msg}).encode()
+        headers = [
+            ("content-type", "application/json"),
+            ("content-length", str(len(content))),
+            ("connection", "close"),
+        ]
+        head = h11.Response(status_code=HTTPStatus.BAD_REQUEST, headers=headers)
+        for event in (head, h11.Data(data=content), h11.EndOfMessage()):
+            self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the timer."""

@@ -9,20 +9,28 @@ Spec: opentelemetry-specification protocol/otlp.md, OTLP/HTTP.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from functools import partial
 from http import HTTPStatus
 from typing import Final
 
 from google.protobuf import json_format
 from google.protobuf.message import Message
+from google.rpc import code_pb2, status_pb2
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from collector.convert.otlp_json import transcode
-from collector.errors import DrainingError, TooLargeError, UnsupportedMediaError
+from collector.errors import (
+    DrainingError,
+    MalformedCallError,
+    TooLargeError,
+    UnsupportedMediaError,
+)
 from collector.receive.content import read_content
 from collector.receive.export import Ack, Export
 from collector.receive.http_protocol import LEAVES_AT_S
@@ -59,7 +67,7 @@ class OtlpHttpService:
             for signal in Signal
             for path in (f"/v1/{signal}", f"/v1/{signal}/")
         ]
-        app = Starlette(routes=routes)
+        app = Starlette(routes=routes, exception_handlers={HTTPException: _no_such_call})
         app.router.redirect_slashes = False
         if self._settings.cors_origins:
             app.add_middleware(
@@ -80,10 +88,14 @@ class OtlpHttpService:
             exporting.cancel()
 
     async def _answer(self, signal: Signal, request: Request) -> Response:
-        if _head_bytes(request) > self._settings.header_bytes_max:
-            return Response(
-                status_code=HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
-                headers={"connection": "close"},
+        head_bytes_max = self._settings.header_bytes_max
+        if _head_bytes(request) > head_bytes_max:
+            return _status(
+                request,
+                HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+                code_pb2.RESOURCE_EXHAUSTED,
+                f"the request's head is larger than {head_bytes_max} bytes",
+                {"connection": "close"},
             )
         media = JSON
         try:
@@ -102,7 +114,7 @@ class OtlpHttpService:
             return _response(media, to_reply(signal, ack), request)
         # Past the except block, whose error holds the converted request; see grpc_server.
         self._verdicts.count_verdict(signal, verdict, _peer(request))
-        return _refusal(media, verdict, leave=self._draining)
+        return _refusal(media, verdict, leave=self._draining or _is_ambiguous(request))
 
     async def _until_gone(self, signal: Signal, media: str, request: Request) -> Ack:
         """Export, and stop when the sender goes away before it has its answer.
@@ -153,6 +165,8 @@ class OtlpHttpService:
         settings = self._settings
         is_json = media == JSON
         bytes_max = settings.json_bytes_max if is_json else settings.request_bytes_max
+        if _is_ambiguous(request):
+            raise MalformedCallError("Content-Length and Transfer-Encoding exclude each other")
         if _content_length(request) > bytes_max:
             raise TooLargeError(bytes_max)
         coding = ",".join(request.headers.getlist("content-encoding"))
@@ -184,9 +198,21 @@ def _media_of(request: Request) -> str:
     return media.strip()
 
 
+def _is_ambiguous(request: Request) -> bool:
+    """Tell whether the end of the body depends on who reads.
+
+    A proxy that goes by the length would pass on as body what is a second request here, past all
+    that it checks. So nothing behind such a head is read.
+
+    Spec: RFC 9112, section 6.1.
+    """
+    return "content-length" in request.headers and "transfer-encoding" in request.headers
+
+
 def _head_bytes(request: Request) -> int:
-    """Return the size of the headers; h11 bounds only what it has to keep while it waits for more."""
-    return sum(len(name) + len(value) for name, value in request.headers.raw)
+    """Return the size of the head; h11 bounds only what it has to keep while it waits for more."""
+    target = len(request.scope["raw_path"]) + len(request.scope["query_string"])
+    return target + sum(len(name) + len(value) for name, value in request.headers.raw)
 
 
 def _peer(request: Request) -> str:
@@ -218,6 +244,25 @@ def _refusal(media: str, verdict: Verdict, *, leave: bool) -> Response:
         media_type=media,
         headers=headers,
     )
+
+
+async def _no_such_call(request: Request, error: Exception) -> Response:
+    """Answer another path or method than ours, as gRPC answers another method."""
+    assert isinstance(error, HTTPException)
+    phrase = HTTPStatus(error.status_code).phrase
+    return _status(request, error.status_code, code_pb2.UNIMPLEMENTED, phrase, error.headers)
+
+
+def _status(
+    request: Request, http_status: int, code: int, text: str, headers: Mapping[str, str] | None
+) -> Response:
+    """Return an error that no verdict is about, in the content type of the request or in JSON."""
+    try:
+        media = _media_of(request)
+    except UnsupportedMediaError:
+        media = JSON
+    content = _encode(media, status_pb2.Status(code=code, message=text))
+    return Response(content, http_status, headers, media)
 
 
 def _encode(media: str, message: Message) -> bytes:

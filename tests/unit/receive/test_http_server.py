@@ -236,6 +236,9 @@ async def test_nothing_else_is_there_and_nothing_redirects(
 
     assert reply.status == status
     assert "location" not in reply.headers
+    assert reply.headers["content-type"] == PROTOBUF
+    if method != "HEAD":
+        assert status_pb2.Status.FromString(reply.body).code == 12  # UNIMPLEMENTED
     assert not rig.export.bodies
 
 
@@ -442,33 +445,52 @@ async def test_a_broken_head_ends_the_connection(rig: Rig, head: bytes) -> None:
     line = await rig.line()
     line.writer.write(head)
 
-    assert (await line.reply()).status == 400
+    reply = await line.reply()
+    assert (reply.status, reply.headers["content-type"]) == (400, JSON)
+    assert json.loads(reply.body)["code"] == 3  # INVALID_ARGUMENT
+    assert await line.is_closed()
     assert not rig.export.bodies
 
 
-@pytest.mark.parametrize("headers", [{"a": "b" * 20_000}, {f"a{n}": "b" * 50 for n in range(400)}])
-async def test_a_large_head_is_refused(rig: Rig, headers: dict[str, str]) -> None:
-    """One long header or many short ones; gRPC refuses the same size."""
+@pytest.mark.parametrize(
+    ("path", "headers"),
+    [
+        ("/v1/logs", {"a": "b" * 20_000}),
+        ("/v1/logs", {f"a{n}": "b" * 50 for n in range(400)}),
+        ("/v1/logs?" + "x" * 20_000, {}),
+    ],
+    ids=["one header", "many headers", "target"],
+)
+async def test_a_large_head_is_refused(rig: Rig, path: str, headers: dict[str, str]) -> None:
+    """One long header, many short ones or a long target; gRPC refuses the same size."""
     line = await rig.line()
 
-    reply = await line.ask(**cast("Any", headers))
+    reply = await line.ask(path, **cast("Any", headers))
 
     assert (reply.status, reply.headers["connection"]) == (431, "close")
+    assert status_pb2.Status.FromString(reply.body).code == 8  # RESOURCE_EXHAUSTED
     assert not rig.export.bodies
 
 
-async def test_a_length_beside_chunks_is_not_believed(rig: Rig) -> None:
-    """Chunks win, and nothing behind them is taken for a second request of a smuggler."""
+async def test_a_length_beside_chunks_ends_the_connection(rig: Rig) -> None:
+    """What a proxy took for the body would be the next request here: a smuggler's.
+
+    Spec: RFC 9112, section 6.1.
+    """
+    smuggled = b"POST /v1/logs HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n"
     line = await rig.line()
     line.writer.write(
         b"POST /v1/traces HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-protobuf\r\n"
-        b"content-length: 4\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
+        b"content-length: %d\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n"
+        % (len(smuggled) + 5)
+        + smuggled
     )
 
     reply = await line.reply()
 
-    assert reply.status in {200, 400}
-    assert rig.export.bodies in ([], [(Signal.TRACES, b"abc")])
+    assert (reply.status, reply.headers["connection"]) == (400, "close")
+    assert await line.is_closed()
+    assert not rig.export.bodies
 
 
 async def test_a_sender_that_leaves_is_cancelled(rig: Rig) -> None:
