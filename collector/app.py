@@ -203,6 +203,7 @@ class Daemon:
             async with asyncio.TaskGroup() as stages:
                 reached = await self._try_store()
                 await self._grpc.start()
+                stages.create_task(self._grpc.run())
                 self._http.bind()
                 stages.create_task(self._http.run())
                 await self._http.listening()

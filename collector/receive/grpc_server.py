@@ -19,6 +19,7 @@ from collector.receive.verdicts import Verdicts
 from collector.rows import Signal
 from collector.settings import ReceiveSettings
 from collector.telemetry.clock import Clock
+from collector.telemetry.logging import Trouble
 from collector.telemetry.metrics import Metrics
 
 SERVICES: Final = {
@@ -35,6 +36,9 @@ KEEPALIVE_S: Final = 60
 KEEPALIVE_WAIT_S: Final = 20
 SENDER_PING_S_MIN: Final = 10
 """Senders may ping us this often, with or without calls; gRPC's own 5 minutes punishes most."""
+
+LOOK_S: Final = 0.1
+"""Between two looks whether the server has ended; grpc.aio tells nobody."""
 
 QUIET_S: Final = 0.1
 QUIET_S_MAX: Final = 1.0
@@ -131,6 +135,11 @@ async def _read_one(context: _Context) -> bytes:
     return message
 
 
+def longest_call_s(settings: ReceiveSettings) -> float:
+    """Return how long a call may last at the most, with time for its answer."""
+    return settings.slot_wait_s_max + settings.read_s_max + settings.hold_s_max + 5
+
+
 def to_options(settings: ReceiveSettings) -> list[tuple[str, int]]:
     """Return gRPC core's channel arguments for the limits of ``settings`` and of this process.
 
@@ -138,7 +147,7 @@ def to_options(settings: ReceiveSettings) -> list[tuple[str, int]]:
     so that an aged connection never costs a call. Windows do not grow with the bandwidth, because
     bodies that wait for a slot lie in them: 400 calls of 170 kB held 57 MiB instead of 27.
     """
-    grace_s = settings.slot_wait_s_max + settings.read_s_max + settings.hold_s_max + 5
+    grace_s = longest_call_s(settings)
     return [
         ("grpc.max_receive_message_length", settings.request_bytes_max),
         ("grpc.max_metadata_size", settings.header_bytes_max),
@@ -158,17 +167,24 @@ def to_options(settings: ReceiveSettings) -> list[tuple[str, int]]:
 
 
 class GrpcServer:
-    """The OTLP/gRPC listener of one worker; its port is shared with the other workers."""
+    """The OTLP/gRPC listener of one worker; its port is shared with the other workers.
+
+    grpc.aio (1.85) decodes the path of a call outside of any ``try``: a single call whose path is
+    not UTF-8 ends its accept loop, and with it the listener, for good. Nothing in front of that
+    loop can be asked to look at paths, so ``run`` replaces a server that has ended in this way.
+    """
 
     def __init__(
         self, settings: ReceiveSettings, export: Export, *, clock: Clock, metrics: Metrics
     ) -> None:
         self._settings = settings
-        self._server: grpc.aio.Server | None = None
+        self._servers: list[grpc.aio.Server] = []  # the last one listens
         self._service = OtlpService(export, clock, metrics)
         self._health = HealthService(SERVICES)
+        self._trouble = Trouble("otlpg.receive", clock)
         self._draining = False
-        self.port = 0
+        self._is_stopped = False
+        self.port = settings.grpc_port
 
     async def start(self) -> None:
         """Listen; afterwards ``port`` is the real one.
@@ -176,18 +192,43 @@ class GrpcServer:
         Raises:
             SettingsError: the address cannot be listened on.
         """
-        settings = self._settings
-        server = grpc.aio.server(options=to_options(settings))
+        server = grpc.aio.server(options=to_options(self._settings))
         server.add_generic_rpc_handlers((self._service, self._health))
+        address = authority(self._settings.grpc_host, self.port)
         try:
-            self.port = server.add_insecure_port(authority(settings.grpc_host, settings.grpc_port))
+            self.port = server.add_insecure_port(address)
         except RuntimeError as error:
             raise SettingsError(
-                f"receive.grpc_host, receive.grpc_port: cannot listen on "
-                f"{authority(settings.grpc_host, settings.grpc_port)}"
+                f"receive.grpc_host, receive.grpc_port: cannot listen on {address}"
             ) from error
         await server.start()
-        self._server = server
+        self._servers.append(server)
+
+    async def run(self) -> None:
+        """Keep a server listening until ``drain``; ``start`` came first.
+
+        The calls of one that was given up go on: only its listener and its connections end, the
+        latter with a GOAWAY, and their senders come to its successor.
+
+        Raises:
+            SettingsError: the port has been taken meanwhile.
+        """
+        async with asyncio.TaskGroup() as retiring:
+            while not self._is_stopped:
+                server = self._servers[-1]
+                try:
+                    await server.wait_for_termination(LOOK_S)
+                except Exception as error:  # noqa: BLE001 -- whatever ended it, others must be served
+                    if self._is_stopped:
+                        return
+                    cause = type(error).__name__  # its text is the sender's
+                    self._trouble.error("gRPC gave up its server, which is replaced", cause)
+                    retiring.create_task(self._retire(server))
+                    await self.start()
+
+    async def _retire(self, server: grpc.aio.Server) -> None:
+        await server.stop(longest_call_s(self._settings))
+        self._servers.remove(server)
 
     async def drain(self, grace_s: float) -> None:
         """Say NOT_SERVING, refuse what is new, say GOAWAY, and answer the calls that are here.
@@ -196,9 +237,10 @@ class GrpcServer:
         shorter grace hurries the first.
         """
         self._health.drain()
-        if self._server is None:
+        if not self._servers:
             return
         if grace_s > 0 and not self._draining:
             self._draining = True
             await self._service.drain()
-        await self._server.stop(grace_s)
+        self._is_stopped = True
+        await asyncio.gather(*(server.stop(grace_s) for server in self._servers))

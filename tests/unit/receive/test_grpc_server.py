@@ -28,6 +28,7 @@ from collector.rows import Signal
 from collector.settings import ReceiveSettings
 from collector.telemetry.clock import SystemClock
 from collector.telemetry.metrics import Metrics
+from tests.catalogue import raw
 
 TRACES = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 LIMIT = 1024 * 1024
@@ -103,11 +104,13 @@ async def rig() -> AsyncIterator[Rig]:
     settings = ReceiveSettings(grpc_port=0, http_port=0, request_bytes_max=LIMIT)
     server = GrpcServer(settings, export, clock=SystemClock(), metrics=metrics)
     await server.start()
+    serving = asyncio.create_task(server.run())
     running = Rig(server, export, metrics)
     yield running
     export.go_on.set()
     await running.channel.close()
     await server.drain(0)
+    await serving
 
 
 def trailers(error: grpc.aio.AioRpcError) -> dict[str, Any]:
@@ -172,6 +175,25 @@ async def test_an_unknown_method_is_unimplemented(rig: Rig) -> None:
     error = await rig.failure(rig.send(b"", method=TRACES.replace("Export", "Import")))
 
     assert error.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+async def test_a_path_that_is_no_text_costs_no_other_call(rig: Rig) -> None:
+    """Even though gRPC gives up its server there: calls that are here are answered, others served."""
+    rig.export.go_on.clear()
+    held = asyncio.create_task(rig.send(b"held"))
+    await rig.export.reading.wait()
+    bad = raw.open_call(raw.call_headers(_path=TRACES.encode() + b"\xff")) + raw.data(b"")
+    health = "/grpc.health.v1.Health/Check"
+
+    with capture_logs() as logged:
+        for _ in range(3):
+            await asyncio.to_thread(raw.call, rig.server.port, bad)
+            assert await rig.send(b"", method=health, wait_for_ready=True) == b"\x08\x01"
+        rig.export.go_on.set()
+
+    assert await held == b""
+    told = [line for line in logged if line["event"].startswith("gRPC gave up its server")]
+    assert [line["cause"] for line in told] == ["UnicodeDecodeError"]
 
 
 async def test_the_deadline_of_the_sender_reaches_the_export_body(rig: Rig) -> None:
