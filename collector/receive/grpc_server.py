@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from functools import partial
 from typing import Any, Final, cast
 
 import grpc
 
-from collector.errors import DrainingError, MalformedCallError, SettingsError
+from collector.errors import DrainingError, MalformedCallError, SettingsError, TooLargeError
 from collector.receive.export import Export
 from collector.receive.health_service import HealthService
 from collector.receive.limits import connections_max
@@ -54,8 +55,11 @@ _Context = grpc.aio.ServicerContext[bytes, bytes]
 class OtlpService(grpc.GenericRpcHandler):
     """Hands the body of each Export call to the export body and its verdict to the sender."""
 
-    def __init__(self, export: Export, clock: Clock, metrics: Metrics) -> None:
+    def __init__(
+        self, export: Export, settings: ReceiveSettings, clock: Clock, metrics: Metrics
+    ) -> None:
         self._export = export
+        self._header_bytes_max = settings.header_bytes_max
         self._verdicts = Verdicts("grpc", clock, metrics)
         self._draining = False
         self._refused_draining = 0
@@ -84,6 +88,9 @@ class OtlpService(grpc.GenericRpcHandler):
         if self._draining:
             self._refused_draining += 1
             return await self._refuse(signal, to_verdict(DrainingError()), context)
+        if _header_bytes(context) > self._header_bytes_max:
+            too_large = TooLargeError(self._header_bytes_max)
+            return await self._refuse(signal, to_verdict(too_large), context)
         try:
             ack = await self._export.export(
                 signal,
@@ -119,6 +126,15 @@ class OtlpService(grpc.GenericRpcHandler):
         except grpc.aio.AbortError:
             self._verdicts.count_verdict(signal, verdict, context.peer())
             raise
+
+
+def _header_bytes(context: _Context) -> int:
+    """Return the size of what a sender put into its headers.
+
+    Core holds its limit only against senders that acknowledge its settings; for others it is 16 MiB.
+    """
+    metadata: Iterable[tuple[str, str | bytes]] = context.invocation_metadata() or ()
+    return sum(len(name) + len(value) for name, value in metadata)
 
 
 async def _read_one(context: _Context) -> bytes:
@@ -179,7 +195,7 @@ class GrpcServer:
     ) -> None:
         self._settings = settings
         self._servers: list[grpc.aio.Server] = []  # the last one listens
-        self._service = OtlpService(export, clock, metrics)
+        self._service = OtlpService(export, settings, clock, metrics)
         self._health = HealthService(SERVICES)
         self._trouble = Trouble("otlpg.receive", clock)
         self._draining = False

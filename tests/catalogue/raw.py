@@ -9,9 +9,11 @@ from collections.abc import Generator, Iterable
 from typing import NamedTuple
 
 from collector.operate.bench.http2 import (
+    ACK,
     DATA,
     END_HEADERS,
     END_STREAM,
+    HEADER_TABLE_SIZE,
     HEADERS,
     PREFACE,
     SETTINGS,
@@ -20,9 +22,8 @@ from collector.operate.bench.http2 import (
     setting,
     status_of,
 )
-from collector.operate.bench.http2 import HEADER_TABLE_SIZE
-from tests.e2e.senders import METHODS
 from collector.rows import Signal
+from tests.e2e.senders import METHODS
 
 WAIT_S = 20.0
 FLOOD_S_MAX = 2.0
@@ -143,6 +144,16 @@ def open_call(headers: bytes, stream: int = STREAM, flags: int = END_HEADERS) ->
     return frame(HEADERS, flags, stream, headers)
 
 
+def in_frames(block: bytes) -> bytes:
+    """Return a long header block in as many frames as it takes."""
+    step = 16_384
+    first, *rest = [block[start : start + step] for start in range(0, len(block), step)]
+    frames = [open_call(first, flags=0 if rest else 4)]
+    for place, piece in enumerate(rest, 1):
+        frames.append(frame(CONTINUATION, 4 if place == len(rest) else 0, 1, piece))
+    return b"".join(frames)
+
+
 def data(body: bytes, *, last: bool = True, stream: int = STREAM) -> bytes:
     """Return frames of a body."""
     step = 16_384
@@ -151,12 +162,19 @@ def data(body: bytes, *, last: bool = True, stream: int = STREAM) -> bytes:
     return b"".join([*frames, frame(DATA, END_STREAM if last else 0, stream, pieces[-1])])
 
 
-def call(port: int, *pieces: bytes) -> GrpcEnd:
-    """Send ``pieces`` behind the opening, and read until the end of the one call, or of everything."""
+def call(port: int, *pieces: bytes, acknowledge: bool = True) -> GrpcEnd:
+    """Send ``pieces`` behind the opening, and read until the end of the one call, or of everything.
+
+    ``acknowledge``: gRPC core holds its limits only against senders that have seen them.
+    """
     with socket.create_connection(("127.0.0.1", port), timeout=WAIT_S) as line:
+        line.sendall(opening())
         heard = b""
         try:
-            for piece in (opening(), *pieces):
+            if acknowledge:
+                heard = line.recv(65_536)  # its settings come first
+                line.sendall(frame(SETTINGS, ACK, 0))
+            for piece in pieces:
                 line.sendall(piece)
             while True:
                 more = line.recv(65_536)

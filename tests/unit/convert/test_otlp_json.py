@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import math
-from typing import Any, cast
+from typing import Any
 
 import pytest
-from google.protobuf import json_format
 from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
@@ -20,10 +18,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from collector.convert.otlp_json import ITEMS_PER_TURN, NOT_HEX, transcode
 from collector.errors import MalformedCallError
 from collector.rows import Signal
-from tests.factories import ExportRequest
+from tests.otlp_json import in_json
 from tests.strategies import REQUEST_TYPES, requests
-
-IDS = ("traceId", "spanId", "parentSpanId")
 
 
 def protobuf_of(signal: Signal, body: bytes) -> bytes:
@@ -34,26 +30,6 @@ def protobuf_of(signal: Signal, body: bytes) -> bytes:
             next(steps)
         except StopIteration as end:
             return end.value
-
-
-def in_json(request: ExportRequest) -> bytes:
-    """Return a request as an SDK writes it: proto3 JSON, ids in hex, enums as numbers."""
-    document = json_format.MessageToDict(request, use_integers_for_enums=True)
-    _write_hex(document)
-    return json.dumps(document).encode()
-
-
-def _write_hex(value: Any) -> None:
-    if isinstance(value, list):
-        for entry in cast("list[Any]", value):
-            _write_hex(entry)
-    elif isinstance(value, dict):
-        fields = cast("dict[str, Any]", value)
-        for name, entry in fields.items():
-            if name in IDS:
-                fields[name] = base64.b64decode(entry).hex()
-            else:
-                _write_hex(entry)
 
 
 def span(**fields: Any) -> ExportTraceServiceRequest:

@@ -170,6 +170,20 @@ async def test_headers_are_bounded(rig: Rig) -> None:
     assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
+async def test_headers_are_bounded_for_those_who_ignore_settings_too(rig: Rig) -> None:
+    """Core takes 16 MiB from them; the body is not read."""
+    headers = raw.call_headers(_path=TRACES.encode())
+    for size, code in ((15_000, 0), (17_000, 8), (1_000_000, 8)):
+        sent = raw.in_frames(headers + raw.header("x-note", b"n" * size)) + raw.data(
+            raw.message(b"")
+        )
+
+        end = await asyncio.to_thread(raw.call, rig.server.port, sent, acknowledge=False)
+
+        assert end.status == code
+    assert len(rig.export.bodies) == 1
+
+
 async def test_an_unknown_method_is_unimplemented(rig: Rig) -> None:
     """So is a known service with another method."""
     error = await rig.failure(rig.send(b"", method=TRACES.replace("Export", "Import")))

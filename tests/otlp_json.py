@@ -1,0 +1,38 @@
+"""OTLP/JSON as an SDK writes it, made from official messages."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any, cast
+
+from google.protobuf import json_format
+
+from tests.factories import ExportRequest
+
+IDS = ("traceId", "spanId", "parentSpanId")
+
+
+def in_json(request: ExportRequest) -> bytes:
+    """Return a request in proto3 JSON, but with ids in hex and enums as numbers."""
+    return json.dumps(document_of(request)).encode()
+
+
+def document_of(request: ExportRequest) -> dict[str, Any]:
+    """Return what ``in_json`` writes."""
+    document = json_format.MessageToDict(request, use_integers_for_enums=True)
+    _write_hex(document)
+    return document
+
+
+def _write_hex(value: Any) -> None:
+    if isinstance(value, list):
+        for entry in cast("list[Any]", value):
+            _write_hex(entry)
+    elif isinstance(value, dict):
+        fields = cast("dict[str, Any]", value)
+        for name, entry in fields.items():
+            if name in IDS:
+                fields[name] = base64.b64decode(entry).hex()
+            else:
+                _write_hex(entry)
