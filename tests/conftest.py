@@ -149,7 +149,9 @@ def test_server(postgres_servers: TestServers, postgres_binaries: Path | None) -
     return postgres_servers.get(postgres_binaries)
 
 
-async def _database(server: EmbeddedPostgres, template: str) -> AsyncGenerator[DatabaseSettings]:
+async def fresh_database(
+    server: EmbeddedPostgres, template: str
+) -> AsyncGenerator[DatabaseSettings]:
     """Make a database out of a template, lend it, and drop it whoever is still connected."""
     name = f"test_{next(_numbers)}"
     admin = await connect(settings_of(server, "postgres", role=SUPERUSER))
@@ -166,14 +168,14 @@ async def _database(server: EmbeddedPostgres, template: str) -> AsyncGenerator[D
 @pytest.fixture
 async def database_settings(test_server: EmbeddedPostgres) -> AsyncGenerator[DatabaseSettings]:
     """A migrated database of this test's own."""
-    async for settings in _database(test_server, TEMPLATE):
+    async for settings in fresh_database(test_server, TEMPLATE):
         yield settings
 
 
 @pytest.fixture
 async def empty_database(test_server: EmbeddedPostgres) -> AsyncGenerator[DatabaseSettings]:
     """A database of this test's own with nothing in it."""
-    async for settings in _database(test_server, "template0"):
+    async for settings in fresh_database(test_server, "template0"):
         yield settings
 
 

@@ -47,16 +47,15 @@ def talk(port: int, *pieces: bytes, hang_up: bool = False) -> Talk:
     """
     with socket.create_connection(("127.0.0.1", port), timeout=WAIT_S) as line:
         heard = b""
-        try:
-            for piece in pieces:
+        with contextlib.suppress(ConnectionResetError, BrokenPipeError):
+            for piece in pieces:  # it may answer and close before it has read everything
                 line.sendall(piece)
             if hang_up:
                 line.shutdown(socket.SHUT_WR)
+        with contextlib.suppress(ConnectionResetError):
             while more := line.recv(65_536):
                 heard += more
-        except (ConnectionResetError, BrokenPipeError):
-            pass  # it closed before it had read everything
-    statuses = re.findall(rb"(?:^|\n|\}|\W)HTTP/1\.1 (\d{3})", heard)
+    statuses = re.findall(rb"HTTP/1\.1 (\d{3}) ", heard)
     return Talk([int(status) for status in statuses], heard.decode("latin-1"))
 
 

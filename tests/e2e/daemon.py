@@ -66,6 +66,7 @@ class Daemon:
         self._process: subprocess.Popen[bytes] | None = None
         self._reader: threading.Thread | None = None
         self._log: list[dict[str, Any]] = []
+        self._raw_log: list[str] = []
         self._logged = threading.Condition()
         self._log_ended = False
         self.grpc_port = 0
@@ -95,7 +96,7 @@ class Daemon:
     def start(self) -> None:
         """Start, and return when every worker listens and, unless told otherwise, is ready."""
         assert self._process is None or self._process.poll() is not None, "it runs already"
-        self._log, self._log_ended = [], False
+        self._log, self._raw_log, self._log_ended = [], [], False
         self._process = subprocess.Popen(
             [sys.executable, "-m", "collector", "serve"],
             env=self._environment,
@@ -242,6 +243,11 @@ class Daemon:
         with self._logged:
             return list(self._log)
 
+    def raw_log(self) -> list[str]:
+        """Return the lines so far as they were written."""
+        with self._logged:
+            return list(self._raw_log)
+
     def log_text(self) -> str:
         """Return the log for a human."""
         return "".join(json.dumps(line) + "\n" for line in self.log())
@@ -256,6 +262,7 @@ class Daemon:
                     line = {"text": raw.decode(errors="replace").rstrip()}
                 with self._logged:
                     self._log.append(line)
+                    self._raw_log.append(raw.decode(errors="replace").removesuffix("\n"))
                     self._logged.notify_all()
         with self._logged:
             self._log_ended = True

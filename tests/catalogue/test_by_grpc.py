@@ -1,0 +1,15 @@
+"""Every bad input of the catalogue over gRPC; see ``cases``."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.catalogue.case import Run, Transport
+from tests.catalogue.cases import runs_by
+from tests.catalogue.stand import Stand
+
+
+@pytest.mark.parametrize("run", runs_by(Transport.GRPC), ids=str)
+def test_bad_input_ends_as_it_must(stand: Stand, run: Run) -> None:
+    """And does no harm to anybody."""
+    stand.check(run)
