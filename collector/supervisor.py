@@ -52,6 +52,9 @@ ALLOCATOR: Final = {
 Otherwise each body is given back to the kernel and comes back as fresh pages, zeroed one by one:
 4 to 5 % of a worker's CPU. What is larger goes back at once. An operator's own values win.
 """
+QUIET_CORE: Final = {"GRPC_VERBOSITY": "NONE"}
+"""Environment of the workers, for gRPC core: it writes a line of its own to standard error, which is
+no JSON, for each malformed header that a sender thinks of. What matters the call's status says."""
 
 
 class Child:
@@ -81,7 +84,7 @@ class Child:
             stdout=asyncio.subprocess.PIPE,
             limit=MESSAGE_BYTES_MAX,
             start_new_session=True,
-            env={**ALLOCATOR, **os.environ},
+            env={**ALLOCATOR, **QUIET_CORE, **os.environ},
         )
         child = cls(process)
         child.tell(to_worker_json(settings))

@@ -20,11 +20,12 @@ def stand(postgres_server: EmbeddedPostgres) -> Generator[Stand]:
     with asyncio.Runner() as runner:
         databases = fresh_database(postgres_server, TEMPLATE)
         settings = runner.run(anext(databases))
-        with Daemon(settings) as daemon, Senders(daemon.grpc_port, daemon.http_port) as senders:
-            there = Stand(runner, settings, daemon, senders)
-            yield there
-            there.close()
-        there.check_log()
-        print(f"\n{there.summary()}")  # noqa: T201 -- shown with -s
-        with pytest.raises(StopAsyncIteration):
-            runner.run(anext(databases))
+        try:
+            with Daemon(settings) as daemon, Senders(daemon.grpc_port, daemon.http_port) as senders:
+                there = Stand(runner, settings, daemon, senders)
+                yield there
+                there.close()
+            there.check_log()
+            print(f"\n{there.summary()}")  # noqa: T201 -- shown with -s
+        finally:
+            runner.run(databases.aclose())

@@ -152,8 +152,9 @@ class Stand:
         )
 
     def check_log(self) -> None:
-        """See that no input made a line long, or put into it what steers a terminal."""
+        """See that no input made a line long or no JSON, or put into it what steers a terminal."""
         for line in self.daemon.raw_log():
+            assert line.startswith("{"), line
             assert len(line) <= LINE_CHARS_MAX, line
             assert not _CONTROL.search(line), line
 
