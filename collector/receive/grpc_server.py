@@ -224,7 +224,8 @@ class GrpcServer:
         """Keep a server listening until ``drain``; ``start`` came first.
 
         The calls of one that was given up go on: only its listener and its connections end, the
-        latter with a GOAWAY, and their senders come to its successor.
+        latter with a GOAWAY, and their senders come to its successor. A call that comes just before
+        its sender has read the GOAWAY hears CANCELLED, which OTLP lets it repeat.
 
         Raises:
             SettingsError: the port has been taken meanwhile.

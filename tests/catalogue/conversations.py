@@ -173,9 +173,8 @@ def _calls() -> Iterator[Called]:
     yield Called(97, "half a message", _call(cut), (INVALID, INTERNAL))
     whole = open_call(call_headers())
     yield Called(97, "a reset in the body", whole + data(cut, last=False) + _reset(), ())
-    yield Called(
-        97, "a message whose call is not closed", whole + data(message(ONE), last=False), ()
-    )
+    whole_message = whole + data(message(ONE), last=False)  # taken or not: its sender comes again
+    yield Called(97, "a message whose call is not closed", whole_message, (), (0, 1))
     yield Called(88, "a message of 2^32 - 1", _call(b"\0\xff\xff\xff\xff" + ONE), (EXHAUSTED,))
     for timeout, ends in {
         b"0m": (DEADLINE,), b"1n": (UNAVAILABLE, DEADLINE), b"-1S": (INTERNAL,), b"soon": (INTERNAL,),

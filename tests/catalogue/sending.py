@@ -52,6 +52,7 @@ class Senders:
     """One connection for gRPC, and one for each request over HTTP."""
 
     def __init__(self, grpc_port: int, http_port: int) -> None:
+        self._grpc_port = grpc_port
         self._caller = Caller(grpc_port)
         self._http_port = http_port
 
@@ -60,6 +61,11 @@ class Senders:
 
     def __exit__(self, *_: object) -> None:
         self._caller.channel.close()
+
+    def reconnect(self) -> None:
+        """Give up the connection for gRPC for a new one."""
+        self._caller.channel.close()
+        self._caller = Caller(self._grpc_port)
 
     def send(
         self, signal: Signal, way: Transport, body: bytes, headers: Mapping[str, str] | None = None

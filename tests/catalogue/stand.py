@@ -66,6 +66,10 @@ class Stand:
     def _await(self, work: Coroutine[Any, Any, Result]) -> Result:
         return self._runner.run(work)
 
+    def reconnect(self) -> None:
+        """Let the next requests over gRPC go by a new connection."""
+        self._senders.reconnect()
+
     def send(self, signal: Signal, way: Transport, body: bytes) -> Answer:
         """Send any body."""
         return self._senders.send(signal, way, body)

@@ -198,11 +198,14 @@ async def test_a_path_that_is_no_text_costs_no_other_call(rig: Rig) -> None:
     await rig.export.reading.wait()
     bad = raw.open_call(raw.call_headers(_path=TRACES.encode() + b"\xff")) + raw.data(b"")
     health = "/grpc.health.v1.Health/Check"
+    options = [("grpc.use_local_subchannel_pool", 1)]
 
     with capture_logs() as logged:
         for _ in range(3):
             await asyncio.to_thread(raw.call, rig.server.port, bad)
-            assert await rig.send(b"", method=health, wait_for_ready=True) == b"\x08\x01"
+            async with grpc.aio.insecure_channel(f"127.0.0.1:{rig.server.port}", options) as other:
+                check = other.unary_unary(health, bytes, bytes)
+                assert await check(b"", timeout=10.0, wait_for_ready=True) == b"\x08\x01"
         rig.export.go_on.set()
 
     assert await held == b""
