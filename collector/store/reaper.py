@@ -1,8 +1,13 @@
-"""Ends our own backends whose client hangs in the middle of a transaction.
+"""Ends our own backends that hang in the middle of a transaction, and nobody else will.
 
 A worker that is frozen (stopped, swapped out, cut off) in mid-COPY leaves a backend that waits for
 its client for ever: neither ``statement_timeout`` nor ``idle_in_transaction_session_timeout`` ends
 a read of COPY data. What that backend has locked stays locked, so some other worker ends it.
+
+A COMMIT that waits for a synchronous standby which is gone waits for ever too: no timeout of the
+server counts there, and that its client has given up it does not see. With its locks it keeps a
+connection, and each repetition one more, until the server has none left for anybody. Ended, it is
+committed here and nowhere else; the repetition finds it, writes to the ledger, and waits anew.
 
 Old is not frozen: a giant request on a slow way may be sent for minutes, and its backend waits for
 its client at nearly every look. So a backend is ended only if it has not moved between two looks:
@@ -41,7 +46,7 @@ WITH waiting AS MATERIALIZED (
       AND a.datname = current_database()
       AND a.usename = current_user
       AND a.application_name = $1
-      AND a.wait_event_type = 'Client' AND a.wait_event = 'ClientRead'
+      AND a.wait_event IN ('ClientRead', 'SyncRep')
       AND a.xact_start IS NOT NULL
 )
 SELECT mark,
