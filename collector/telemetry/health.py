@@ -83,7 +83,13 @@ class TelemetryServer(uvicorn.Server):
         yield
 
     async def run_on(self, listeners: list[socket.socket]) -> None:
-        """Serve on sockets that are bound already, until ``stop``."""
+        """Serve on sockets that are bound already, until ``stop``.
+
+        Connections inherit SO_REUSEADDR. Without it one that was closed from here, by a stop or
+        after a scrape, kept the next daemon from the port for a minute.
+        """
+        for listener in listeners:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         await self.serve(sockets=listeners)
 
     def stop(self) -> None:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from collector.receive.listeners import Reservation
 from collector.telemetry.health import TelemetryServer, build_app
 from collector.telemetry.metrics import Metrics, Snapshot
 from collector.telemetry.render import CONTENT_TYPE
@@ -88,3 +89,26 @@ async def test_ready_names_what_is_missing(site: Site) -> None:
 async def test_nothing_else_is_served(site: Site, method: str, path: str, status: int) -> None:
     """No redirect, no documentation page, no other method."""
     assert (await site.get(path, method))[0] == status
+
+
+async def serve_once(port: int) -> int:
+    """Serve on ``port``, answer one request, stop; return the port that it was."""
+    held = Reservation("127.0.0.1", port, setting="telemetry.port", shared=False)
+    site = Site(held.port)
+    server = TelemetryServer(build_app(asyncio.Future[Snapshot], lambda: site.conditions))
+    serving = asyncio.create_task(server.run_on(held.sockets))
+    while not server.started:  # noqa: ASYNC110 -- uvicorn has nothing to await
+        await asyncio.sleep(0)
+    status, *_ = await site.get("/health/live")
+    server.stop()
+    await serving
+    held.release()
+    assert status == 200
+    return held.port
+
+
+async def test_a_scrape_does_not_keep_the_next_daemon_from_the_port() -> None:
+    """The server closes the connection, which the kernel then keeps for a minute."""
+    port = await serve_once(0)
+
+    assert await serve_once(port) == port
