@@ -109,7 +109,8 @@ class EmbeddedPostgres:
 
     def dsn(self, database: str = ROLE, *, role: str = ROLE) -> str:
         """Return a DSN over the UNIX socket; ``role`` may be ``SUPERUSER``."""
-        return f"postgresql://{role}@/{database}?host={quote(str(self._socket), safe='/')}"
+        port = "" if self.tcp_port is None else f"&port={self.tcp_port}"  # names the socket too
+        return f"postgresql://{role}@/{database}?host={quote(str(self._socket), safe='/')}{port}"
 
     def psql_line(self) -> str:
         """Return the line that opens ``psql`` on the database, ready to paste."""

@@ -292,11 +292,12 @@ async def test_tcp_asks_for_the_password(make: Maker, folder: Path) -> None:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     server = make(tcp_port=port)
-    server.start(folder)
+    over_socket = server.start(folder)
     dsn = server.tcp_dsn()
     assert dsn is not None
 
     assert await ask(dsn, "SHOW listen_addresses") == ["127.0.0.1"]
+    assert await ask(over_socket, "SHOW port") == [str(port)]
     with pytest.raises(StoreUnavailableError) as caught:
         await ask(f"postgresql://otlpg:wrong@127.0.0.1:{port}/otlpg")
     assert caught.value.sqlstate == "28P01"
