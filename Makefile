@@ -36,7 +36,7 @@ types: $(STAMP) ## pyright, strict
 	$(BIN)/pyright
 
 test: lint types ## every check and every test
-	$(BIN)/pytest -n 4 --dist loadfile -m "not long and not interop"
+	$(BIN)/pytest -n 4 --dist loadfile -m "not long and not interop and not pgbouncer"
 
 format: $(STAMP) ## rewrite the code in the one format
 	$(BIN)/ruff format .
@@ -54,7 +54,7 @@ bench: $(STAMP) ## measure throughput, latency and memory against raw COPY
 	$(BIN)/otlpg bench --local
 
 fault: $(STAMP) ## the long runs: SIGKILLs and restarts under load, thousands of round trips
-	$(BIN)/pytest tests/fault tests/db -m long -s
+	$(BIN)/pytest tests/fault tests/db -m "long or pgbouncer" -s
 
 interop: $(STAMP) ## real otel-collector and telemetrygen against otlpg
 	$(BIN)/python -m tests.interop.binaries

@@ -193,6 +193,7 @@ class Export:
             spent_s += now_s - began_s
             if now_s >= give_up_at_s:
                 raise HoldExpiredError(spent_s)
+            await self._probe.reach("receive.slice_converted")
             await asyncio.sleep(0)
 
 

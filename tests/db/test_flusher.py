@@ -17,8 +17,8 @@ from collector.telemetry.clock import SystemClock
 from tests.converted import dimensions as dimensions_of
 from tests.converted import log_row, request, resource_row, scope_row, span_row
 from tests.db.flushing import HOLD_S, flushing
-from tests.db.proxy import Fault, wire_to
 from tests.db.writing import NOW, count, make_leaves, rows_of
+from tests.fault.proxy import COMMIT_FAULTS, Fault, wire_to
 
 if TYPE_CHECKING:
     from collector.rows import ConvertedRequest
@@ -196,7 +196,7 @@ async def test_worker_that_stood_still_in_a_transaction(
         assert await count(connection, "logs") == 12
 
 
-@pytest.mark.parametrize("fault", Fault)
+@pytest.mark.parametrize("fault", COMMIT_FAULTS)
 async def test_commit_whose_outcome_is_unknown(
     settings: DatabaseSettings, connection: Connection, fault: Fault
 ) -> None:
@@ -208,7 +208,7 @@ async def test_commit_whose_outcome_is_unknown(
 
         assert await stand.send(spans("a")) is Outcome.STORED
 
-        assert wire.cuts == 1
+        assert wire.struck == 1
         assert sum(stand.retries().values()) >= 1
         committed_unheard = fault is not Fault.LOSE_COMMIT
         query = "SELECT max(seen) FROM ingest_ledger"
@@ -234,7 +234,7 @@ async def test_group_waits_as_one_for_its_own_commit(
         stand.probe.release("flush.taken")
         await blocker
         await connection.execute("SELECT pg_advisory_lock(1)")  # no COMMIT comes to its end
-        wire.fault = Fault.LOSE_REPLY
+        wire.fault = Fault.BREAK_IN_COMMIT
         stand.probe.release("flush.settled")
 
         await stand.probe.reached("flush.failed", 3)
@@ -277,7 +277,7 @@ async def test_duplicate_in_a_group_of_unknown_outcome_stays_a_duplicate(
 
         assert await asyncio.gather(*senders) == [Outcome.DUPLICATE, Outcome.STORED]
 
-        assert wire.cuts == 1
+        assert wire.struck == 1
         assert await count(connection, "logs") == 9
 
 

@@ -19,7 +19,7 @@ from collector.errors import RetryableStoreError, StoreUnavailableError
 from collector.settings import DatabaseSettings
 from collector.store import pool
 from collector.store.pool import Connection, Database, connect
-from tests.db.proxy import wire_to
+from tests.fault.proxy import wire_to
 
 
 @pytest.fixture

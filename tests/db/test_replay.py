@@ -20,10 +20,10 @@ from collector.store.letter_queries import Selection
 from collector.store.transaction import write_batch
 from collector.telemetry.probe import TestProbe
 from tests.db.lettering import letters, put, replay
-from tests.db.proxy import Fault, wire_to
 from tests.db.test_roles import as_user
 from tests.db.writing import NOW, context, count, make_leaves
 from tests.factories import request_of
+from tests.fault.proxy import Fault, wire_to
 from tests.unit.convert.converting import converter, item_payload, logs_of, span_of, traces_of
 
 if TYPE_CHECKING:

@@ -114,6 +114,14 @@ class Daemon:
         if self._await_store:
             self.wait_until_ready()
 
+    def keep_ports(self) -> None:
+        """Let the next start use the ports of this one, where senders go on looking for it."""
+        self._environment |= {
+            "OTLPG_RECEIVE__GRPC_PORT": str(self.grpc_port),
+            "OTLPG_RECEIVE__HTTP_PORT": str(self.http_port),
+            "OTLPG_TELEMETRY__PORT": str(self.telemetry_port),
+        }
+
     def stop(self) -> int:
         """Send SIGTERM and return the exit code."""
         self.signal(signal.SIGTERM)

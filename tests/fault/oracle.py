@@ -1,16 +1,16 @@
-"""The judge of every fault test: PostgreSQL's content against the sender's books.
+"""The judge of every fault test: PostgreSQL's content against the sender's books, and the daemon's.
 
-An acknowledged request: each item stored exactly once and equal to what was sent. One that was
-never acknowledged: all of its items once, or none of them. Nothing else is in the tables.
+An acknowledged request: each good item stored, each bad one in the dead letters, exactly once and
+equal to what was sent. One that was never acknowledged: all of its items once, or none of them.
+Nothing else is in the tables. Of what the daemon received, every item met one end.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from collector.restore.equality import item_texts
 from tests.fault.records import Record
 
 SHOWN = 3
@@ -27,6 +27,7 @@ class Verdict:
     torn: list[str] = field(default_factory=list[str])
     strange: list[str] = field(default_factory=list[str])
     failures: list[str] = field(default_factory=list[str])
+    unbalanced: list[str] = field(default_factory=list[str])
 
     def assert_promises_kept(self) -> None:
         """Fail and show examples unless every promise was kept."""
@@ -42,11 +43,12 @@ class Verdict:
             for what, examples in wrong.items()
             if examples
         ]
+        found += [f"the books of {books} do not balance" for books in self.unbalanced]
         assert not found, "\n".join(found)
 
 
 def judge(records: Iterable[Record], stored: Iterable[str]) -> Verdict:
-    """Return what is wrong with ``stored``, the texts (``equality.item_texts``) of all items.
+    """Return what is wrong with ``stored``, the texts of all items as ``Record.texts`` gives them.
 
     The items of all ``records`` must be pairwise unlike, or a lost one could hide behind its twin.
     """
@@ -54,7 +56,7 @@ def judge(records: Iterable[Record], stored: Iterable[str]) -> Verdict:
     left = Counter(stored)
     sent: set[str] = set()
     for record in records:
-        texts = item_texts(record.request)
+        texts = record.texts()
         assert sent.isdisjoint(texts), "two requests hold an equal item"
         assert len(set(texts)) == len(texts), "a request holds an item twice"
         sent.update(texts)
@@ -76,3 +78,12 @@ def _judge_one(verdict: Verdict, record: Record, counts: dict[str, int]) -> None
     verdict.unacknowledged += 1
     if len(missing) < len(counts):
         verdict.torn += missing
+
+
+def unbalanced(books: Mapping[str, Mapping[str, int]]) -> list[str]:
+    """Return the books, by signal, in which ``received`` is not the sum of the five ends."""
+    return [
+        f"{signal}: {dict(ends)}"
+        for signal, ends in books.items()
+        if ends["received"] != sum(count for end, count in ends.items() if end != "received")
+    ]

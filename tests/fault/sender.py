@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, suppress
 from random import Random
 from typing import Any
 
@@ -23,9 +25,21 @@ RESEND_UNHEARD = 0.75
 RESEND_ACKNOWLEDGED = 0.10
 """Share of acknowledged requests sent once more, as a proxy does that missed the answer."""
 
+RETRY_S = (0.02, 0.2)
+"""Between two attempts, drawn anew each time; shorter than any RetryInfo, to keep up the load."""
+
 Call = Callable[..., Awaitable[bytes]]
 
-RETRYABLE = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}
+RETRYABLE = {
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.DEADLINE_EXCEEDED,
+    grpc.StatusCode.CANCELLED,
+}
+"""Of OTLP's retryable codes those that a daemon may give: ``CANCELLED`` is gRPC core's word to who
+calls at the very moment at which a server stops.
+
+Spec: opentelemetry-proto docs/specification.md, OTLP/gRPC Response, Failures.
+"""
 _OPTIONS: list[tuple[str, Any]] = [
     ("grpc.use_local_subchannel_pool", 1),
     ("grpc.initial_reconnect_backoff_ms", 50),
@@ -34,69 +48,144 @@ _OPTIONS: list[tuple[str, Any]] = [
 ]
 
 
-class RecordingSender:
-    """Keeps ``IN_FLIGHT`` requests open until told to finish; ``records`` holds all of them."""
+class Line:
+    """One strand of the load: a connection to each endpoint, of which it uses one until that fails.
 
-    def __init__(self, endpoint: str, seed: int) -> None:
+    Who has a second endpoint never waits for a connection to the first.
+    """
+
+    def __init__(self, channels: Sequence[grpc.aio.Channel], *, first: int = 0) -> None:
+        self._calls: list[dict[Signal, Call]] = [
+            {signal: channel.unary_unary(EXPORT_METHODS[signal]) for signal in Signal}
+            for channel in channels
+        ]
+        self._chosen = first % len(channels)
+
+    async def send(self, record: Record, timeout_s: float = TIMEOUT_S) -> None:
+        """Return when the request was answered OK; raise AioRpcError, and turn to the next."""
+        chosen = self._calls[self._chosen]
+        try:
+            await chosen[record.signal](
+                record.payload, timeout=timeout_s, wait_for_ready=len(self._calls) == 1
+            )
+        except grpc.aio.AioRpcError:
+            self._chosen = (self._chosen + 1) % len(self._calls)
+            raise
+
+
+class RecordingSender:
+    """Keeps up to ``IN_FLIGHT`` requests open until told to finish; ``records`` holds all of them.
+
+    With several endpoints its connections are spread over them, and what one refuses or does not
+    answer goes to the next.
+    """
+
+    def __init__(self, *endpoints: str, seed: int, pause_s: float = 0.0) -> None:
+        """``pause_s``: mean time between a reply and the next request in its place."""
         self.records: list[Record] = []
-        self._endpoint = endpoint
+        self._endpoints = endpoints
         self._rng = Random(f"sender {seed}")
         self._fresh: Iterator[Record] = requests(seed)
-        self._finishing = False
-        self._acknowledged = 0
+        self.in_flight = IN_FLIGHT
+        self._pause_s = pause_s
+        self._finishing = asyncio.Event()
+        self.acknowledged_so_far = 0  # replies that said OK, repeated requests included
         self._changed = asyncio.Condition()
 
     async def run(self) -> None:
         """Send until ``finish``, then return once every open request came to its end."""
-        async with asyncio.TaskGroup() as tasks:
-            channels = [
-                grpc.aio.insecure_channel(self._endpoint, options=_OPTIONS)
-                for _ in range(CONNECTIONS)
-            ]
-            for number in range(IN_FLIGHT):
-                tasks.create_task(self._send_on(channels[number % CONNECTIONS]))
-        for channel in channels:
-            await channel.close()
+        async with AsyncExitStack() as open_channels, asyncio.TaskGroup() as tasks:
+            for first in range(CONNECTIONS):
+                channels = [
+                    await connect_to(open_channels, endpoint) for endpoint in self._endpoints
+                ]
+                for _ in range(IN_FLIGHT // CONNECTIONS):
+                    tasks.create_task(self._send_on(Line(channels, first=first)))
 
     def finish(self) -> None:
         """Begin no further request."""
-        self._finishing = True
+        self._finishing.set()
 
     async def acknowledged(self, more: int) -> None:
         """Return once ``more`` further requests were acknowledged, counted from now."""
-        goal = self._acknowledged + more
+        goal = self.acknowledged_so_far + more
         async with self._changed:
-            await self._changed.wait_for(lambda: self._acknowledged >= goal)
+            await self._changed.wait_for(lambda: self.acknowledged_so_far >= goal)
 
-    async def _send_on(self, channel: grpc.aio.Channel) -> None:
-        calls: dict[Signal, Call] = {
-            signal: channel.unary_unary(EXPORT_METHODS[signal]) for signal in Signal
-        }
-        while not self._finishing:
-            record = next(self._fresh)
-            self.records.append(record)
-            await self._see_through(record, calls[record.signal])
+    async def served_again(self) -> float:
+        """Return how long it took, from now, until newcomers were served at every endpoint.
 
-    async def _see_through(self, record: Record, call: Call) -> None:
+        A newcomer connects, sends a request of each signal and tries again as any sender would:
+        calls that were held may be answered while nobody new gets in.
+
+        Units: seconds of a monotonic clock.
+        """
+        began_s = time.monotonic()
+        async with AsyncExitStack() as open_channels, asyncio.TaskGroup() as tasks:
+            for endpoint in self._endpoints:
+                line = Line([await connect_to(open_channels, endpoint)])
+                for signal in Signal:
+                    tasks.create_task(self._insist(self.new_record(signal), line))
+        return time.monotonic() - began_s
+
+    async def _insist(self, record: Record, line: Line) -> None:
+        while not await self._attempt(record, line):
+            await self._wait()
+
+    async def _wait(self) -> None:
+        await asyncio.sleep(self._rng.uniform(*RETRY_S))
+
+    def new_record(self, signal: Signal | None = None) -> Record:
+        """Return a request to be sent, of this signal if one is asked for; it is in ``records``."""
+        record = next(record for record in self._fresh if signal in (None, record.signal))
+        self.records.append(record)
+        return record
+
+    async def _send_on(self, line: Line) -> None:
+        while not self._finishing.is_set():
+            await self._see_through(self.new_record(), line)
+            await self._think()
+
+    async def _think(self) -> None:
+        """Pause before the next request; no longer once there is to be none."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._rng.uniform(0.0, 2 * self._pause_s)):
+                await self._finishing.wait()
+
+    async def _see_through(self, record: Record, line: Line) -> None:
         """Send ``record`` until it was acknowledged or is given up, and now and then once more."""
-        while not await self._attempt(record, call):
+        while not await self._attempt(record, line):
             if self._rng.random() >= RESEND_UNHEARD or record.attempts >= ATTEMPTS_MAX:
                 return
+            await self._wait()
         if record.acknowledged and self._rng.random() < RESEND_ACKNOWLEDGED:
-            await self._attempt(record, call)
+            await self._attempt(record, line)
 
-    async def _attempt(self, record: Record, call: Call) -> bool:
-        """Send once; return whether there was an answer that settles the request."""
-        record.attempts += 1
-        try:
-            await call(record.payload, timeout=TIMEOUT_S, wait_for_ready=True)
-        except grpc.aio.AioRpcError as error:
-            if error.code() in RETRYABLE:
-                return False
-            record.failure = f"{error.code().name}: {error.details()}"
-            return True
-        async with self._changed:
-            record.acknowledged = True
-            self._acknowledged += 1
-            self._changed.notify_all()
+    async def _attempt(self, record: Record, line: Line) -> bool:
+        """Send once, as ``attempt`` does, and tell who waits for acknowledgements."""
+        settled = await attempt(record, line)
+        if settled and record.failure is None:
+            async with self._changed:
+                self.acknowledged_so_far += 1
+                self._changed.notify_all()
+        return settled
+
+
+async def attempt(record: Record, line: Line, timeout_s: float = TIMEOUT_S) -> bool:
+    """Send once and keep book; return whether there was an answer that settles the request."""
+    record.attempts += 1
+    try:
+        await line.send(record, timeout_s)
+    except grpc.aio.AioRpcError as error:
+        if error.code() in RETRYABLE:
+            return False
+        record.failure = f"{error.code().name}: {error.details()}"
         return True
+    record.acknowledged = True
+    return True
+
+
+async def connect_to(open_channels: AsyncExitStack, endpoint: str) -> grpc.aio.Channel:
+    """Return a connection of its own to ``endpoint``, closed with ``open_channels``."""
+    channel = grpc.aio.insecure_channel(endpoint, options=_OPTIONS)
+    return await open_channels.enter_async_context(channel)

@@ -6,9 +6,8 @@ from itertools import islice
 
 import pytest
 
-from collector.restore.equality import item_texts
-from tests.fault.oracle import Verdict, judge
-from tests.fault.records import Record, requests
+from tests.fault.oracle import Verdict, judge, unbalanced
+from tests.fault.records import QUARANTINED, Record, requests
 
 SEED = 7
 
@@ -18,11 +17,11 @@ def sent(*, acknowledged: bool) -> tuple[list[Record], list[str]]:
     records = [
         record
         for record in islice(requests(SEED), 40)
-        if len(item_texts(record.request)) > 2
+        if len(record.texts()) > 2
     ][:12]  # fmt: skip
     for record in records:
         record.acknowledged = acknowledged
-    return records, [text for record in records for text in item_texts(record.request)]
+    return records, [text for record in records for text in record.texts()]
 
 
 def damage(verdict: Verdict) -> dict[str, int]:
@@ -85,6 +84,20 @@ def test_an_altered_item_is_lost_and_strange() -> None:
     assert damage(judge(records, [altered, *stored[1:]])) == {"lost": 1, "strange": 1}
 
 
+def test_a_bad_item_belongs_into_the_dead_letters_once() -> None:
+    """Neither in a table nor twice nor nowhere; so its neighbours' place is settled too."""
+    records, stored = sent(acknowledged=True)
+    letter = next(text for text in stored if text.startswith(QUARANTINED))
+    others = [text for text in stored if text != letter]
+
+    assert damage(judge(records, others)) == {"lost": 1}
+    assert damage(judge(records, [*stored, letter])) == {"repeated": 1}
+    assert damage(judge(records, [*others, letter.removeprefix(QUARANTINED)])) == {
+        "lost": 1,
+        "strange": 1,
+    }
+
+
 def test_a_valid_request_must_not_be_refused_for_good() -> None:
     """A reply that forbids the retry is a failure of its own."""
     records, _ = sent(acknowledged=False)
@@ -98,6 +111,16 @@ def test_equal_seeds_send_equal_requests() -> None:
     first, second = (list(islice(requests(SEED), 30)) for _ in range(2))
 
     assert [record.signal for record in first] == [record.signal for record in second]
-    assert [len(item_texts(record.request)) for record in first] == [
-        len(item_texts(record.request)) for record in second
-    ]
+    assert [len(record.texts()) for record in first] == [len(record.texts()) for record in second]
+
+
+def test_books_that_do_not_balance_are_told() -> None:
+    """An item that came in and met no end, or two, is as bad as one that is lost."""
+    ends = {"received": 5, "stored": 3, "duplicate": 1, "quarantined": 0, "rejected": 0}
+    books = {"logs": {**ends, "refused": 1}, "traces": {**ends, "refused": 0}}
+
+    verdict = Verdict(unbalanced=unbalanced(books))
+
+    assert len(verdict.unbalanced) == 1
+    with pytest.raises(AssertionError, match=r"the books of traces: .* do not balance"):
+        verdict.assert_promises_kept()

@@ -1,0 +1,42 @@
+"""A broken otlpg: a request that the ledger knows already leaves no trace there.
+
+``ON CONFLICT DO NOTHING`` looks right and is quicker. But a transaction that writes nothing does
+not wait for the synchronous standby, so a repeated request is acknowledged on the strength of a
+COMMIT that only the primary has.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from collector.store import ledger
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from collector.store.pool import Connection
+
+_CLAIM = """
+INSERT INTO ingest_ledger (day, digest, received_at, items)
+SELECT * FROM unnest($1::date[], $2::bytea[], $3::timestamptz[], $4::integer[])
+ON CONFLICT DO NOTHING RETURNING digest
+"""
+
+
+async def claim(
+    connection: Connection, keys: Sequence[ledger.LedgerKey], *, timeout_s: float
+) -> set[bytes]:
+    """Claim what nobody has claimed; return the rest."""
+    ordered = sorted(keys)
+    rows = await connection.fetch(
+        _CLAIM,
+        [key.day for key in ordered],
+        [key.digest for key in ordered],
+        [key.received_at for key in ordered],
+        [key.items for key in ordered],
+        timeout=timeout_s,
+    )
+    return {key.digest for key in ordered} - {row["digest"] for row in rows}
+
+
+ledger.claim = claim
