@@ -23,6 +23,7 @@ import struct
 from base64 import b64decode
 from collections.abc import Callable, Generator
 from functools import cache
+from math import isinf
 from typing import Any, Final, NamedTuple
 
 import orjson
@@ -52,6 +53,9 @@ _ROOTS: Final[dict[Signal, tuple[Descriptor, int]]] = {
 
 LEVELS_AROUND: Final = 4
 """Messages around a span or a log record, itself included; a data point has two more."""
+
+INTEGER_DIGITS_MAX: Final = 20
+"""The longest of the 64-bit integers, sign included."""
 
 TRACE_ID_BYTES: Final = 16
 NOT_HEX: Final = b"not hex: "
@@ -106,7 +110,12 @@ def _parse(body: bytes) -> Any:
     if rb"\u" not in body:
         raise MalformedCallError("the body is not valid JSON")
     try:
-        return json.loads(body.decode(), parse_constant=_refuse_constant)  # takes lone surrogates
+        return json.loads(  # takes lone surrogates; numbers are read as orjson reads them
+            body.decode(),
+            parse_constant=_refuse_constant,
+            parse_int=_parse_integer,
+            parse_float=_parse_double,
+        )
     except (ValueError, RecursionError):
         raise MalformedCallError("the body is not valid JSON") from None
 
@@ -114,6 +123,21 @@ def _parse(body: bytes) -> Any:
 def _refuse_constant(word: str) -> None:
     """Refuse NaN and the infinities without quotes, which are no JSON."""
     raise ValueError(word)
+
+
+def _parse_integer(text: str) -> int | float:
+    """Return 64 bits as an integer and more as a double."""
+    if len(text) <= INTEGER_DIGITS_MAX and -(2**63) <= (number := int(text)) < 2**64:
+        return number
+    return _parse_double(text)
+
+
+def _parse_double(text: str) -> float:
+    """Refuse a number that no double can hold."""
+    number = float(text)
+    if isinf(number):
+        raise ValueError(text)
+    return number
 
 
 class _Turns:
@@ -304,6 +328,8 @@ def _double(value: Any) -> bytes:
             if not _FLOAT_TEXT.fullmatch(value):
                 raise _BadValueError("a number")
             number = float(value)
+            if isinf(number):
+                raise _BadValueError("a number that a double can hold")
         return _DOUBLE.pack(number)
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise _BadValueError("a number")

@@ -166,6 +166,28 @@ def test_other_words_are_no_doubles(value: str) -> None:
         attribute(f'{{"doubleValue":{value}}}')
 
 
+@pytest.mark.parametrize(
+    "number", ["1e400", "-1e400", "9" * 400, "9" * 5_000, '"1e400"', '"' + "9" * 400 + '"']
+)
+@pytest.mark.parametrize("key", ["k", "\\ud800"])
+def test_a_number_that_no_double_holds_is_refused(key: str, number: str) -> None:
+    """Whichever parser reads the body: one of them is for lone surrogates only."""
+    body = f'{{"kvlistValue":{{"values":[{{"key":"{key}","value":{{"doubleValue":{number}}}}}]}}}}'
+
+    with pytest.raises(MalformedCallError, match=r"not valid JSON|doubleValue must be"):
+        attribute(body)
+
+
+@pytest.mark.parametrize("number", ["18446744073709551616", "9" * 300, "-9223372036854775809"])
+def test_long_integers_are_doubles_beside_a_lone_surrogate_too(number: str) -> None:
+    """Both parsers read the same numbers."""
+    plain = attribute(f'{{"doubleValue":{number}}}')
+    beside = attribute(f'{{"doubleValue":{number},"\\ud800":"of an unknown field"}}')
+
+    assert plain.double_value == float(number)
+    assert beside == plain
+
+
 @pytest.mark.parametrize("text", ["+/8=", "-_8", "+/8", "-_8="])
 def test_bytes_come_in_either_alphabet(text: str) -> None:
     """With and without padding."""
