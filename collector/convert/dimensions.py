@@ -17,7 +17,7 @@ import orjson
 from collector.convert.attributes import AttributesJson, attribute_members, entries_json
 from collector.convert.memo import Pairs
 from collector.convert.notes import Notes
-from collector.convert.values import decode, json_string, key_json, object_json
+from collector.convert.values import decode, decode_parts, json_string, key_json, object_json
 from collector.rows import MetricRow, ResourceRow, ScopeRow, SeriesRow
 from collector.wire.common_pb2 import EntityRef, InstrumentationScope, Resource
 from collector.wire.metrics_pb2 import Metric, Sum
@@ -57,7 +57,7 @@ def resource_row(head: bytes, pairs: Pairs, notes: Notes) -> ResourceRow:
         QuarantineError: the resource does not decode or nests too deep.
     """
     around = decode(ResourceSpans, head)
-    resource = decode(Resource, b"".join(around.resource[:]))
+    resource = decode_parts(Resource, around.resource[:])
     members = attribute_members(resource.attributes[:], pairs, RESOURCE_LEVEL, notes)
     attributes = object_json(sorted(members.values()))
     schema_url = notes.text(around.schema_url) or None
@@ -110,7 +110,7 @@ def scope_row(head: bytes, pairs: Pairs, notes: Notes) -> ScopeRow:
         QuarantineError: the scope does not decode or nests too deep.
     """
     around = decode(ScopeSpans, head)
-    scope = decode(InstrumentationScope, b"".join(around.scope[:]))
+    scope = decode_parts(InstrumentationScope, around.scope[:])
     members = attribute_members(scope.attributes[:], pairs, SCOPE_LEVEL, notes)
     columns = (
         notes.text(scope.name) or None,

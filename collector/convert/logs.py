@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from sys import getsizeof
 
 from collector.convert.attributes import attribute_members
@@ -74,7 +74,7 @@ def row_maker(
                 time_ns = 0
         observed_time, observed_ns = optional_time(observed)
         body = record.body
-        body_text, body_json = _body(b"".join(body[:]), output, pairs) if body else (None, None)
+        body_text, body_json = _body(body[:], output, pairs) if body else (None, None)
         trace_id, span_id = record.trace_id or None, record.span_id or None
         if trace_id or span_id:
             output.has_entropy = True
@@ -110,12 +110,17 @@ def row_maker(
     return row_of
 
 
-def _body(raw: bytes, output: Output, pairs: Pairs) -> tuple[str | None, str | None]:
+def _body(parts: Sequence[bytes], output: Output, pairs: Pairs) -> tuple[str | None, str | None]:
     """Return the body's text, or else its JSON; no value at all is no body.
+
+    Of several parts each must be a value of its own; see ``decode_parts``.
 
     A body that needs no repair also shows that the item is a log record.
     """
-    text, json = _text_or_json(raw, pairs, output.notes)
+    if len(parts) > 1:
+        for part in parts:
+            decode_nested(AnyValue, part, "value", BODY_LEVEL, output.notes)
+    text, json = _text_or_json(b"".join(parts), pairs, output.notes)
     if output.notes.repair is None and (text is not None or json is not None):
         output.has_identity = True
     if json is not None:

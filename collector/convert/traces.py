@@ -11,7 +11,7 @@ from collector.convert.memo import Memo
 from collector.convert.notes import Notes
 from collector.convert.output import Group, Output, Row, columns_of
 from collector.convert.times import Window
-from collector.convert.values import decode, hex_json, json_string, object_json
+from collector.convert.values import decode, decode_parts, hex_json, json_string, object_json
 from collector.errors import QuarantineError
 from collector.rows import PG_EPOCH_UNIX_US, Reason, SpanRow
 from collector.wire.traces_pb2 import ScopeSpans, Span, Status
@@ -85,7 +85,7 @@ def row_maker(
         # A container is sliced, since iterating over it takes twice as long.
         members = attribute_members(span.attributes[:], pairs, ATTRIBUTE_LEVEL, notes)
         trace_state, events, links, status = span.trace_state, span.events, span.links, span.status
-        code, message = _status(b"".join(status[:]), output) if status else NO_STATUS
+        code, message = _status(status[:], output) if status else NO_STATUS
         return (
             time,
             time_ns,
@@ -114,10 +114,10 @@ def row_maker(
     return row_of
 
 
-def _status(raw: bytes, output: Output) -> tuple[int, str | None]:
-    if not raw:  # SDKs send an empty message for "unset"
+def _status(parts: Sequence[bytes], output: Output) -> tuple[int, str | None]:
+    if parts == [b""]:  # SDKs send an empty message for "unset"
         return NO_STATUS
-    status = decode(Status, raw)
+    status = decode_parts(Status, parts)
     message = output.notes.text(status.message)
     output.size_bytes += getsizeof(message)
     return status.code, message or None

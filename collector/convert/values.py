@@ -261,6 +261,20 @@ def decode(message: type[MessageT], raw: bytes) -> MessageT:
         raise QuarantineError(Reason.UNDECODABLE) from error
 
 
+def decode_parts(message: type[MessageT], parts: Sequence[bytes]) -> MessageT:
+    """Return a singular message that came in any number of parts, merged as protobuf does it.
+
+    Each part must be a message of its own, or the next one would complete what is cut off in it.
+
+    Raises:
+        QuarantineError: one does not decode.
+    """
+    if len(parts) > 1:
+        for part in parts:
+            decode(message, part)
+    return decode(message, b"".join(parts))
+
+
 def decode_nested(
     message: type[MessageT], raw: bytes, kind: str, level: int, notes: Notes
 ) -> MessageT:

@@ -132,6 +132,43 @@ def test_undecodable_resource_quarantines_its_items_only() -> None:
     assert {letter.reason for letter in converted.dead_letters} == {Reason.UNDECODABLE}
 
 
+@pytest.mark.parametrize(
+    ("signal", "cut", "rest"),
+    [
+        (Signal.TRACES, b"\x7a\x04\x12\x0aab", b"\x7a\x08cdefghij"),
+        (Signal.LOGS, b"\x2a\x04\x0a\x0aab", b"\x2a\x08cdefghij"),
+    ],
+)
+def test_a_part_that_is_cut_off_is_not_completed_by_the_next(
+    signal: Signal, cut: bytes, rest: bytes
+) -> None:
+    """A status or a body may come in parts, each of them whole."""
+    good = valid_span() if signal is Signal.TRACES else b"\x09" + NOW.to_bytes(8, "little")
+    bad = good + cut + rest
+
+    converted = convert(signal, on_the_wire(good, bad, good))
+
+    assert (len(converted.rows), converted.quarantined) == (2, 1)
+    [letter] = converted.dead_letters
+    assert (letter.reason, letter.payload) == (Reason.UNDECODABLE, on_the_wire(bad))
+
+
+@pytest.mark.parametrize("place", ["resource", "scope"])
+def test_a_head_that_is_cut_off_is_not_completed_by_the_next(place: str) -> None:
+    """Neither is a resource or a scope; the items under it are quarantined."""
+    parts = b"\x0a\x04\x52\x0aab" + b"\x0a\x08cdefghij"
+    item = field_of(0x12, valid_span())
+    if place == "resource":
+        payload = field_of(0x0A, parts + field_of(0x12, item))
+    else:
+        payload = field_of(0x0A, field_of(0x12, parts + item))
+
+    converted = convert(Signal.TRACES, payload)
+
+    assert (len(converted.rows), converted.quarantined) == (0, 1)
+    assert converted.dead_letters[0].reason == Reason.UNDECODABLE
+
+
 def test_unknown_fields_are_ignored() -> None:
     """At every level, groups too: future senders know more than we do."""
     unknown = field_of(0x3FA, b"x") + b"\xd3\x3e\x0b\x08\x01\x0c\xd4\x3e" + b"\xd0\x3e\x07"
