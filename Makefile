@@ -4,10 +4,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
+FUZZ_STAMP := $(VENV)/.fuzz
+FUZZ_S ?= 720
 # Where this is set, each of some hundred processes that the tests start would compile its imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup run test lint format types proto lock bench fault interop clean
+.PHONY: help setup run test lint format types proto lock bench fault fuzz interop clean
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,12 +51,20 @@ lock: $(STAMP) ## pin the packages anew, with hashes and without any address
 	$(BIN)/python -m uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --all-extras --group dev -q pyproject.toml -o requirements/dev.txt
 	$(BIN)/python -m uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --extra fast -q pyproject.toml -o requirements/serve.txt
 	$(BIN)/python -m uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --group build -q -o requirements/build.txt
+	$(BIN)/python -m uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --group fuzz -q -o requirements/fuzz.txt
 
 bench: $(STAMP) ## measure throughput, latency and memory against raw COPY
 	$(BIN)/otlpg bench --local
 
 fault: $(STAMP) ## the long runs: SIGKILLs and restarts under load, thousands of round trips
-	$(BIN)/pytest tests/fault tests/db -m "long or pgbouncer" -s
+	$(BIN)/pytest tests/fault tests/db tests/fuzz -m "long or pgbouncer" -s
+
+fuzz: $(FUZZ_STAMP) ## mutate requests by coverage for FUZZ_S seconds (720); exit status 1 on a finding
+	$(BIN)/python -m tests.fuzz.run --seconds $(FUZZ_S)
+
+$(FUZZ_STAMP): requirements/fuzz.txt $(STAMP)
+	@$(BIN)/python -m pip install --disable-pip-version-check -q --require-hashes -r requirements/fuzz.txt
+	@touch $@
 
 interop: $(STAMP) ## real otel-collector and telemetrygen against otlpg
 	$(BIN)/python -m tests.interop.binaries

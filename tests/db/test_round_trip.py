@@ -8,20 +8,13 @@ import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
-from collector.convert.letters import letters_of
-from collector.rows import FACT_TABLES, ConvertedRequest, Signal
+from collector.rows import ConvertedRequest, Signal
 from collector.settings import DatabaseSettings
-from collector.store.known import KnownDimensions
 from collector.store.pool import Connection
-from collector.store.read import snapshot
-from collector.store.transaction import Context, write_batch
-from collector.telemetry.clock import SystemClock
-from collector.telemetry.metrics import Metrics
-from collector.telemetry.probe import Probe
 from tests.equality import assert_same_items
 from tests.factories import ExportRequest, request_of
-from tests.leaves import DAY_US, make_leaves, pg_us
-from tests.round_trip import Arrivals, expected_back, for_all, restore, with_quarantined
+from tests.round_trip import Arrivals, expected_back, for_all, with_quarantined
+from tests.storage import Storage
 from tests.strategies import NOW_UNIX_NANO, HostileRequest, hostile_requests, requests
 
 examples = hypothesis_settings(
@@ -39,37 +32,13 @@ RoundTrip = Callable[[Signal, ConvertedRequest], Awaitable[ExportRequest]]
 @pytest.fixture
 async def round_trip(connection: Connection, database_settings: DatabaseSettings) -> RoundTrip:
     """Store a converted request as a flusher does, and return what PostgreSQL then holds of it."""
-    known = KnownDimensions()
-    await make_leaves(connection, [pg_us(NOW_UNIX_NANO) + day * DAY_US for day in range(-3, 3)])
+    storage = Storage(connection, database_settings)
+    await storage.prepare()
 
     async def there_and_back(signal: Signal, converted: ConvertedRequest) -> ExportRequest:
-        context = Context(
-            signal=signal,
-            limits=database_settings,
-            known=known,
-            ledger=False,
-            ledger_day=lambda day, _: day,
-            letters_of=letters_of,
-            clock=SystemClock(),
-            metrics=Metrics(),
-            probe=Probe(),
-        )
-        assert await write_batch(connection, [converted], context) == [True]
-        restored = await read_back(connection, signal)
-        await connection.execute(f"DELETE FROM {FACT_TABLES[signal]}; DELETE FROM traces")
-        return restored
+        return await storage.there_and_back(signal, [converted])
 
     return there_and_back
-
-
-async def read_back(connection: Connection, signal: Signal) -> ExportRequest:
-    """Return everything that is stored of a signal, in chunks so small that items get parted."""
-    whole = type(request_of(signal, items=0))()
-    async with snapshot(connection) as frozen:
-        async for chunk in frozen.chunks(signal, chunk_rows=7):
-            part = restore(signal, chunk.rows, chunk.dimensions)
-            whole.MergeFromString(part.SerializeToString())
-    return whole
 
 
 @pytest.mark.parametrize("signal", Signal)

@@ -1,0 +1,28 @@
+"""A case into another case of the same door, changed as its encoding has it."""
+
+from __future__ import annotations
+
+from random import Random
+
+from tests.fuzz.bytes_mutator import mutate_bytes
+from tests.fuzz.case import Case, Encoding
+from tests.fuzz.json_mutator import mutate_json
+from tests.fuzz.wire_mutator import mutate_wire
+
+
+def mutate(case: Case, random: Random, *, other: bytes = b"") -> Case:
+    """Return the case with a few changes.
+
+    Args:
+        case: left as it is.
+        random: decides everything.
+        other: bytes of another case of the door, of which parts may be taken over.
+    """
+    encoding, signal = case.door
+    if encoding is Encoding.JSON:
+        data = mutate_json(case.data, random, other=other)
+    elif signal is None:
+        data = mutate_bytes(case.data, random, other=other)
+    else:
+        data = mutate_wire(signal, case.data, random, other=other)
+    return Case(case.door, data)

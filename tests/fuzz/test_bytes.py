@@ -1,0 +1,92 @@
+"""Bytes: those of the corpus changed at random, and those of nobody's making."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from random import Random
+
+import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
+
+from collector.rows import Signal
+from collector.settings import DatabaseSettings
+from tests.fuzz.case import DOORS, Case, Door, load_all
+from tests.fuzz.http_door import http_door
+from tests.fuzz.judge import Judge
+from tests.fuzz.mutate import mutate
+from tests.round_trip import for_all
+
+examples = hypothesis_settings(
+    max_examples=60,
+    derandomize=True,
+    database=None,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+many_examples = hypothesis_settings(examples, max_examples=2_000, derandomize=False)
+
+CHANGES_MAX = 4
+
+
+@pytest.fixture
+async def judge(database_settings: DatabaseSettings) -> AsyncGenerator[Judge]:
+    """A judge with a listener and a database of its own."""
+    async with http_door() as door:
+        judge = Judge(database_settings, door)
+        yield judge
+        judge.stop()
+
+
+def changed(door: Door) -> SearchStrategy[Case]:
+    """Return corpus files of a door after one to four changes; which ones, a number decides."""
+    files = [case.data for _, case in load_all() if case.door == door]
+
+    def change(place: int, other: int, seed: int, times: int) -> Case:
+        random, case = Random(seed), Case(door, files[place])
+        for _ in range(times):
+            case = mutate(case, random, other=files[other])
+        return case
+
+    places = st.integers(0, len(files) - 1)
+    seeds = st.integers(0, 2**32 - 1)
+    return st.builds(change, places, places, seeds, st.integers(1, CHANGES_MAX))
+
+
+def any_bytes(door: Door) -> SearchStrategy[Case]:
+    """Return short bytes of every kind."""
+    return st.binary(max_size=200).map(lambda data: Case(door, data))
+
+
+async def check(judge: Judge, cases: SearchStrategy[Case], settings: hypothesis_settings) -> None:
+    """Judge examples, each with its own COPY where it has rows, so that the guilty one is shrunk."""
+
+    async def one(case: Case) -> None:
+        await judge.judge(case)
+        for signal in Signal:
+            refusals = await judge.copy(signal)
+            assert not refusals, refusals[0].error
+
+    await for_all(cases, one, settings=settings)
+
+
+@pytest.mark.parametrize("door", DOORS, ids=str)
+async def test_changed_requests_end_as_they_must(door: Door, judge: Judge) -> None:
+    """The neighbours of every case that is known."""
+    await check(judge, changed(door), examples)
+
+
+@pytest.mark.parametrize("door", DOORS, ids=str)
+async def test_any_bytes_end_as_they_must(door: Door, judge: Judge) -> None:
+    """Nothing is expected of them, and nothing must come of them."""
+    await check(judge, any_bytes(door), examples)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3_600)
+@pytest.mark.parametrize("door", DOORS, ids=str)
+async def test_thousands_of_changed_requests_end_as_they_must(door: Door, judge: Judge) -> None:
+    """The same with other examples at each run."""
+    await check(judge, changed(door), many_examples)

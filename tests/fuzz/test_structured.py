@@ -1,0 +1,61 @@
+"""Requests with every field of the protocol, as protobuf and as JSON, clean and hostile."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+
+from collector.rows import Signal
+from tests.factories import ExportRequest
+from tests.fuzz.case import Case, Door, Encoding
+from tests.fuzz.oracle import Oracle
+from tests.strategies import HostileRequest, hostile_requests, requests
+from tests.unit.convert.test_otlp_json import in_json
+
+examples = hypothesis_settings(
+    max_examples=40,
+    derandomize=True,
+    database=None,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+many_examples = hypothesis_settings(examples, max_examples=2_000, derandomize=False)
+LENGTHS = [
+    examples,
+    pytest.param(many_examples, marks=[pytest.mark.long, pytest.mark.timeout(3600)]),
+]
+
+
+@pytest.mark.parametrize("settings", LENGTHS, ids=["some", "thousands"])
+@pytest.mark.parametrize("signal", Signal)
+def test_any_request_ends_as_it_must(signal: Signal, settings: hypothesis_settings) -> None:
+    """In both encodings, and the same in both."""
+    oracle = Oracle()
+
+    @settings
+    @given(requests(signal))
+    def check(request: ExportRequest) -> None:
+        wire = Case(Door(Encoding.PROTOBUF, signal), request.SerializeToString())
+        text = Case(Door(Encoding.JSON, signal), in_json(request))
+
+        assert oracle.judge(wire).verdict == oracle.judge(text).verdict
+
+    check()
+
+
+@pytest.mark.parametrize("settings", LENGTHS, ids=["some", "thousands"])
+@pytest.mark.parametrize("signal", Signal)
+def test_any_hostile_request_ends_as_it_must(signal: Signal, settings: hypothesis_settings) -> None:
+    """Repaired, or left to another signal's door, and never refused."""
+    oracle = Oracle()
+
+    @settings
+    @given(hostile_requests(signal))
+    def check(hostile: HostileRequest) -> None:
+        judged = oracle.judge(Case(Door(Encoding.PROTOBUF, signal), hostile.wire))
+
+        assert judged.converted is not None
+        assert judged.verdict != "undecodable"
+
+    check()
