@@ -60,6 +60,11 @@ def last_label() -> str:
     return next(m.label for m in reversed(migration_files.known_migrations()) if m.track == "main")
 
 
+def role_labels() -> list[str]:
+    """Return the labels of the optional track, in the order of applying."""
+    return [m.label for m in migration_files.known_migrations() if m.track == "roles"]
+
+
 async def dump(server: EmbeddedPostgres, connection: Connection) -> str:
     """Return the schema as ``pg_dump`` writes it, without its random keys."""
     database = await connection.fetchval("SELECT current_database()")
@@ -161,7 +166,7 @@ async def test_status_tells_what_is_applied_and_what_waits(
     found = await migrate.status(connection)
 
     waiting = [s.migration.label for s in found if s.applied_at is None]
-    assert waiting == [label, "roles/0001_roles"]
+    assert waiting == [label, *role_labels()]
     assert all(s.applied_at.endswith("Z") for s in found if s.applied_at)
 
 
@@ -200,7 +205,7 @@ async def test_a_failing_file_leaves_no_trace(empty: Connection, files: Path) ->
     assert await empty.fetchval("SELECT to_regclass('half')") is None
     assert [s.migration.label for s in await migrate.status(empty) if s.applied_at is None] == [
         label,
-        "roles/0001_roles",
+        *role_labels(),
     ]
     locks = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
     assert await empty.fetchval(locks) == 0
@@ -404,14 +409,16 @@ async def test_up_tells_each_migration_before_the_next_one_fails(
 
 async def test_roles_stay_up_to_date_once_asked_for(connection: Connection, files: Path) -> None:
     """After ``roles=True`` a plain up applies new files of that track too; down begins with it."""
-    assert [m.label for m in await migrate.up(connection, roles=True)] == ["roles/0001_roles"]
-    (files / "roles" / "0002_more.up.sql").write_text("SELECT 1;")
-    (files / "roles" / "0002_more.down.sql").write_text("SELECT 1;")
+    known = role_labels()
+    assert [m.label for m in await migrate.up(connection, roles=True)] == known
+    more = f"{len(known) + 1:04d}_more"
+    for direction in ("up", "down"):
+        (files / "roles" / f"{more}.{direction}.sql").write_text("SELECT 1;")
 
-    assert [m.label for m in await migrate.up(connection)] == ["roles/0002_more"]
+    assert [m.label for m in await migrate.up(connection)] == [f"roles/{more}"]
     assert [m.label for m in await migrate.down(connection)] == [
-        "roles/0002_more",
-        "roles/0001_roles",
+        f"roles/{more}",
+        *reversed(known),
         last_label(),
     ]
 

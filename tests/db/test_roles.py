@@ -14,6 +14,7 @@ from collector.rows import ConvertedRequest, Signal
 from collector.settings import DatabaseSettings, PartitionSettings
 from collector.settings.dsn import Address
 from collector.store import migrate, migration_files
+from collector.store.api_keys import read_live_keys
 from collector.store.ledger import LedgerKey, claim
 from collector.store.pool import Connection, Database, connect, resolve_dsn
 from collector.store.pulse import obstacle
@@ -38,11 +39,18 @@ FORBIDDEN_TO_INGEST = [
     "ALTER TABLE logs DISABLE TRIGGER ALL",
     "UPDATE resources SET attributes = '{}'",
     "DELETE FROM metric_series",
+    (
+        "INSERT INTO api_keys (id, name, scopes, hash)"
+        " VALUES (repeat('0', 16), 'mine', '{admin}', decode(repeat('00', 32), 'hex'))"
+    ),
+    "UPDATE api_keys SET revoked_at = NULL",
+    "DELETE FROM api_keys",
     "INSERT INTO otlpg_migrations (track, version, name, checksum) VALUES ('main', 99, '', '')",
 ]
 FORBIDDEN_TO_READ = [
     "INSERT INTO scopes (scope_id, attributes, digest) VALUES (1, '{}', '')",
     "DELETE FROM dead_letters",
+    "SELECT id, hash FROM api_keys",
     "UPDATE ingest_ledger SET seen = 0",
     "SELECT otlpg_make_leaf('logs', now(), 24)",
 ]
@@ -109,6 +117,7 @@ async def test_ingest_can_do_all_that_serve_does(
         " VALUES ('logs', now(), 'nul', 'repaired', '')"
     )
     await LedgerRetirement(24, database, clock, probe=Probe()).retire()
+    assert await read_live_keys(database) == []
     await database.stop()
 
     assert (stored, again) == ([True], [False])
@@ -128,21 +137,21 @@ async def test_ingest_can_do_nothing_else(ingest: Connection, statement: str) ->
 
 
 @pytest.mark.parametrize("statement", FORBIDDEN_TO_READ)
-async def test_read_can_write_nothing(reader: Connection, statement: str) -> None:
+async def test_read_can_write_nothing_and_see_no_key(reader: Connection, statement: str) -> None:
     """A dashboard's password changes nothing."""
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         await reader.execute(statement)
 
 
 async def test_read_can_read_everything(reader: Connection) -> None:
-    """Every table and view of ours is readable, and the schema check passes."""
+    """Every table and view of ours but the keys is readable, and the schema check passes."""
     await migrate.check_schema(reader)
     unreadable = await reader.fetch(
         "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p', 'v') AND NOT relispartition"
         " AND relnamespace = 'public'::regnamespace AND NOT has_table_privilege(oid, 'SELECT')"
     )
 
-    assert not unreadable
+    assert [row["relname"] for row in unreadable] == ["api_keys"]
 
 
 async def test_the_maker_of_leaves_cannot_be_tricked(

@@ -1,0 +1,1 @@
+REVOKE ALL ON api_keys FROM otlpg_ingest;
