@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import structlog
@@ -23,11 +24,15 @@ from collector.flush.flusher import Flushers
 from collector.maintain.ledger import LedgerRetirement
 from collector.maintain.partitions import Partitions
 from collector.maintain.schedule import Schedule
+from collector.receive.auth import Gate
+from collector.receive.certificates import Certificates
 from collector.receive.export import Export
 from collector.receive.grpc_server import GrpcServer
 from collector.receive.http_server import HttpServer
+from collector.receive.keyring import Keyring
 from collector.rows import Signal
 from collector.settings import Settings
+from collector.store.api_keys import read_live_keys
 from collector.store.failures import translate
 from collector.store.known import KnownDimensions
 from collector.store.migrate import check_schema
@@ -55,7 +60,11 @@ class Daemon:
     """
 
     def __init__(self, settings: Settings, *, clock: Clock, metrics: Metrics, probe: Probe) -> None:
-        """``settings`` are the whole daemon's; this worker takes its share of the budgets."""
+        """``settings`` are the whole daemon's; this worker takes its share of the budgets.
+
+        Raises:
+            SettingsError: the certificate's files cannot be used.
+        """
         settings = share(settings)
         self._metrics = metrics
         self._log = structlog.stdlib.get_logger("otlpg.app")
@@ -106,8 +115,31 @@ class Daemon:
             metrics=metrics,
             probe=probe,
         )
-        self._grpc = GrpcServer(settings.receive, export, clock=clock, metrics=metrics)
-        self._http = HttpServer(settings.receive, export, clock=clock, metrics=metrics)
+        self._keyring = (
+            Keyring(
+                settings.auth, partial(read_live_keys, self._database), clock=clock, probe=probe
+            )
+            if settings.auth.keys
+            else None
+        )
+        gate = Gate(settings.tls, self._keyring)
+        certificates = Certificates(settings.tls, clock=clock) if settings.tls.on else None
+        self._grpc = GrpcServer(
+            settings.receive,
+            export,
+            gate=gate,
+            certificates=certificates,
+            clock=clock,
+            metrics=metrics,
+        )
+        self._http = HttpServer(
+            settings.receive,
+            export,
+            gate=gate,
+            certificates=certificates,
+            clock=clock,
+            metrics=metrics,
+        )
         self._stages: asyncio.Task[None] | None = None
         self._listening = asyncio.Event()
         self._hurried = asyncio.Event()
@@ -124,7 +156,12 @@ class Daemon:
 
     @property
     def store_up(self) -> bool:
-        """Whether PostgreSQL was reached, has a schema for us, and takes what is written."""
+        """Whether PostgreSQL was reached, has a schema for us, and takes what is written.
+
+        With keys, also whether they are known: without them every sender is told to come again.
+        """
+        if self._keyring is not None and not self._keyring.usable:
+            return False
         return self._store_reached and bool(self._metrics.store_up.values.get(()))
 
     # -- life ------------------------------------------------------------------------------------
@@ -202,6 +239,10 @@ class Daemon:
         try:
             async with asyncio.TaskGroup() as stages:
                 reached = await self._try_store()
+                if self._keyring is not None:
+                    if reached:
+                        await self._keyring.refresh()  # so that the first call finds its key
+                    stages.create_task(self._keyring.run())
                 await self._grpc.start()
                 stages.create_task(self._grpc.run())
                 self._http.bind()
@@ -263,6 +304,7 @@ class Daemon:
 def share(settings: Settings) -> Settings:
     """Return the settings with one worker's part of the budgets that are per daemon."""
     workers = settings.workers
+    of_supervisor = int(settings.auth.keys)  # it reads the keys for /metrics on a connection
     ingest, database = settings.ingest, settings.database
     return settings.model_copy(
         update={
@@ -274,7 +316,7 @@ def share(settings: Settings) -> Settings:
             ),
             "database": database.model_copy(
                 update={
-                    "connections_max": database.connections_max // workers,
+                    "connections_max": (database.connections_max - of_supervisor) // workers,
                     "connections_min": max(1, database.connections_min // workers),
                 }
             ),

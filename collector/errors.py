@@ -61,6 +61,13 @@ class UnsupportedMediaError(RejectedRequestError):
 class UnauthenticatedError(RejectedRequestError):
     """The caller showed no valid key."""
 
+    def __init__(self, text: str = "no valid API key") -> None:
+        super().__init__(text)
+
+
+class ForbiddenError(RejectedRequestError):
+    """We know the caller, and this is not theirs to do."""
+
 
 # -- requests that may work later: retry ---------------------------------------------------------
 
@@ -106,6 +113,13 @@ class DrainingError(RefusedRequestError):
 
     def __init__(self) -> None:
         super().__init__("the server is draining")
+
+
+class KeysAwayError(RefusedRequestError):
+    """Whether this key is valid cannot be told now: PostgreSQL, which holds the keys, is away."""
+
+    def __init__(self) -> None:
+        super().__init__("the API keys cannot be read now")
 
 
 class HoldExpiredError(RefusedRequestError):

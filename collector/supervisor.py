@@ -22,6 +22,7 @@ import structlog
 
 from collector import __version__, errors
 from collector.receive.listeners import Reservation, authority
+from collector.receive.telemetry_gate import TelemetryGate
 from collector.settings import Settings
 from collector.settings.worker import to_worker_json
 from collector.telemetry.clock import SystemClock
@@ -144,6 +145,7 @@ class Supervisor:
         self._metrics = Metrics()
         self._log = structlog.stdlib.get_logger("otlpg.supervisor")
         self._trouble = Trouble("otlpg.supervisor", SystemClock())
+        self._gate: TelemetryGate | None = None
         self._ports: dict[str, int] = {}
         self._announced = False
         self._stopping = asyncio.Event()
@@ -154,20 +156,24 @@ class Supervisor:
         """Serve until a signal asks to stop; return when every worker is gone.
 
         Raises:
-            CommandError: a port is taken, or a worker cannot start and none has been announced yet.
+            CommandError: a port is taken, a certificate cannot be used, or a worker cannot start and
+                none has been announced yet.
         """
+        self._gate = TelemetryGate(self._settings, clock=SystemClock(), metrics=self._metrics)
         with contextlib.ExitStack() as held:
             grpc, http, about = _reserve(self._settings, held)
             self._ports = {"grpc": grpc.port, "http": http.port, "telemetry": about.port}
             self._settings = _with_ports(self._settings, grpc=grpc.port, http=http.port)
             held.enter_context(self._signals_caught())
-            await self._serve(about.sockets)
+            await self._serve(about.sockets, self._gate)
         if self._failure is not None:
             raise self._failure
 
-    async def _serve(self, listeners: list[socket.socket]) -> None:
-        http = TelemetryServer(build_app(self.scrape, self._readiness))
+    async def _serve(self, listeners: list[socket.socket], gate: TelemetryGate) -> None:
+        app = build_app(self.scrape, self._readiness, refuse=gate.refuse)
+        http = TelemetryServer(app, gate.accept)
         async with asyncio.TaskGroup() as tasks:
+            guarding = tasks.create_task(gate.run())
             serving = tasks.create_task(http.run_on(listeners))
             keepers = [
                 tasks.create_task(self._keep(index)) for index in range(self._settings.workers)
@@ -177,6 +183,7 @@ class Supervisor:
             stopper.cancel()
             http.stop()
             await asyncio.wait((serving,))
+            guarding.cancel()
         self._log.info("stopped")
 
     # -- signals and the end ---------------------------------------------------------------------
@@ -330,6 +337,8 @@ class Supervisor:
 
     def _sum(self) -> Snapshot:
         self._metrics.workers.set(len(self._children))
+        if self._gate is not None:
+            self._gate.sample()
         living = [child.snapshot for child in self._children.values()]
         return merge((self._retired, *living, self._metrics.snapshot()))
 

@@ -35,9 +35,21 @@ def send_test(
     timeout_s: Annotated[
         float, typer.Option("--timeout", min=0.1, help="Seconds for each request.")
     ] = 10.0,
+    ca_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--ca-file",
+            metavar="FILE",
+            help="Who signed the daemon's certificate; default: OTEL_EXPORTER_OTLP_CERTIFICATE.",
+        ),
+    ] = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Send a realistic trace, metrics of every type and logs, and read them back."""
+    """Send a realistic trace, metrics of every type and logs, and read them back.
+
+    An API key is taken from OTEL_EXPORTER_OTLP_HEADERS, as the SDKs do:
+    authorization=Bearer%20<key>.
+    """
     if endpoint is not None:
         options.endpoint_of_flag(endpoint)
     target, database = _destination(endpoint, config, data_dir)
@@ -47,9 +59,10 @@ def send_test(
             "`otlpg dev`\nto send only, add --no-read"
         )
     from collector.cli import sample_text
+    from collector.operate.access import Access
     from collector.operate.send_test import send
 
-    sent = send(target, timeout_s)
+    sent = send(target, timeout_s, Access.from_environment(os.environ, ca_file))
     if not as_json:
         printing.note(sample_text.sent_line(sent))
     found = None

@@ -34,7 +34,8 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import (
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
 from collector.errors import CommandError, UnreachableError
-from collector.operate.endpoint import parse
+from collector.operate.access import Access
+from collector.operate.endpoint import Endpoint, parse
 
 if TYPE_CHECKING:
     from collector.operate.sample import Sample
@@ -57,7 +58,7 @@ class Sent:
     log_records: int
 
 
-def send(endpoint: str, timeout_s: float) -> Sent:
+def send(endpoint: str, timeout_s: float, access: Access = Access()) -> Sent:  # noqa: B008 -- immutable
     """Send the sample and return when every request was acknowledged.
 
     ``endpoint`` is a URL as in ``OTEL_EXPORTER_OTLP_ENDPOINT``; ``https`` means TLS.
@@ -68,15 +69,15 @@ def send(endpoint: str, timeout_s: float) -> Sent:
         SettingsError: ``endpoint`` is none.
     """
     make_sample = _import_sample()
-    host, secure = parse(endpoint)
-    with _channel(host, secure) as channel:
+    target = parse(endpoint)
+    with access.channel(target) as channel:
         _await_listener(channel, endpoint, timeout_s)
         started_ns = time.time_ns()
         sample = make_sample(uuid.uuid4().hex, started_ns)
         if not (sample.spans and sample.points and sample.logs):
             raise CommandError("the SDK made nothing to send; is OTEL_SDK_DISABLED set?")
-        _export(sample, host, secure, timeout_s)
-        send_summary(channel, sample.run_id, started_ns, timeout_s)
+        _export(sample, target, access, timeout_s)
+        send_summary(channel, sample.run_id, started_ns, timeout_s, access)
     return Sent(
         endpoint=endpoint,
         run_id=sample.run_id,
@@ -105,12 +106,6 @@ def _import_sample() -> Callable[[str, int], Sample]:
     return make_sample
 
 
-def _channel(host: str, secure: bool) -> grpc.Channel:
-    if secure:
-        return grpc.secure_channel(host, grpc.ssl_channel_credentials())
-    return grpc.insecure_channel(host)
-
-
 def _await_listener(channel: grpc.Channel, endpoint: str, timeout_s: float) -> None:
     """Tell at once when nobody listens; the exporters would try again for a long time."""
     states: SimpleQueue[grpc.ChannelConnectivity] = SimpleQueue()
@@ -130,17 +125,24 @@ def _await_listener(channel: grpc.Channel, endpoint: str, timeout_s: float) -> N
     if state is not grpc.ChannelConnectivity.READY:
         raise UnreachableError(
             f"nobody takes OTLP/gRPC at {endpoint}; start `otlpg dev`, or name the daemon with "
-            "--endpoint http://host:port"
+            "--endpoint http://host:port, https:// where it speaks TLS (and --ca-file if its "
+            "certificate is of your own CA)"
         )
 
 
-def _export(sample: Sample, host: str, secure: bool, timeout_s: float) -> None:
+def _export(sample: Sample, target: Endpoint, access: Access, timeout_s: float) -> None:
     """Hand each signal to its real exporter; one request per signal and metric reader."""
     from opentelemetry.exporter.otlp.proto.grpc._log_exporter import OTLPLogExporter
     from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter
     from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
 
-    options: dict[str, Any] = {"endpoint": host, "insecure": not secure, "timeout": timeout_s}
+    options: dict[str, Any] = {
+        "endpoint": target.authority,
+        "insecure": not target.secure,
+        "credentials": access.credentials() if target.secure else None,
+        "headers": access.headers,
+        "timeout": timeout_s,
+    }
     # Any: the signatures of the metrics exporter hold an untyped **kwargs.
     spans, metrics, logs = exporters = [
         cast("Any", exporter(**options))
@@ -206,7 +208,13 @@ def _complaints() -> Generator[list[str]]:
         logger.propagate = propagated
 
 
-def send_summary(channel: grpc.Channel, run_id: str, now_ns: int, timeout_s: float) -> None:
+def send_summary(
+    channel: grpc.Channel,
+    run_id: str,
+    now_ns: int,
+    timeout_s: float,
+    access: Access = Access(),  # noqa: B008 -- immutable
+) -> None:
     """Send the one metric type that only old libraries make: a summary with its quantiles.
 
     Raises:
@@ -215,7 +223,7 @@ def send_summary(channel: grpc.Channel, run_id: str, now_ns: int, timeout_s: flo
     stub: Any = MetricsServiceStub(channel)  # generated without types
     export: Callable[..., ExportMetricsServiceResponse] = stub.Export
     try:
-        reply = export(summary_request(run_id, now_ns), timeout=timeout_s)
+        reply = export(summary_request(run_id, now_ns), timeout=timeout_s, metadata=access.headers)
     except grpc.RpcError as error:
         raise _not_acknowledged("the summary", f"{error.code().name}, {error.details()}") from error
     if reply.partial_success.rejected_data_points:

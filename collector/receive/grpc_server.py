@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any, Final, cast
 
 import grpc
 
 from collector.errors import DrainingError, MalformedCallError, SettingsError, TooLargeError
+from collector.receive.auth import Gate, names_of_grpc
+from collector.receive.certificates import Certificates
 from collector.receive.export import Export
 from collector.receive.health_service import HealthService
 from collector.receive.limits import connections_max
@@ -56,9 +58,15 @@ class OtlpService(grpc.GenericRpcHandler):
     """Hands the body of each Export call to the export body and its verdict to the sender."""
 
     def __init__(
-        self, export: Export, settings: ReceiveSettings, clock: Clock, metrics: Metrics
+        self,
+        export: Export,
+        gate: Gate,
+        settings: ReceiveSettings,
+        clock: Clock,
+        metrics: Metrics,
     ) -> None:
         self._export = export
+        self._gate = gate
         self._header_bytes_max = settings.header_bytes_max
         self._verdicts = Verdicts("grpc", clock, metrics)
         self._draining = False
@@ -92,11 +100,15 @@ class OtlpService(grpc.GenericRpcHandler):
             too_large = TooLargeError(self._header_bytes_max)
             return await self._refuse(signal, to_verdict(too_large), context)
         try:
+            credential_id = await self._gate.admit(
+                partial(_headers, context), lambda: names_of_grpc(_peer_context(context))
+            )
             ack = await self._export.export(
                 signal,
                 partial(_read_one, context),
                 left_s=context.time_remaining(),
                 connection=context.peer(),
+                credential_id=credential_id,
             )
         except asyncio.CancelledError:
             self._verdicts.count(signal, "CANCELLED")
@@ -156,6 +168,15 @@ def longest_call_s(settings: ReceiveSettings) -> float:
     return settings.slot_wait_s_max + settings.read_s_max + settings.hold_s_max + 5
 
 
+def _headers(context: _Context) -> Sequence[tuple[str, str | bytes]]:
+    return cast("Any", context.invocation_metadata()) or ()
+
+
+def _peer_context(context: _Context) -> dict[str, list[bytes]]:
+    """Return what gRPC core knows of the connection's other end; its stub has no types."""
+    return cast("Any", context).auth_context()
+
+
 def to_options(settings: ReceiveSettings) -> list[tuple[str, int]]:
     """Return gRPC core's channel arguments for the limits of ``settings`` and of this process.
 
@@ -191,11 +212,20 @@ class GrpcServer:
     """
 
     def __init__(
-        self, settings: ReceiveSettings, export: Export, *, clock: Clock, metrics: Metrics
+        self,
+        settings: ReceiveSettings,
+        export: Export,
+        *,
+        gate: Gate,
+        certificates: Certificates | None = None,
+        clock: Clock,
+        metrics: Metrics,
     ) -> None:
+        """``certificates`` None: in clear."""
         self._settings = settings
+        self._certificates = certificates
         self._servers: list[grpc.aio.Server] = []  # the last one listens
-        self._service = OtlpService(export, settings, clock, metrics)
+        self._service = OtlpService(export, gate, settings, clock, metrics)
         self._health = HealthService(SERVICES)
         self._trouble = Trouble("otlpg.receive", clock)
         self._draining = False
@@ -208,11 +238,18 @@ class GrpcServer:
         Raises:
             SettingsError: the address cannot be listened on.
         """
-        server = grpc.aio.server(options=to_options(self._settings))
+        options = to_options(self._settings)
+        if self._certificates is not None:
+            handshake_ms = int(self._certificates.settings.handshake_s_max * 1000)
+            options.append(("grpc.server_handshake_timeout_ms", handshake_ms))
+        server = grpc.aio.server(options=options)
         server.add_generic_rpc_handlers((self._service, self._health))
         address = authority(self._settings.grpc_host, self.port)
         try:
-            self.port = server.add_insecure_port(address)
+            if self._certificates is None:
+                self.port = server.add_insecure_port(address)
+            else:
+                self.port = server.add_secure_port(address, self._credentials(self._certificates))
         except RuntimeError as error:
             raise SettingsError(
                 f"receive.grpc_host, receive.grpc_port: cannot listen on {address}"
@@ -246,6 +283,14 @@ class GrpcServer:
     async def _retire(self, server: grpc.aio.Server) -> None:
         await server.stop(longest_call_s(self._settings))
         self._servers.remove(server)
+
+    def _credentials(self, certificates: Certificates) -> grpc.ServerCredentials:
+        """Return credentials that ask for the certificate at each handshake, on gRPC's thread."""
+        return grpc.dynamic_ssl_server_credentials(
+            certificates.current().grpc,
+            lambda: certificates.current().grpc,
+            require_client_authentication=certificates.settings.client_ca_file is not None,
+        )
 
     async def drain(self, grace_s: float) -> None:
         """Say NOT_SERVING, refuse what is new, say GOAWAY, and answer the calls that are here.

@@ -13,6 +13,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
+from collector.receive.auth import names_of_peer
 from collector.receive.limits import connections_max
 
 HEAD_S_MAX: Final = 10.0
@@ -24,6 +25,9 @@ close at once would reset the connection, and most senders would never see the a
 
 LEAVES_AT_S: Final = "leaves_at_s"
 """Key in ``scope["state"]``: the loop's time at which the connection should be closed."""
+
+PEER_NAMES: Final = "peer_names"
+"""Key in ``scope["state"]``: the names in the sender's certificate; none without one."""
 
 
 def protocol_for(age_s_max: float) -> type[H11Protocol]:
@@ -58,7 +62,11 @@ class BoundedProtocol(H11Protocol):
             return
         # Spread by 10 %, as gRPC core does: senders that came together do not leave together.
         spread = 0.9 + 0.2 * (id(self) // 16 % 64) / 64
-        self.app_state = {**self.app_state, LEAVES_AT_S: self.loop.time() + self.age_s * spread}
+        self.app_state = {
+            **self.app_state,
+            LEAVES_AT_S: self.loop.time() + self.age_s * spread,
+            PEER_NAMES: names_of_peer(transport.get_extra_info("peercert")),
+        }
         self._end_in(HEAD_S_MAX)
 
     def data_received(self, data: bytes) -> None:

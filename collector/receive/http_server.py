@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
-from collections.abc import Generator
 from typing import Final
 
 import uvicorn
 
+from collector.receive.auth import Gate
+from collector.receive.certificates import Certificates
 from collector.receive.export import Export
 from collector.receive.http_protocol import protocol_for
 from collector.receive.http_service import OtlpHttpService
 from collector.receive.listeners import shared_sockets
+from collector.receive.tls_listener import TlsListener
 from collector.settings import ReceiveSettings
 from collector.telemetry.clock import Clock
 from collector.telemetry.metrics import Metrics
+from collector.telemetry.serving import Accept, EmbeddedServer
 
 KEEP_ALIVE_S: Final = 75
 """An idle connection stays this long: above the minute at which SDKs export metrics."""
@@ -28,33 +30,25 @@ QUIET_S: Final = 0.2
 """A drain answers new requests with "try again" for so long before the listener closes."""
 
 
-class _Server(uvicorn.Server):
-    """uvicorn, without its signal handlers and with a moment at which it listens."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.listening = asyncio.Event()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Generator[None]:
-        """Leave signals to the worker, which drains."""
-        yield
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen, and say so."""
-        await super().startup(sockets)
-        self.listening.set()
-
-
 class HttpServer:
     """The OTLP/HTTP listener of one worker; its port is shared with the other workers."""
 
     def __init__(
-        self, settings: ReceiveSettings, export: Export, *, clock: Clock, metrics: Metrics
+        self,
+        settings: ReceiveSettings,
+        export: Export,
+        *,
+        gate: Gate,
+        certificates: Certificates | None = None,
+        clock: Clock,
+        metrics: Metrics,
     ) -> None:
+        """``certificates`` None: in clear."""
         self._settings = settings
-        self._service = OtlpHttpService(export, settings, clock, metrics)
-        self._server: _Server | None = None
+        self._service = OtlpHttpService(export, gate, settings, clock, metrics)
+        self._certificates = certificates
+        self._clock = clock
+        self._server: EmbeddedServer | None = None
         self._sockets: list[socket.socket] = []
         self._draining = False
         self._ended = asyncio.Event()
@@ -71,7 +65,7 @@ class HttpServer:
             settings.http_host, settings.http_port, setting="receive.http_port"
         )
         self.port = self._sockets[0].getsockname()[1]
-        self._server = _Server(
+        self._server = EmbeddedServer(
             uvicorn.Config(
                 self._service.app(),
                 http=protocol_for(settings.connection_age_s_max),
@@ -83,8 +77,20 @@ class HttpServer:
                 proxy_headers=False,  # or a header of the sender's would name the connection
                 h11_max_incomplete_event_size=settings.header_bytes_max,
                 timeout_keep_alive=KEEP_ALIVE_S,
-            )
+            ),
+            accept=self._accept(),
         )
+
+    def _accept(self) -> Accept | None:
+        """Return what accepts with TLS; None without a certificate: uvicorn does, in clear."""
+        certificates = self._certificates
+        if certificates is None:
+            return None
+        return TlsListener(
+            lambda: certificates.current().context,
+            handshake_s_max=certificates.settings.handshake_s_max,
+            clock=self._clock,
+        ).run
 
     async def run(self) -> None:
         """Serve until ``drain``; ``bind`` came first."""

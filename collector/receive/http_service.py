@@ -31,9 +31,10 @@ from collector.errors import (
     TooLargeError,
     UnsupportedMediaError,
 )
+from collector.receive.auth import CHALLENGE, Gate
 from collector.receive.content import read_content
 from collector.receive.export import Ack, Export
-from collector.receive.http_protocol import LEAVES_AT_S
+from collector.receive.http_protocol import LEAVES_AT_S, PEER_NAMES
 from collector.receive.listeners import authority
 from collector.receive.reply import to_reply
 from collector.receive.status import RETRY_AFTER_S, Verdict
@@ -51,9 +52,15 @@ class OtlpHttpService:
     """Hands the body of each request to the export body and its verdict to the sender."""
 
     def __init__(
-        self, export: Export, settings: ReceiveSettings, clock: Clock, metrics: Metrics
+        self,
+        export: Export,
+        gate: Gate,
+        settings: ReceiveSettings,
+        clock: Clock,
+        metrics: Metrics,
     ) -> None:
         self._export = export
+        self._gate = gate
         self._settings = settings
         self._verdicts = Verdicts("http", clock, metrics)
         self._json = asyncio.Lock()  # one at a time: each is thirty times its size at the worst
@@ -97,10 +104,12 @@ class OtlpHttpService:
                 f"the request's head is larger than {head_bytes_max} bytes",
                 {"connection": "close"},
             )
-        media = JSON
+        media = _media_of(request)
         try:
-            media = _media_of(request)
-            ack = await self._until_gone(signal, media, request)
+            credential_id = await self._gate.admit(
+                request.headers.items, partial(getattr, request.state, PEER_NAMES)
+            )
+            ack = await self._until_gone(signal, _supported(media), request, credential_id)
         except ClientDisconnect:
             self._verdicts.count(signal, "CANCELLED")
             return Response(status_code=499)  # nobody reads it
@@ -111,12 +120,15 @@ class OtlpHttpService:
             verdict = self._verdicts.judge(signal, error)
         else:
             self._verdicts.count(signal, "OK")
-            return _response(media, to_reply(signal, ack), request)
+            return _response(media or JSON, to_reply(signal, ack), request)
         # Past the except block, whose error holds the converted request; see grpc_server.
         self._verdicts.count_verdict(signal, verdict, _peer(request))
-        return _refusal(media, verdict, leave=self._draining or _is_ambiguous(request))
+        leave = self._draining or _is_ambiguous(request)
+        return _refusal(media or JSON, verdict, leave=leave)
 
-    async def _until_gone(self, signal: Signal, media: str, request: Request) -> Ack:
+    async def _until_gone(
+        self, signal: Signal, media: str, request: Request, credential_id: bytes
+    ) -> Ack:
         """Export, and stop when the sender goes away before it has its answer.
 
         Raises:
@@ -138,7 +150,13 @@ class OtlpHttpService:
                 pass
 
         exporting = asyncio.create_task(
-            self._export.export(signal, read, left_s=None, connection=_peer(request))
+            self._export.export(
+                signal,
+                read,
+                left_s=None,
+                connection=_peer(request),
+                credential_id=credential_id,
+            )
         )
         leaving = asyncio.create_task(left())
         self._exporting.add(exporting)
@@ -185,16 +203,12 @@ class OtlpHttpService:
                 await asyncio.sleep(0)
 
 
-def _media_of(request: Request) -> str:
-    """Return the content type without parameters.
-
-    Raises:
-        UnsupportedMediaError: it is not one of ours, or of another charset than UTF-8.
-    """
+def _media_of(request: Request) -> str | None:
+    """Return the content type without parameters; None: not one of ours, or not in UTF-8."""
     media, _, parameters = request.headers.get("content-type", "").lower().partition(";")
     charset = parameters.strip().removeprefix("charset=").strip('"')
     if media.strip() not in (PROTOBUF, JSON) or charset not in ("", "utf-8"):
-        raise UnsupportedMediaError(f"Content-Type must be {PROTOBUF} or {JSON}")
+        return None
     return media.strip()
 
 
@@ -207,6 +221,17 @@ def _is_ambiguous(request: Request) -> bool:
     Spec: RFC 9112, section 6.1.
     """
     return "content-length" in request.headers and "transfer-encoding" in request.headers
+
+
+def _supported(media: str | None) -> str:
+    """Return a content type that we read.
+
+    Raises:
+        UnsupportedMediaError: it is not one.
+    """
+    if media is None:
+        raise UnsupportedMediaError(f"Content-Type must be {PROTOBUF} or {JSON}")
+    return media
 
 
 def _head_bytes(request: Request) -> int:
@@ -238,6 +263,8 @@ def _refusal(media: str, verdict: Verdict, *, leave: bool) -> Response:
     headers = {"connection": "close"} if leave else {}
     if verdict.retryable:
         headers["retry-after"] = str(RETRY_AFTER_S)
+    if verdict.http_status == HTTPStatus.UNAUTHORIZED:
+        headers["www-authenticate"] = CHALLENGE
     return Response(
         _encode(media, verdict.to_message()),
         status_code=verdict.http_status,
@@ -257,10 +284,7 @@ def _status(
     request: Request, http_status: int, code: int, text: str, headers: Mapping[str, str] | None
 ) -> Response:
     """Return an error that no verdict is about, in the content type of the request or in JSON."""
-    try:
-        media = _media_of(request)
-    except UnsupportedMediaError:
-        media = JSON
+    media = _media_of(request) or JSON
     content = _encode(media, status_pb2.Status(code=code, message=text))
     return Response(content, http_status, headers, media)
 

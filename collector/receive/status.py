@@ -51,10 +51,12 @@ _TABLE: Final[tuple[tuple[type[errors.OtlpgError], grpc.StatusCode, bool, str], 
     (errors.TooLargeError, grpc.StatusCode.RESOURCE_EXHAUSTED, False, "too_large"),
     (errors.TooManyItemsError, grpc.StatusCode.RESOURCE_EXHAUSTED, False, "too_many_items"),
     (errors.UnauthenticatedError, grpc.StatusCode.UNAUTHENTICATED, False, "unauthenticated"),
+    (errors.ForbiddenError, grpc.StatusCode.PERMISSION_DENIED, False, "forbidden"),
     (errors.QueueFullError, grpc.StatusCode.UNAVAILABLE, True, "queue_full"),
     (errors.NoSlotError, grpc.StatusCode.UNAVAILABLE, True, "no_slot"),
     (errors.ReadTimeoutError, grpc.StatusCode.UNAVAILABLE, True, "read_timeout"),
     (errors.DrainingError, grpc.StatusCode.UNAVAILABLE, True, "draining"),
+    (errors.KeysAwayError, grpc.StatusCode.UNAVAILABLE, True, "keys_away"),
     (errors.HoldExpiredError, grpc.StatusCode.UNAVAILABLE, True, "hold_expired"),
 )
 _HTTP_STATUS: Final = {
@@ -62,6 +64,7 @@ _HTTP_STATUS: Final = {
     grpc.StatusCode.UNIMPLEMENTED: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     grpc.StatusCode.RESOURCE_EXHAUSTED: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     grpc.StatusCode.UNAUTHENTICATED: HTTPStatus.UNAUTHORIZED,
+    grpc.StatusCode.PERMISSION_DENIED: HTTPStatus.FORBIDDEN,
     grpc.StatusCode.UNAVAILABLE: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 _OURS: Final = Verdict(grpc.StatusCode.UNAVAILABLE, True, "internal", "try again later")

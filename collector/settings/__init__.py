@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collector.settings.load import Loaded, load, load_with_origins
 from collector.settings.models import (
+    AuthSettings,
     ConvertSettings,
     DatabaseSettings,
     IngestSettings,
@@ -18,11 +19,13 @@ from collector.settings.models import (
     Settings,
     Stage,
     TelemetrySettings,
+    TlsSettings,
 )
 from collector.settings.table import Description, describe, settings_table
 from collector.settings.worker import from_worker_json, to_worker_json
 
 __all__ = [
+    "AuthSettings",
     "ConvertSettings",
     "DatabaseSettings",
     "Description",
@@ -34,6 +37,7 @@ __all__ = [
     "Settings",
     "Stage",
     "TelemetrySettings",
+    "TlsSettings",
     "describe",
     "from_worker_json",
     "load",

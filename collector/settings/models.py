@@ -40,7 +40,7 @@ def _masked_unless_revealed(secret: SecretStr, info: SerializationInfo[Any]) -> 
 Secret = Annotated[SecretStr, PlainSerializer(_masked_unless_revealed, when_used="json")]
 
 
-def _split_origins(value: object) -> object:
+def _split_list(value: object) -> object:
     """Return the parts of a text with commas between; a variable and a flag hold nothing else."""
     if not isinstance(value, str):
         return value
@@ -49,9 +49,13 @@ def _split_origins(value: object) -> object:
 
 Origins = Annotated[
     list[Annotated[str, StringConstraints(pattern=r"^https?://[^/\s*]+$")]],
-    BeforeValidator(_split_origins),
+    BeforeValidator(_split_list),
 ]
 """Origins as browsers send them: scheme, host and port, without a path."""
+
+Names = Annotated[
+    list[Annotated[str, StringConstraints(min_length=1)]], BeforeValidator(_split_list)
+]
 
 
 def is_loopback(host: str) -> bool:
@@ -96,7 +100,9 @@ class ReceiveSettings(Stage):
         description="Web pages that may send, as exact origins: https://shop.example.com",
     )
     insecure: bool = Field(
-        default=False, description="Allow an anonymous listener beyond loopback (promise 9)."
+        default=False,
+        description="Allow listeners beyond loopback without TLS, or without keys and client "
+        "certificates (promise 9). Switches nothing off.",
     )
     request_bytes_max: Bytes = Field(
         default=64 * 2**20,
@@ -146,6 +152,78 @@ class ReceiveSettings(Stage):
     )
     header_bytes_max: Bytes = Field(
         default=16 * 1024, ge=1024, le=2**20, description="Request headers of one call."
+    )
+
+
+class TlsSettings(Stage):
+    """Certificates of the listeners; PEM files, read again when they change."""
+
+    certificate_file: Path | None = Field(
+        default=None,
+        description="Our certificate and, after it, what leads to its root. With key_file: TLS on "
+        "the listeners of OTLP.",
+    )
+    key_file: Path | None = Field(
+        default=None,
+        description="Its private key, without a password: nobody is there to type one.",
+    )
+    client_ca_file: Path | None = Field(
+        default=None,
+        description="Who signs the certificates of senders; with it nobody gets in without one.",
+    )
+    client_names: Names = Field(
+        default=[],
+        description="Senders that may come in, by a name in their certificate: any subject "
+        "alternative name, or the common name where there is none. Empty: all that "
+        "client_ca_file has signed.",
+    )
+    telemetry: bool = Field(
+        default=False,
+        description="TLS on the telemetry listener too, never with client certificates. Off, since "
+        "kubelet's probes and Prometheus expect plain HTTP unless told otherwise.",
+    )
+    handshake_s_max: Seconds = Field(
+        default=5.0, ge=0.1, le=120, description="Time for one TLS handshake."
+    )
+
+    @property
+    def on(self) -> bool:
+        """Whether the listeners of OTLP speak TLS."""
+        return self.certificate_file is not None
+
+    @model_validator(mode="after")
+    def _are_complete(self) -> Self:
+        """Refuse half of a pair, and words that would have no effect."""
+        if (self.certificate_file is None) != (self.key_file is None):
+            missing = "key_file" if self.key_file is None else "certificate_file"
+            raise ValueError(f"tls.{missing} is missing: certificate_file and key_file go together")
+        for name, given in (("client_ca_file", self.client_ca_file), ("telemetry", self.telemetry)):
+            if given and not self.on:
+                raise ValueError(f"tls.{name} has no effect without tls.certificate_file")
+        if self.client_names and self.client_ca_file is None:
+            raise ValueError("tls.client_names has no effect without tls.client_ca_file")
+        return self
+
+
+class AuthSettings(Stage):
+    """API keys: `otlpg token` makes them, table api_keys holds them."""
+
+    keys: bool = Field(
+        default=False,
+        description="Every request needs a key: ingest to send, query or admin for /metrics.",
+    )
+    refresh_s: Seconds = Field(
+        default=5.0,
+        ge=1,
+        le=3_600,
+        description="The keys are read this often; a revoked one works that much longer.",
+    )
+    stale_s_max: Seconds = Field(
+        default=86_400.0,
+        ge=1,
+        le=30 * 86_400,
+        description="Keys known before PostgreSQL went away are taken so long; then senders are "
+        "told to try again. A key to ingest proves no more than the right to be stored later.",
     )
 
 
@@ -279,6 +357,11 @@ class TelemetrySettings(Stage):
 
     host: str = Field(default="127.0.0.1", description="Address of /metrics and /health.")
     port: int = Field(default=9095, ge=0, le=65535, description="Port of /metrics and /health.")
+    insecure: bool = Field(
+        default=False,
+        description="As receive.insecure, for this listener alone: kubelet's probes come in plain "
+        "HTTP from beyond loopback. /metrics needs a key all the same when auth.keys is on.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Lowest."
     )
@@ -312,6 +395,8 @@ class Settings(Stage):
         default=None, description="Folder of `otlpg dev`; default: the user's data folder."
     )
     receive: ReceiveSettings = ReceiveSettings()
+    tls: TlsSettings = TlsSettings()
+    auth: AuthSettings = AuthSettings()
     convert: ConvertSettings = ConvertSettings()
     ingest: IngestSettings = IngestSettings()
     database: DatabaseSettings = DatabaseSettings()
@@ -329,22 +414,42 @@ class Settings(Stage):
         self._check_order()
         needed = self.connections_needed()
         if self.database.connections_max < needed:
+            keys = " and, for the keys, 1 of each and of their supervisor" if self.auth.keys else ""
             raise ValueError(
                 f"database.connections_max (DB_MAX_CONNECTIONS) is {self.database.connections_max}, but at least "
                 f"{needed} are needed: for each of workers={self.workers}, 3 signals x "
-                f"ingest.flushers={self.ingest.flushers}, and 2 for housekeeping"
+                f"ingest.flushers={self.ingest.flushers}, and 2 for housekeeping{keys}"
             )
-        for name, host in (
-            ("receive.grpc_host", self.receive.grpc_host),
-            ("receive.http_host", self.receive.http_host),
-            ("telemetry.host", self.telemetry.host),
-        ):
-            if not (self.receive.insecure or is_loopback(host)):
-                raise ValueError(
-                    f"{name} is {host!r}, beyond loopback, where anybody could send or read; "
-                    "say --insecure (receive.insecure=true) to allow that"
-                )
+        self._check_listeners()
         return self
+
+    def _check_listeners(self) -> None:
+        """Refuse a listener that anybody beyond this machine could use or overhear (promise 9)."""
+        receive, telemetry = self.receive, self.telemetry
+        secret = [] if self.tls.on else ["TLS (tls.certificate_file and tls.key_file)"]
+        known = self.auth.keys or self.tls.client_ca_file is not None
+        otlp = [
+            *secret,
+            *([] if known else ["keys (auth.keys) or client certificates (tls.client_ca_file)"]),
+        ]
+        about = [
+            *([] if self.tls.telemetry else ["TLS (tls.telemetry)"]),
+            *([] if self.auth.keys else ["keys (auth.keys)"]),
+        ]
+        for name, host, missing, allowed, word in (
+            ("receive.grpc_host", receive.grpc_host, otlp, receive.insecure, ""),
+            ("receive.http_host", receive.http_host, otlp, receive.insecure, ""),
+            (
+                "telemetry.host", telemetry.host, about, receive.insecure or telemetry.insecure,
+                ", or telemetry.insecure=true for this listener alone,",
+            ),
+        ):  # fmt: skip
+            if missing and not allowed and not is_loopback(host):
+                raise ValueError(
+                    f"{name} is {host!r}, beyond loopback, where anybody could send or read; it "
+                    f"lacks {' and '.join(missing)}. Give what is missing, or say --insecure "
+                    f"(receive.insecure=true){word} to allow that"
+                )
 
     def _check_order(self) -> None:
         """Refuse a pair of settings of which the first must not be the larger."""
@@ -369,5 +474,10 @@ class Settings(Stage):
                 raise ValueError(f"{low_name} is {low:g}, above {high_name}, which is {high:g}")
 
     def connections_needed(self) -> int:
-        """Return how many connections the flushers and housekeeping of all workers may hold."""
-        return self.workers * (3 * self.ingest.flushers + 2)
+        """Return how many connections the daemon may hold at once.
+
+        Flushers and housekeeping of all workers and, with keys, one more of each and one of their
+        supervisor, which reads the keys for ``/metrics``.
+        """
+        housekeeping = 3 if self.auth.keys else 2
+        return self.workers * (3 * self.ingest.flushers + housekeeping) + int(self.auth.keys)

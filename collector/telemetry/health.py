@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import socket
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable
 
 import uvicorn
 from starlette.applications import Starlette
@@ -14,23 +13,39 @@ from starlette.routing import Route
 
 from collector.telemetry.metrics import Declared, Snapshot
 from collector.telemetry.render import CONTENT_TYPE, render
+from collector.telemetry.serving import Accept, EmbeddedServer
 
 Readiness = Callable[[], dict[str, bool]]
 """Named conditions; ready means that all of them hold."""
+
+Refuse = Callable[[Request], Awaitable[Response | None]]
+"""Answers a request that may not read ``/metrics``; None: it may."""
+
+
+async def refuse_nobody(_request: Request) -> Response | None:
+    """Let everybody read."""
+    return None
 
 
 def build_app(
     scrape: Callable[[], Awaitable[Snapshot]],
     readiness: Readiness,
     declared: Declared | None = None,
+    *,
+    refuse: Refuse = refuse_nobody,
 ) -> Starlette:
     """Return the application; ``declared`` says which metrics, the daemon's by default.
+
+    Health is open to all: a kubelet has no key, and what it hears are the words below.
 
     ``live`` answers as long as the process runs its loop: PostgreSQL being away is no reason to be
     killed, since a restart would not bring it back. ``ready`` names what is missing.
     """
 
-    async def metrics(_request: Request) -> Response:
+    async def metrics(request: Request) -> Response:
+        refusal = await refuse(request)
+        if refusal is not None:
+            return refusal
         return Response(render(await scrape(), declared), headers={"content-type": CONTENT_TYPE})
 
     async def live(_request: Request) -> Response:
@@ -59,10 +74,10 @@ BACKLOG = 64
 times a second: uvicorn's own 2 048 took a quarter of a core."""
 
 
-class TelemetryServer(uvicorn.Server):
-    """Serves the application; leaves signals to its owner."""
+class TelemetryServer(EmbeddedServer):
+    """Serves the application; leaves signals to its owner, who drains first."""
 
-    def __init__(self, app: Starlette) -> None:
+    def __init__(self, app: Starlette, accept: Accept | None = None) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
@@ -74,13 +89,9 @@ class TelemetryServer(uvicorn.Server):
                 timeout_graceful_shutdown=1,
                 limit_concurrency=CONNECTIONS_MAX,
                 backlog=BACKLOG,
-            )
+            ),
+            accept,
         )
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Generator[None]:
-        """Leave SIGTERM and SIGINT alone: the supervisor drains first."""
-        yield
 
     async def run_on(self, listeners: list[socket.socket]) -> None:
         """Serve on sockets that are bound already, until ``stop``.

@@ -177,6 +177,13 @@ class Metrics(Declared):
             "Workers that PostgreSQL takes rows from: it answers, tables and privileges are there, "
             "and no signal's last transaction failed by the server's or the role's fault.",
         )
+        self.certificate_expiry = Gauge(
+            "otlpg_certificate_expiry_timestamp_seconds",
+            "When the certificate of tls.certificate_file ends, in seconds since 1970.",
+        )
+        self.api_keys = Gauge(
+            "otlpg_api_keys", "API keys that are taken now, as the supervisor last read them."
+        )
         self.worker_restarts = Counter(
             "otlpg_worker_restarts_total", "Workers started again after they died."
         )

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +16,7 @@ from collector.settings import DatabaseSettings
 from collector.store.embedded import ROLE
 from collector.store.migration_files import known_migrations
 from collector.store.pool import Connection, resolve_dsn
+from tests.certificates import ServerFiles
 from tests.e2e.daemon import FOREIGN_SETTINGS, Daemon
 
 SLOW = (
@@ -29,11 +32,14 @@ SLOW = (
 """Packages that no one who only asks for help should wait for."""
 
 
-async def otlpg(*arguments: str, database: DatabaseSettings | None = None) -> tuple[int, str, str]:
+async def otlpg(
+    *arguments: str, database: DatabaseSettings | None = None, **variables: str
+) -> tuple[int, str, str]:
     """Run a command; return its exit code, standard output and standard error."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith(FOREIGN_SETTINGS)}
     if database is not None:
         environment["DATABASE_URL"] = resolve_dsn(database)
+    environment |= variables
     done = await asyncio.to_thread(
         subprocess.run, [sys.executable, "-m", "collector", *arguments],
         env=environment, capture_output=True, text=True, timeout=60, check=False,
@@ -43,7 +49,18 @@ async def otlpg(*arguments: str, database: DatabaseSettings | None = None) -> tu
 
 @pytest.mark.parametrize(
     "command",
-    ["", "dev", "serve", "migrate", "check", "send-test", "dead-letters", "verify", "bench"],
+    [
+        "",
+        "dev",
+        "serve",
+        "migrate",
+        "check",
+        "send-test",
+        "dead-letters",
+        "token",
+        "verify",
+        "bench",
+    ],
 )
 def test_help_imports_nothing_slow(command: str) -> None:
     """Help and shell completion start no database driver and no gRPC."""
@@ -216,3 +233,86 @@ async def test_a_role_that_may_only_write_is_told_that_it_was_acknowledged(
         "send-test", "--no-read", "--endpoint", daemon.endpoint, database=writer
     )
     assert (code, out) == (0, "")
+
+
+async def test_the_life_of_a_key(database_settings: DatabaseSettings) -> None:
+    """Create prints it once and alone on standard output; list never; revoke is for good."""
+    code, out, said = await otlpg(
+        "token", "create", "--name", "shop", "--scope", "ingest", "--scope", "query",
+        "--expires", "90d", database=database_settings,
+    )  # fmt: skip
+    token = out.removesuffix("\n")
+    key_id = token.split("_")[1]
+
+    assert code == 0
+    assert re.fullmatch("otlpg_[0-9a-f]{16}_[0-9a-f]{64}", token)
+    assert token not in said
+    code, out, _ = await otlpg("token", "list", database=database_settings)
+    listed = json.loads(out)
+    assert code == 0
+    assert (listed["id"], listed["name"], listed["scopes"], listed["state"]) == (
+        key_id, "shop", ["ingest", "query"], "valid",
+    )  # fmt: skip
+    assert listed["expires_at"] > listed["created_at"]
+    assert token.rpartition("_")[2] not in out
+    assert "hash" not in out
+
+    for _ in range(2):  # the second changes nothing
+        code, out, said = await otlpg("token", "revoke", key_id, database=database_settings)
+        assert (code, out) == (0, "")
+        assert key_id in said
+    _, out, _ = await otlpg("token", "list", "--json", database=database_settings)
+    assert [key["state"] for key in json.loads(out)] == ["revoked"]
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        ("token revoke 0123456789abcdef", 3),
+        ("token create --name x", 2),
+        ("token create --name x --scope root", 2),
+        ("token create --name x --scope ingest --expires soon", 2),
+        ("token create --name x --scope ingest --expires 1s", 2),
+    ],
+)
+async def test_a_wrong_word_about_keys_has_its_exit_code(
+    database_settings: DatabaseSettings, words: str, code: int
+) -> None:
+    """Nothing is printed that a script could take for a key."""
+    found, out, said = await otlpg(*words.split(), database=database_settings)
+
+    assert (found, out) == (code, "")
+    assert "Traceback" not in said
+
+
+async def test_keys_need_a_schema(empty_database: DatabaseSettings) -> None:
+    """Exit 6, with the command to run."""
+    code, _, said = await otlpg("token", "list", database=empty_database)
+
+    assert code == 6
+    assert "otlpg migrate up" in said
+
+
+async def test_send_test_gets_in_with_tls_and_a_key(
+    database_settings: DatabaseSettings, tmp_path: Path
+) -> None:
+    """The key comes from the environment, as SDKs take it; without it the daemon's words are told."""
+    files = ServerFiles.make(tmp_path)
+    _, out, _ = await otlpg(
+        "token", "create", "--name", "s", "--scope", "ingest", database=database_settings
+    )
+    with Daemon(database_settings, OTLPG_AUTH__KEYS="true", **files.environment) as daemon:
+        words = [
+            "send-test", "--endpoint", f"https://localhost:{daemon.grpc_port}",
+            "--ca-file", str(files.ca),
+        ]  # fmt: skip
+        with_key, shown, _ = await otlpg(
+            *words, database=database_settings,
+            OTEL_EXPORTER_OTLP_HEADERS=f"authorization=Bearer%20{out.strip()}",
+        )  # fmt: skip
+        without, _, said = await otlpg(*words, database=database_settings)
+
+    assert with_key == 0
+    assert "read back from PostgreSQL" in shown
+    assert without == 1
+    assert "no valid API key" in said

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
 from collector.settings import DatabaseSettings
+from tests.certificates import ServerFiles
 from tests.e2e.daemon import Daemon
 
 
@@ -57,6 +59,56 @@ async def test_an_anonymous_listener_beyond_loopback_is_refused(
 
     assert code == 4
     assert "--insecure" in said
+
+
+HALF: dict[str, tuple[dict[str, Any], str, str]] = {
+    "TLS alone": ({"tls": True}, "keys (auth.keys)", "TLS ("),
+    "keys alone": ({"keys": True}, "TLS (tls.certificate_file", "keys ("),
+}
+
+
+@pytest.mark.parametrize("name", HALF)
+async def test_half_of_what_a_listener_needs_is_not_enough(
+    database_settings: DatabaseSettings, tmp_path: Path, name: str
+) -> None:
+    """The message names what is missing, and not what is there."""
+    given, missing, there = HALF[name]
+    environment: dict[str, Any] = {
+        **(ServerFiles.make(tmp_path).environment if given.get("tls") else {}),
+        "OTLPG_AUTH__KEYS": str(given.get("keys", False)).lower(),
+        "OTLPG_RECEIVE__HTTP_HOST": "0.0.0.0",
+    }
+
+    code, said = await end_of(Daemon(database_settings, **environment))
+
+    assert code == 4
+    assert "receive.http_host" in said
+    assert missing in said
+    assert there not in said
+
+
+@pytest.mark.parametrize("known", ["keys", "client certificates"])
+async def test_tls_and_a_way_to_know_senders_open_a_listener(
+    database_settings: DatabaseSettings, tmp_path: Path, known: str
+) -> None:
+    """Nothing else has to be said; telemetry alone may be open for the kubelet."""
+    files = ServerFiles.make(tmp_path)
+    environment: dict[str, Any] = {
+        **files.environment,
+        "OTLPG_RECEIVE__GRPC_HOST": "0.0.0.0",
+        "OTLPG_RECEIVE__HTTP_HOST": "0.0.0.0",
+        "OTLPG_TELEMETRY__HOST": "0.0.0.0",
+        "OTLPG_TELEMETRY__INSECURE": "true",
+    }
+    if known == "keys":
+        environment["OTLPG_AUTH__KEYS"] = "true"
+    else:
+        environment["OTLPG_TLS__CLIENT_CA_FILE"] = str(files.ca)
+
+    with Daemon(database_settings, **environment) as daemon:
+        status, _ = daemon.get("/health/ready")
+
+    assert status == 200
 
 
 async def test_insecure_in_as_many_words_listens_everywhere(

@@ -21,17 +21,20 @@ from structlog.testing import capture_logs
 
 from collector.errors import DrainingError, HoldExpiredError, UndecodableError
 from collector.receive import grpc_server, health_service, status
+from collector.receive.auth import Gate
 from collector.receive.export import Ack, Export, Read
 from collector.receive.grpc_server import SERVICES, GrpcServer
 from collector.receive.limits import LISTENERS, connections_below
 from collector.rows import Signal
-from collector.settings import ReceiveSettings
+from collector.settings import ReceiveSettings, TlsSettings
 from collector.telemetry.clock import SystemClock
 from collector.telemetry.metrics import Metrics
 from tests.catalogue import raw
 
 TRACES = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 LIMIT = 1024 * 1024
+
+OPEN = Gate(TlsSettings(), None)
 
 
 class FakeExport(Export):
@@ -102,7 +105,7 @@ async def rig() -> AsyncIterator[Rig]:
     """A listening server with small limits."""
     export, metrics = FakeExport(), Metrics()
     settings = ReceiveSettings(grpc_port=0, http_port=0, request_bytes_max=LIMIT)
-    server = GrpcServer(settings, export, clock=SystemClock(), metrics=metrics)
+    server = GrpcServer(settings, export, gate=OPEN, clock=SystemClock(), metrics=metrics)
     await server.start()
     serving = asyncio.create_task(server.run())
     running = Rig(server, export, metrics)
@@ -347,6 +350,7 @@ async def test_connections_leave_descriptors_for_the_rest(
     server = GrpcServer(
         ReceiveSettings(grpc_port=0, http_port=0),
         rig.export,
+        gate=OPEN,
         clock=SystemClock(),
         metrics=rig.metrics,
     )
@@ -481,6 +485,7 @@ async def test_draining_twice_or_before_start_is_harmless() -> None:
     server = GrpcServer(
         ReceiveSettings(grpc_port=0, http_port=0),
         FakeExport(),
+        gate=OPEN,
         clock=SystemClock(),
         metrics=Metrics(),
     )

@@ -22,16 +22,19 @@ from collector.errors import (
     UndecodableError,
 )
 from collector.receive import http_protocol
+from collector.receive.auth import Gate
 from collector.receive.export import Ack, Export, Read
 from collector.receive.http_server import HttpServer
 from collector.receive.http_service import JSON, PROTOBUF
 from collector.rows import Signal
-from collector.settings import ReceiveSettings
+from collector.settings import ReceiveSettings, TlsSettings
 from collector.telemetry.clock import SystemClock
 from collector.telemetry.metrics import Metrics
 
 LIMIT, JSON_LIMIT = 1024 * 1024, 64 * 1024
 WAIT_S = 10.0
+
+OPEN = Gate(TlsSettings(), None)
 
 
 class FakeExport(Export):
@@ -155,7 +158,9 @@ class Rig:
     def __init__(self, settings: ReceiveSettings) -> None:
         self.export = FakeExport()
         self.metrics = Metrics()
-        self.server = HttpServer(settings, self.export, clock=SystemClock(), metrics=self.metrics)
+        self.server = HttpServer(
+            settings, self.export, gate=OPEN, clock=SystemClock(), metrics=self.metrics
+        )
         self._lines: list[Line] = []
         self._running: asyncio.Task[None] | None = None
 

@@ -12,15 +12,18 @@ import pytest
 from collector.buffer.budget import ByteBudget
 from collector.buffer.queue import BoundedQueue
 from collector.convert.request import Converter
+from collector.receive.auth import Gate
 from collector.receive.export import Export
 from collector.receive.grpc_server import GrpcServer
 from collector.rows import Signal
-from collector.settings import ConvertSettings, ReceiveSettings
+from collector.settings import ConvertSettings, ReceiveSettings, TlsSettings
 from collector.telemetry.clock import SystemClock
 from collector.telemetry.metrics import Metrics
 from collector.telemetry.probe import TestProbe
 
 TRACES = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
+
+OPEN = Gate(TlsSettings(), None)
 
 
 async def never() -> AsyncGenerator[bytes]:
@@ -50,7 +53,9 @@ class Rig:
             metrics=Metrics(),
             probe=self.probe,
         )
-        self.server = GrpcServer(settings, export, clock=SystemClock(), metrics=Metrics())
+        self.server = GrpcServer(
+            settings, export, gate=OPEN, clock=SystemClock(), metrics=Metrics()
+        )
 
     def channel(self) -> grpc.aio.Channel:
         """Return a connection of its own."""

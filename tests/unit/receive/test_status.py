@@ -16,6 +16,7 @@ REFUSED: list[errors.OtlpgError] = [
     errors.NoSlotError(16),
     errors.ReadTimeoutError(10.0),
     errors.DrainingError(),
+    errors.KeysAwayError(),
     errors.HoldExpiredError(8.5),
 ]
 REJECTED: list[tuple[errors.OtlpgError, grpc.StatusCode]] = [
@@ -25,7 +26,8 @@ REJECTED: list[tuple[errors.OtlpgError, grpc.StatusCode]] = [
     (errors.UnsupportedMediaError("no such form"), grpc.StatusCode.UNIMPLEMENTED),
     (errors.TooLargeError(64), grpc.StatusCode.RESOURCE_EXHAUSTED),
     (errors.TooManyItemsError(200_000), grpc.StatusCode.RESOURCE_EXHAUSTED),
-    (errors.UnauthenticatedError("no valid key"), grpc.StatusCode.UNAUTHENTICATED),
+    (errors.UnauthenticatedError(), grpc.StatusCode.UNAUTHENTICATED),
+    (errors.ForbiddenError("not yours"), grpc.StatusCode.PERMISSION_DENIED),
 ]
 
 
