@@ -22,8 +22,8 @@ COPY --from=build /opt/otlpg /opt/otlpg
 # The listeners stay on loopback, as everywhere: an image that opened them by itself would break
 # promise 9 on every machine with --network host. Inside a container loopback reaches nobody, so
 # whoever runs it sets OTLPG_RECEIVE__GRPC_HOST, OTLPG_RECEIVE__HTTP_HOST and OTLPG_TELEMETRY__HOST
-# to 0.0.0.0 and, as nothing authenticates the senders, OTLPG_RECEIVE__INSECURE to true. README
-# has the command.
+# to 0.0.0.0 and gives it a certificate and keys, or sets OTLPG_RECEIVE__INSECURE to true. README has
+# the commands.
 ENV PATH=/opt/otlpg/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1
