@@ -45,7 +45,13 @@ def bench(
     if local == (endpoint is not None):
         raise typer.BadParameter("give either --local or --endpoint")
     if endpoint is not None:
-        endpoint = options.endpoint_of_flag(endpoint).authority
+        target = options.endpoint_of_flag(endpoint)
+        if target.secure:
+            raise typer.BadParameter(
+                "the load speaks no TLS to a daemon that runs already; --local measures TLS and keys",
+                param_hint="--endpoint",
+            )
+        endpoint = target.authority
     # Imported here: psutil and grpc's client half belong to this command alone.
     import orjson
     from rich.console import Console

@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from collector.operate.bench.daemon import ServedDaemon
+from collector.operate.bench.guard import Guard
 from collector.operate.bench.load import LoadPlan
 from collector.operate.bench.orders import Crew
 from collector.operate.bench.processes import tree_cpu_s
@@ -35,12 +36,15 @@ class Cell:
     workers: int
     items_per_request: int
     ledger: bool = True
+    guarded: bool = False
+    """With TLS and a key, or in clear and anonymous."""
 
     @property
     def name(self) -> str:
         """A short text for people."""
         ledger = "" if self.ledger else ", no ledger"
-        return f"{self.signal}, {self.workers} workers x {self.items_per_request}{ledger}"
+        guarded = ", TLS and key" if self.guarded else ""
+        return f"{self.signal}, {self.workers} workers x {self.items_per_request}{ledger}{guarded}"
 
     @property
     def in_flight(self) -> int:
@@ -95,9 +99,15 @@ class LoadedDaemon:
         self.refused = 0
         self.failed = 0
 
-    def connect(self, endpoint: str, connections: int, worker_pids: list[int]) -> None:
+    def connect(
+        self,
+        endpoint: str,
+        connections: int,
+        worker_pids: list[int],
+        guard: Guard | None = None,
+    ) -> None:
         """Open the connections and send the section that warms up."""
-        self._crew.order(Connect(endpoint, connections, worker_pids))
+        self._crew.order(Connect(endpoint, connections, worker_pids, guard))
         self._send(self.sections.warm, self._cell.in_flight)
 
     def full(self) -> Sent:
@@ -158,10 +168,10 @@ def measure(
     sizes = Sizes(server, cell.signal)
     load = LoadedDaemon(crew, cell, seed=seed, seconds=seconds)
     log = server.log_dir / "daemon.log"
-    with ServedDaemon(
-        workers=cell.workers, dsn=server.dsn, log=log, settings=cell.settings
-    ) as daemon:
-        load.connect(daemon.endpoint, connections, daemon.worker_pids)
+    guard = Guard.make(server.log_dir, server) if cell.guarded else None
+    settings = {**cell.settings, **(guard.settings if guard is not None else {})}
+    with ServedDaemon(workers=cell.workers, dsn=server.dsn, log=log, settings=settings) as daemon:
+        load.connect(daemon.endpoint, connections, daemon.worker_pids, guard)
         server.checkpoint()
         cpu = CpuMeter(daemon, server, crew)
         full = load.full()
@@ -171,6 +181,7 @@ def measure(
             "workers": cell.workers,
             "items_per_request": cell.items_per_request,
             "ledger": cell.ledger,
+            "guarded": cell.guarded,
             "items_per_s": items / full.seconds,
             **cpu_s,
             "cores_busy": sum(cpu_s.values()) * items / 1e6 / full.seconds,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 
+from collector.operate.bench.guard import HOST, Guard
 from collector.operate.bench.http2 import Connection, Reply, call_headers
 from collector.operate.bench.processes import serving_pid
 from collector.operate.endpoint import EXPORT_METHODS
@@ -22,8 +23,9 @@ ATTEMPTS_PER_CONNECTION = 16
 class Line:
     """One connection to the daemon, opened anew when it has ended."""
 
-    def __init__(self, endpoint: str) -> None:
+    def __init__(self, endpoint: str, guard: Guard | None = None) -> None:
         self._endpoint = endpoint
+        self._guard = guard
         self._connection: Connection | None = None
         self._opening = asyncio.Lock()
 
@@ -37,7 +39,8 @@ class Line:
             if self._connection is None or self._connection.ended:
                 host, port = self._endpoint.rsplit(":", 1)
                 async with asyncio.timeout(READY_S_MAX):
-                    self._connection = await Connection.open(host, int(port))
+                    tls = self._guard.context() if self._guard is not None else None
+                    self._connection = await Connection.open(host, int(port), tls=tls, name=HOST)
             return self._connection
 
     async def export(self, headers: bytes, request: bytes) -> Reply:
@@ -53,7 +56,8 @@ class Line:
 
     def headers(self, signal: Signal, timeout_s: float) -> bytes:
         """Return what begins every export of ``signal``."""
-        return call_headers(self._endpoint, EXPORT_METHODS[signal], timeout_s)
+        token = self._guard.token if self._guard is not None else ""
+        return call_headers(self._endpoint, EXPORT_METHODS[signal], timeout_s, token=token)
 
     def close(self) -> None:
         """Close the connection."""
@@ -61,7 +65,9 @@ class Line:
             self._connection.close()
 
 
-async def open_lines(endpoint: str, lines: int, worker_pids: list[int]) -> list[Line]:
+async def open_lines(
+    endpoint: str, lines: int, worker_pids: list[int], guard: Guard | None = None
+) -> list[Line]:
     """Return ``lines`` open lines; each worker serves the same number, give or take one.
 
     Raises:
@@ -74,7 +80,7 @@ async def open_lines(endpoint: str, lines: int, worker_pids: list[int]) -> list[
     for _ in range(lines * ATTEMPTS_PER_CONNECTION):
         if len(kept) == lines:
             return kept
-        line = Line(endpoint)
+        line = Line(endpoint, guard)
         connection = await line.open()
         worker = serving_pid(connection.local_port, worker_pids)
         if worker_pids and taken[worker] == share:

@@ -15,6 +15,7 @@ Spec: RFC 9113 (HTTP/2), RFC 7541 (HPACK), grpc/doc/PROTOCOL-HTTP2.md.
 from __future__ import annotations
 
 import asyncio
+import ssl
 import struct
 from collections import deque
 from dataclasses import dataclass
@@ -72,19 +73,21 @@ def literal(name: str, value: str) -> bytes:
     return b"\x00" + bytes((len(name),)) + name.encode() + bytes((len(value),)) + value.encode()
 
 
-def call_headers(authority: str, path: str, timeout_s: float) -> bytes:
-    """Return the header block of an export call, the same for each."""
+def call_headers(authority: str, path: str, timeout_s: float, *, token: str = "") -> bytes:
+    """Return the header block of an export call, the same for each; with a key it is for TLS."""
+    secret = [("authorization", f"Bearer {token}")] if token else []
     return b"".join(
         literal(name, value)
         for name, value in (
             (":method", "POST"),
-            (":scheme", "http"),
+            (":scheme", "https" if token else "http"),
             (":path", path),
             (":authority", authority),
             ("te", "trailers"),
             ("content-type", "application/grpc"),
             ("user-agent", "otlpg-bench"),
             ("grpc-timeout", f"{round(timeout_s * 1_000)}m"),
+            *secret,
         )
     )
 
@@ -121,14 +124,20 @@ class Connection(asyncio.Protocol):
         self._ended: Exception | None = None
 
     @classmethod
-    async def open(cls, host: str, port: int) -> Connection:
+    async def open(
+        cls, host: str, port: int, *, tls: ssl.SSLContext | None = None, name: str | None = None
+    ) -> Connection:
         """Return a connection whose server has spoken, so a worker has accepted it.
+
+        ``tls`` None: in clear; ``name`` is whom its certificate must name.
 
         Raises:
             OSError: nobody listens, or it is no HTTP/2 server.
         """
         loop = asyncio.get_running_loop()
-        _, connection = await loop.create_connection(cls, host, port)
+        _, connection = await loop.create_connection(
+            cls, host, port, ssl=tls, server_hostname=name if tls is not None else None
+        )
         await connection.ready
         return connection
 

@@ -175,13 +175,16 @@ class LocalBench:
             yield Cell(signal, 2, SMALL)
         if signal is Signal.TRACES:
             yield Cell(signal, 2, LARGE, ledger=False)
+            yield Cell(signal, 2, LARGE, guarded=True)
         yield base
         if self._options.quick:
             return
         if signal is Signal.TRACES:
             yield Cell(signal, 2, LARGE, ledger=False)
+            yield Cell(signal, 2, LARGE, guarded=True)
             yield base
             yield Cell(signal, 2, LARGE, ledger=False)
+            yield Cell(signal, 2, LARGE, guarded=True)
         yield Cell(signal, 1, LARGE)
         yield Cell(signal, 2, MIDDLE)
         yield Cell(signal, 1, MIDDLE)

@@ -14,6 +14,7 @@ from multiprocessing.connection import Connection
 from time import perf_counter
 
 from collector.operate.bench.connect import Line, open_lines
+from collector.operate.bench.guard import Guard
 from collector.operate.bench.http2 import DEADLINE_EXCEEDED, UNAVAILABLE
 from collector.operate.bench.load import LoadPlan
 from collector.operate.bench.orders import obey_orders
@@ -39,6 +40,7 @@ class Connect:
     endpoint: str
     connections: int
     worker_pids: list[int]
+    guard: Guard | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +107,9 @@ class Sender:
                 return len(self._requests)
             case Connect():
                 await self.close()
-                self._lines = await open_lines(order.endpoint, order.connections, order.worker_pids)
+                self._lines = await open_lines(
+                    order.endpoint, order.connections, order.worker_pids, order.guard
+                )
                 return order.connections
             case Send():
                 run = _Run(self._lines, self._signal, CALL_S_MAX)

@@ -14,6 +14,7 @@ SMALL_SHARE_MIN = 0.25
 HALF_P99_MS_MAX = 250.0
 IDLE_MS_MAX = 15.0
 LEDGER_SHARE_MIN = 0.97
+GUARDED_SHARE_MIN = 0.90
 WORKER_MIB_MAX = 200.0
 OUTAGE_BUDGET_SHARE_MAX = 1.2
 
@@ -23,7 +24,8 @@ def summary(measured: Cells, outage: dict[str, Any]) -> list[dict[str, Any]]:
 
     Cells that only warmed up count where rows and memory do, not where speed does.
     """
-    cells = [cell for cell in measured if not cell.get("warm_up")]
+    steady = [cell for cell in measured if not cell.get("warm_up")]
+    cells = [cell for cell in steady if not cell.get("guarded")]
     figures: list[dict[str, Any]] = []
     for signal in dict.fromkeys(cell["signal"] for cell in cells):
         figures += _of_signal(signal, [cell for cell in cells if cell["signal"] == signal])
@@ -32,6 +34,11 @@ def summary(measured: Cells, outage: dict[str, Any]) -> list[dict[str, Any]]:
         on = median(large(cells, ledger_off[0]["signal"]), "items_per_s")
         off = median(ledger_off, "items_per_s")
         figures.append(at_least("ledger on / off", quotient(on, off), LEDGER_SHARE_MIN))
+    guarded = [cell for cell in steady if cell.get("guarded")]
+    if guarded:
+        plain = median(large(cells, guarded[0]["signal"]), "items_per_s")
+        share = quotient(median(guarded, "items_per_s"), plain)
+        figures.append(at_least("with TLS and keys / without", share, GUARDED_SHARE_MIN))
     peak = max(peak for cell in measured for peak in cell["peak_rss_mib"])
     grown = (outage["peak_rss_mib"] - outage["start_rss_mib"]) / outage["budget_mib"]
     replayed = [cell["replay_new_rows"] for cell in measured if "replay_new_rows" in cell]

@@ -39,6 +39,7 @@ def _cells(cells: list[dict[str, Any]]) -> Table:
 def _row(cell: dict[str, Any]) -> list[str]:
     ack = cell["ack_ms"]
     signal = cell["signal"] + ("" if cell.get("ledger", True) else ", no ledger")
+    signal += ", TLS and key" if cell.get("guarded") else ""
     signal += ", warm-up" if cell.get("warm_up") else ""
     return [
         signal,

@@ -50,6 +50,7 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         ("dead-letters show 99999999999999999999", 2),
         ("bench --local --endpoint h:1", 2),
         ("bench --endpoint nonsense", 2),
+        ("bench --endpoint https://localhost:1", 2),
         ("bench --endpoint 127.0.0.1:1", 5),
         ("serve --workers 0", 4),
         ("serve --config missing.yaml", 4),
