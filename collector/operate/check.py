@@ -16,6 +16,7 @@ import asyncpg
 
 from collector.errors import CommandError, OtlpgError, SettingsError, StoreError, UnreachableError
 from collector.flush.poison import sample
+from collector.receive.certificates import load as load_certificate
 from collector.rows import FACT_COLUMNS, FACT_TABLES, PG_EPOCH_UNIX_US, TIME_INDEX, Signal
 from collector.store.copy import copy_rows
 from collector.store.failures import translate
@@ -49,6 +50,8 @@ async def check(load: Callable[[], Loaded]) -> AsyncGenerator[Step]:
         yield Step("settings", str(error), error, "see the table of settings in README")
         return
     yield _settings(origins)
+    if settings.tls.on:
+        yield _certificate(settings)
     yield await _redis(settings)
     try:
         connection = await connect_patiently(settings)
@@ -81,6 +84,24 @@ def _way_in(error: OtlpgError) -> str:
 def _settings(origins: dict[str, str]) -> Step:
     names = ", ".join(sorted(set(origins.values())))
     return Step("settings", f"valid; given: {names}" if names else "valid; all defaults")
+
+
+def _certificate(settings: Settings) -> Step:
+    """Read the certificate, as `serve` would, and tell when it ends."""
+    try:
+        material = load_certificate(settings.tls)
+    except SettingsError as error:
+        return Step("tls", str(error), error, "correct the files, or OTLPG_TLS__*")
+    days = (material.expires_unix_s - time.time()) / 86_400
+    if days < 0:
+        return Step(
+            "tls", f"the certificate ended {-days:.0f} days ago", warning=True,
+            hint="renew it: senders refuse it",
+        )  # fmt: skip
+    return Step(
+        "tls", f"the certificate is good for {days:.0f} days", warning=days < 14,
+        hint="renew it" if days < 14 else "",
+    )  # fmt: skip
 
 
 async def _redis(settings: Settings) -> Step:
@@ -135,6 +156,8 @@ async def _on_server(settings: Settings, connection: Connection) -> AsyncGenerat
         yield Step("schema", str(error), error)
         return
     yield _schema(version)
+    if settings.auth.keys:
+        yield await _keys(connection)
     yield await _partitions(connection)
     yield await _sample(settings, connection)
 
@@ -182,6 +205,20 @@ def _schema(version: int) -> Step:
             hint="a newer release has migrated it; `serve` works, update this otlpg soon",
         )  # fmt: skip
     return Step("schema", f"version {version}, as this otlpg needs")
+
+
+async def _keys(connection: Connection) -> Step:
+    """Count the keys by which senders come in."""
+    count = await connection.fetchval(
+        "SELECT count(*) FROM api_keys WHERE 'ingest' = ANY (scopes)"
+        " AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())"
+    )
+    if not count:
+        return Step(
+            "keys", "no key to ingest: nobody can send", warning=True,
+            hint="`otlpg token create --name .. --scope ingest`",
+        )  # fmt: skip
+    return Step("keys", f"{count} to ingest")
 
 
 async def _partitions(connection: Connection) -> Step:
