@@ -60,7 +60,9 @@ class Authority:
         """Return a certificate; with a negative ``ends_in`` it has ended."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        certificate = self._build(subject, key, ends_in, abs(ends_in) + DAY, sans=sans)
+        certificate = self._build(
+            subject, key, ends_in, max(-ends_in, timedelta()) + DAY, sans=sans
+        )
         return Pair(
             certificate.public_bytes(serialization.Encoding.PEM),
             key.private_bytes(

@@ -101,18 +101,20 @@ async def _migrate(settings: Settings) -> None:
 def banner(settings: Settings, postgres: EmbeddedPostgres, ports: dict[str, int]) -> str:
     """Return what a newcomer needs to send the first item and to see it."""
     grpc, http, telemetry = ports["grpc"], ports["http"], ports["telemetry"]
+    scheme = "https" if settings.tls.on else "http"
+    about = "https" if settings.tls.telemetry else "http"
     folder = f" --data-dir {shlex.quote(str(settings.data_dir))}" if settings.data_dir else ""
     return f"""
 otlpg is ready: what it acknowledges is committed in PostgreSQL.
 
-  OTLP/gRPC   http://127.0.0.1:{grpc}
-  OTLP/HTTP   http://127.0.0.1:{http}
-  metrics     http://127.0.0.1:{telemetry}/metrics
-  health      http://127.0.0.1:{telemetry}/health/ready
+  OTLP/gRPC   {scheme}://127.0.0.1:{grpc}
+  OTLP/HTTP   {scheme}://127.0.0.1:{http}
+  metrics     {about}://127.0.0.1:{telemetry}/metrics
+  health      {about}://127.0.0.1:{telemetry}/health/ready
 
 Send from any OpenTelemetry SDK:
 
-  export OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:{grpc}
+  export OTEL_EXPORTER_OTLP_ENDPOINT={scheme}://127.0.0.1:{grpc}
   export OTEL_EXPORTER_OTLP_PROTOCOL=grpc
 
 or send a sample from a second terminal:

@@ -87,7 +87,8 @@ def _destination(
     running = dev.find(dev.data_dir(settings))
     endpoint = endpoint or os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT")
     port = running.grpc_port if running is not None else settings.receive.grpc_port
-    target = endpoint or f"http://127.0.0.1:{port}"
+    scheme = "https" if settings.tls.on else "http"
+    target = endpoint or f"{scheme}://127.0.0.1:{port}"
     database = dev.beside_dev(loaded, running).settings.database
     return target, None if dev.names_no_database(database) else database
 

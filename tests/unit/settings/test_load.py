@@ -466,6 +466,22 @@ def test_settings_themselves_mask_their_secrets() -> None:
         ({"OTLPG_INGEST__FLUSH_ROWS_MAX": "500000"}, "flush_rows_max is .*queue_items_max"),
         ({"OTLPG_RECEIVE__GRPC_HOST": "0.0.0.0"}, "grpc_host is '0.0.0.0'.*--insecure"),
         ({"OTLPG_TELEMETRY__HOST": "::"}, "telemetry.host is '::'.*--insecure"),
+        ({"OTLPG_TLS__KEY_FILE": "k"}, "tls.certificate_file is missing"),
+        ({"OTLPG_TLS__CERTIFICATE_FILE": "c"}, "tls.key_file is missing"),
+        ({"OTLPG_TLS__CLIENT_CA_FILE": "a"}, "tls.client_ca_file has no effect"),
+        ({"OTLPG_TLS__TELEMETRY": "true"}, "tls.telemetry has no effect"),
+        (
+            {
+                "OTLPG_TLS__CERTIFICATE_FILE": "c",
+                "OTLPG_TLS__KEY_FILE": "k",
+                "OTLPG_TLS__CLIENT_NAMES": "shop",
+            },
+            "tls.client_names has no effect",
+        ),
+        (
+            {"OTLPG_AUTH__KEYS": "true", "DB_MAX_CONNECTIONS": "9"},
+            "at least 10 are needed.*for the keys",
+        ),
     ],
 )
 def test_settings_that_do_not_fit_together_are_refused(
