@@ -1,15 +1,15 @@
 """Every setting, and how flags, environment, file and defaults become one ``Settings``.
 
-``models`` holds the settings themselves, ``names`` what each is called where, ``layers`` where
+``models`` and ``admission`` hold the settings themselves, ``names`` what each is called where, ``layers`` where
 values come from, ``load`` puts them together and ``table`` shows them all. A wrong setting stops
 the start; nothing is corrected or ignored in silence.
 """
 
 from __future__ import annotations
 
+from collector.settings.admission import AuthSettings, TlsSettings
 from collector.settings.load import Loaded, load, load_with_origins
 from collector.settings.models import (
-    AuthSettings,
     ConvertSettings,
     DatabaseSettings,
     IngestSettings,
@@ -17,10 +17,9 @@ from collector.settings.models import (
     ReceiveSettings,
     RedisSettings,
     Settings,
-    Stage,
     TelemetrySettings,
-    TlsSettings,
 )
+from collector.settings.stage import Stage
 from collector.settings.table import Description, describe, settings_table
 from collector.settings.worker import from_worker_json, to_worker_json
 

@@ -8,54 +8,14 @@ from __future__ import annotations
 
 import ipaddress
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Literal, Self
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PlainSerializer,
-    SecretStr,
-    SerializationInfo,
-    StringConstraints,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, SecretStr, field_validator, model_validator
 
+from collector.settings.admission import AuthSettings, TlsSettings
 from collector.settings.dsn import Address
+from collector.settings.stage import Origins, Secret, Stage
 from collector.settings.units import Bytes, Days, Hours, LeafHours, Seconds, WholeHours
-
-REVEAL_SECRETS = "reveal_secrets"
-"""Key of the serialisation context that writes secrets in clear; see ``worker.to_worker_json``."""
-
-
-def _masked_unless_revealed(secret: SecretStr, info: SerializationInfo[Any]) -> str:
-    """Return the mask, or the secret itself for a caller that asked for it by context."""
-    reveal = bool(info.context) and info.context.get(REVEAL_SECRETS) is True
-    return secret.get_secret_value() if reveal else str(secret)
-
-
-Secret = Annotated[SecretStr, PlainSerializer(_masked_unless_revealed, when_used="json")]
-
-
-def _split_list(value: object) -> object:
-    """Return the parts of a text with commas between; a variable and a flag hold nothing else."""
-    if not isinstance(value, str):
-        return value
-    return [part.strip() for part in value.strip("[]").split(",") if part.strip()]
-
-
-Origins = Annotated[
-    list[Annotated[str, StringConstraints(pattern=r"^https?://[^/\s*]+$")]],
-    BeforeValidator(_split_list),
-]
-"""Origins as browsers send them: scheme, host and port, without a path."""
-
-Names = Annotated[
-    list[Annotated[str, StringConstraints(min_length=1)]], BeforeValidator(_split_list)
-]
 
 
 def is_loopback(host: str) -> bool:
@@ -69,23 +29,6 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
-
-
-class Stage(BaseModel):
-    """What all stage models share: unknown keys are errors, and nothing changes after start."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _truth_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
-        """Refuse what YAML makes of ``workers: yes``; pydantic alone would take it for 1."""
-        if isinstance(value, bool) and info.field_name is not None:
-            annotation = cls.model_fields[info.field_name].annotation
-            kinds = (annotation, *get_args(annotation))
-            if any(kind in (int, float) or type(kind) is int for kind in kinds):
-                raise ValueError("must be a number")
-        return value
 
 
 class ReceiveSettings(Stage):
@@ -152,78 +95,6 @@ class ReceiveSettings(Stage):
     )
     header_bytes_max: Bytes = Field(
         default=16 * 1024, ge=1024, le=2**20, description="Request headers of one call."
-    )
-
-
-class TlsSettings(Stage):
-    """Certificates of the listeners; PEM files, read again when they change."""
-
-    certificate_file: Path | None = Field(
-        default=None,
-        description="Our certificate and, after it, what leads to its root. With key_file: TLS on "
-        "the listeners of OTLP.",
-    )
-    key_file: Path | None = Field(
-        default=None,
-        description="Its private key, without a password: nobody is there to type one.",
-    )
-    client_ca_file: Path | None = Field(
-        default=None,
-        description="Who signs the certificates of senders; with it nobody gets in without one.",
-    )
-    client_names: Names = Field(
-        default=[],
-        description="Senders that may come in, by a name in their certificate: any subject "
-        "alternative name, or the common name where there is none. Empty: all that "
-        "client_ca_file has signed.",
-    )
-    telemetry: bool = Field(
-        default=False,
-        description="TLS on the telemetry listener too, never with client certificates. Off, since "
-        "kubelet's probes and Prometheus expect plain HTTP unless told otherwise.",
-    )
-    handshake_s_max: Seconds = Field(
-        default=5.0, ge=0.1, le=120, description="Time for one TLS handshake."
-    )
-
-    @property
-    def on(self) -> bool:
-        """Whether the listeners of OTLP speak TLS."""
-        return self.certificate_file is not None
-
-    @model_validator(mode="after")
-    def _are_complete(self) -> Self:
-        """Refuse half of a pair, and words that would have no effect."""
-        if (self.certificate_file is None) != (self.key_file is None):
-            missing = "key_file" if self.key_file is None else "certificate_file"
-            raise ValueError(f"tls.{missing} is missing: certificate_file and key_file go together")
-        for name, given in (("client_ca_file", self.client_ca_file), ("telemetry", self.telemetry)):
-            if given and not self.on:
-                raise ValueError(f"tls.{name} has no effect without tls.certificate_file")
-        if self.client_names and self.client_ca_file is None:
-            raise ValueError("tls.client_names has no effect without tls.client_ca_file")
-        return self
-
-
-class AuthSettings(Stage):
-    """API keys: `otlpg token` makes them, table api_keys holds them."""
-
-    keys: bool = Field(
-        default=False,
-        description="Every request needs a key: ingest to send, query or admin for /metrics.",
-    )
-    refresh_s: Seconds = Field(
-        default=5.0,
-        ge=1,
-        le=3_600,
-        description="The keys are read this often; a revoked one works that much longer.",
-    )
-    stale_s_max: Seconds = Field(
-        default=86_400.0,
-        ge=1,
-        le=30 * 86_400,
-        description="Keys known before PostgreSQL went away are taken so long; then senders are "
-        "told to try again. A key to ingest proves no more than the right to be stored later.",
     )
 
 

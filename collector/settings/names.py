@@ -10,7 +10,8 @@ from typing import Any, Literal, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from collector.settings.models import Settings, Stage
+from collector.settings.models import Settings
+from collector.settings.stage import Stage
 
 PREFIX = "OTLPG_"
 CONFIG_NAME = "OTLPG_CONFIG"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collector.settings.models import REVEAL_SECRETS, Settings
+from collector.settings.models import Settings
+from collector.settings.stage import REVEAL_SECRETS
 
 
 def to_worker_json(settings: Settings) -> str:
