@@ -38,21 +38,26 @@ class TlsListener:
 
     async def run(self, server: EmbeddedServer, sockets: Sequence[socket.socket]) -> None:
         """Accept on all ``sockets``, which are bound, until cancelled; then close them."""
+        shaking: set[asyncio.Task[None]] = set()
         try:
             async with asyncio.TaskGroup() as tasks:
                 for listener in sockets:
                     listener.setblocking(False)
                     listener.listen(server.config.backlog)
-                    tasks.create_task(self._accept(server, listener, tasks))
+                    tasks.create_task(self._accept(server, listener, tasks, shaking))
         finally:
             for listener in sockets:
                 listener.close()
 
     async def _accept(
-        self, server: EmbeddedServer, listener: socket.socket, tasks: asyncio.TaskGroup
+        self,
+        server: EmbeddedServer,
+        listener: socket.socket,
+        tasks: asyncio.TaskGroup,
+        shaking: set[asyncio.Task[None]],
     ) -> None:
+        """Accept for ever; ``shaking`` holds the handshakes under way on all listeners."""
         loop = asyncio.get_running_loop()
-        shaking: set[asyncio.Task[None]] = set()
         while True:
             try:
                 connection, _ = await loop.sock_accept(listener)

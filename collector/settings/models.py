@@ -336,6 +336,7 @@ class Settings(Stage):
              "receive.hold_s_default", receive.hold_s_default),
             ("database.idle_in_transaction_s_max", database.idle_in_transaction_s_max,
              "database.reap_after_s", database.reap_after_s),
+            ("auth.refresh_s", self.auth.refresh_s, "auth.stale_s_max", self.auth.stale_s_max),
             ("ingest.flush_rows_max", ingest.flush_rows_max,
              "ingest.queue_items_max", ingest.queue_items_max),
             ("ingest.flush_bytes_max", ingest.flush_bytes_max,

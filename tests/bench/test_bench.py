@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import orjson
 
 from collector.operate.bench import BenchOptions, run
+from collector.operate.bench.cell import Cell, measure
+from collector.operate.bench.orders import Crew
+from collector.operate.bench.sender import Order
+from collector.operate.bench.sender import main as sender_main
+from collector.operate.bench.server import BenchServer
 from collector.rows import Signal
 from collector.settings import DatabaseSettings
 from tests.e2e.daemon import Daemon
@@ -51,6 +57,23 @@ def test_bench_of_a_running_daemon(database_settings: DatabaseSettings) -> None:
 
     assert report["books_balance"]
     assert stored == report["cells"][0]["acknowledged_items"] > 0
+
+
+def test_a_guarded_cell_sends_through_tls_with_a_key(tmp_path: Path) -> None:
+    """Everything that is acknowledged there is stored, and nothing fails."""
+    crew = Crew[Order](sender_main)
+    try:
+        with BenchServer(tmp_path) as server:
+            found = measure(
+                Cell(Signal.LOGS, 1, 10, guarded=True), server, crew,
+                seed=1, seconds=0.5, connections=2, latencies=False,
+            )  # fmt: skip
+    finally:
+        crew.stop()
+
+    assert found["guarded"]
+    assert found["items_per_s"] > 0
+    assert (found["missing_rows"], found["failed"]) == (0, 0)
 
 
 def main_cells(report: dict[str, Any]) -> list[dict[str, Any]]:

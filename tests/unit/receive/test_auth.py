@@ -9,7 +9,7 @@ from collector.receive.auth import Gate, find_token, names_of_grpc, names_of_pee
 from collector.receive.token import Token
 from collector.settings import TlsSettings
 
-KEY = Token.new().text
+KEY = Token("0123456789abcdef", "c0ffee42" * 8).text
 
 
 @pytest.mark.parametrize(

@@ -466,6 +466,10 @@ def test_settings_themselves_mask_their_secrets() -> None:
         ({"OTLPG_INGEST__FLUSH_ROWS_MAX": "500000"}, "flush_rows_max is .*queue_items_max"),
         ({"OTLPG_RECEIVE__GRPC_HOST": "0.0.0.0"}, "grpc_host is '0.0.0.0'.*--insecure"),
         ({"OTLPG_TELEMETRY__HOST": "::"}, "telemetry.host is '::'.*--insecure"),
+        (
+            {"OTLPG_AUTH__REFRESH_S": "60", "OTLPG_AUTH__STALE_S_MAX": "30"},
+            "stale_s_max, which is 30",
+        ),
         ({"OTLPG_TLS__KEY_FILE": "k"}, "tls.certificate_file is missing"),
         ({"OTLPG_TLS__CERTIFICATE_FILE": "c"}, "tls.key_file is missing"),
         ({"OTLPG_TLS__CLIENT_CA_FILE": "a"}, "tls.client_ca_file has no effect"),
