@@ -52,6 +52,7 @@ lock: $(STAMP) ## pin the packages anew, with hashes and without any address
 	$(BIN)/python -m uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --extra fast -q pyproject.toml -o requirements/serve.txt
 	$(BIN)/python -m uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --group build -q -o requirements/build.txt
 	$(BIN)/python -m uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --group fuzz -q -o requirements/fuzz.txt
+	$(BIN)/python -m uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --group interop -q -o requirements/interop.txt
 
 bench: $(STAMP) ## measure throughput, latency and memory against raw COPY
 	$(BIN)/otlpg bench --local
@@ -66,7 +67,7 @@ $(FUZZ_STAMP): requirements/fuzz.txt $(STAMP)
 	@$(BIN)/python -m pip install --disable-pip-version-check -q --require-hashes -r requirements/fuzz.txt
 	@touch $@
 
-interop: $(STAMP) ## real otel-collector and telemetrygen against otlpg
+interop: $(STAMP) ## real otel-collector, telemetrygen and JavaScript SDK against otlpg
 	$(BIN)/python -m tests.interop.binaries
 	$(BIN)/pytest tests/interop -m interop
 

@@ -7,25 +7,20 @@ caches; nothing at all as long as the versions stay the same.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
-import os
 import platform
 import shutil
-import subprocess
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.interop import node
+from tests.interop.cache import MissingBinariesError, cache_root, locked, run_step, say
+
 BUILDER = "go.opentelemetry.io/collector/cmd/builder@v0.161.0"
 TELEMETRYGEN = "github.com/open-telemetry/opentelemetry-collector-contrib/cmd/telemetrygen@v0.161.0"
 MANIFEST = Path(__file__).with_name("builder.yaml")
-STEP_S_MAX = 600.0
-
-
-class MissingBinariesError(RuntimeError):
-    """The binaries are not there and cannot be had; a missing service fails, it never skips."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +37,8 @@ class Binaries:
 
 def cache_folder() -> Path:
     """Return the folder of exactly these versions; another version is another folder."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     versions = f"{BUILDER}\n{TELEMETRYGEN}\n{platform.machine()}\n{MANIFEST.read_text()}"
-    return cache / "otlpg" / "interop" / hashlib.sha256(versions.encode()).hexdigest()[:16]
+    return cache_root() / hashlib.sha256(versions.encode()).hexdigest()[:16]
 
 
 def binaries_in(folder: Path) -> Binaries:
@@ -77,9 +71,7 @@ def build() -> Binaries:
         MissingBinariesError: Go is missing, or a step failed.
     """
     folder = cache_folder()
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with folder.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked(folder):
         binaries = binaries_in(folder)
         if not binaries.complete():
             _build_into(folder)
@@ -97,31 +89,20 @@ def _build_into(folder: Path) -> None:
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir()
     started = time.monotonic()
-    _step("[1/3] telemetrygen", [go, "install", TELEMETRYGEN], unfinished)
-    _step("[2/3] the collector builder", [go, "install", BUILDER], unfinished)
-    builder = unfinished / "builder"
-    _step("[3/3] otel-collector", [str(builder), "--config", str(MANIFEST)], unfinished)
+    for title, command in (
+        ("[1/3] telemetrygen", [go, "install", TELEMETRYGEN]),
+        ("[2/3] the collector builder", [go, "install", BUILDER]),
+        ("[3/3] otel-collector", [str(unfinished / "builder"), "--config", str(MANIFEST)]),
+    ):
+        run_step(title, command, unfinished, GOBIN=str(unfinished), CGO_ENABLED="0")
     shutil.rmtree(folder, ignore_errors=True)
     unfinished.rename(folder)
-    _say(f"built in {time.monotonic() - started:.0f} s, kept in {folder}")
-
-
-def _step(title: str, command: list[str], folder: Path) -> None:
-    _say(title)
-    environment = {**os.environ, "GOBIN": str(folder), "CGO_ENABLED": "0"}
-    try:
-        subprocess.run(command, cwd=folder, env=environment, check=True, timeout=STEP_S_MAX)
-    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-        raise MissingBinariesError(f"{title}: {error}") from error
-
-
-def _say(line: str) -> None:
-    sys.stderr.write(f"interop: {line}\n")
-    sys.stderr.flush()
+    say(f"built in {time.monotonic() - started:.0f} s, kept in {folder}")
 
 
 if __name__ == "__main__":
     try:
         build()
+        node.install()
     except MissingBinariesError as error:
         sys.exit(f"interop: {error}")

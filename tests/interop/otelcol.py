@@ -22,6 +22,8 @@ BATCHING = Path(__file__).with_name("batching.yaml")
 UNCOMPRESSED = Path(__file__).with_name("uncompressed.yaml")
 HTTP = Path(__file__).with_name("http.yaml")
 JSON = Path(__file__).with_name("json.yaml")
+DEFAULTS = Path(__file__).with_name("defaults.yaml")
+"""Stands alone: what an exporter does that nobody has told anything."""
 
 ITEMS = {Signal.TRACES: "spans", Signal.METRICS: "metric_points", Signal.LOGS: "log_records"}
 """What the collector's own metrics call the items of a signal."""
@@ -39,17 +41,19 @@ class OtelCollector:
         *,
         forward_to: int,
         forward_http_to: int,
-        overlays: tuple[Path, ...],
+        overlays: tuple[Path, ...] = (),
+        base: tuple[Path, ...] = (SAMPLE, QUICK),
     ) -> None:
         self.port = free_port()
+        self.http_port = free_port()
         self._telemetry_port = free_port()
         self._command = [str(binary)]
-        for config in (SAMPLE, QUICK, *overlays):
+        for config in (*base, *overlays):
             self._command += ["--config", str(config)]
         self._environment = {
             **os.environ,
             "RECEIVE_AT": f"127.0.0.1:{self.port}",
-            "RECEIVE_HTTP_AT": f"127.0.0.1:{free_port()}",
+            "RECEIVE_HTTP_AT": f"127.0.0.1:{self.http_port}",
             "HEALTH_AT": f"127.0.0.1:{free_port()}",
             "FORWARD_TO": f"127.0.0.1:{forward_to}",
             "FORWARD_HTTP_TO": f"http://127.0.0.1:{forward_http_to}",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tests.interop import binaries
+from tests.interop import binaries, node
 
 
 @pytest.fixture
@@ -65,3 +66,20 @@ def test_pins_agree() -> None:
     version = binaries.BUILDER.partition("@v")[2]
     assert manifest["dist"]["version"] == version
     assert {module.partition(" v")[2] for module in modules} == {version}
+
+
+@pytest.mark.usefixtures("empty_cache")
+def test_missing_node_fails_and_names_the_target() -> None:
+    """As with the programs of Go, nothing is skipped."""
+    with pytest.raises(binaries.MissingBinariesError, match="make interop"):
+        node.find()
+
+
+def test_javascript_is_pinned_by_hash_and_names_no_registry() -> None:
+    """Every package has its integrity; where it comes from is the business of who installs it."""
+    lock = json.loads((node.PACKAGES / "package-lock.json").read_text())
+    packages = [entry for name, entry in lock["packages"].items() if name]
+
+    assert packages
+    assert all(entry["integrity"].startswith("sha512-") for entry in packages)
+    assert not any("resolved" in entry for entry in packages)
