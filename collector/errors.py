@@ -100,6 +100,15 @@ class NoSlotError(RefusedRequestError):
         self.slots = slots
 
 
+class NoBodyRoomError(RefusedRequestError):
+    """Bodies on their way take all the memory they may; this one was not read."""
+
+    def __init__(self, wanted_bytes: int, bytes_max: int) -> None:
+        super().__init__(f"no room for a body of up to {wanted_bytes} bytes in {bytes_max}")
+        self.wanted_bytes = wanted_bytes
+        self.bytes_max = bytes_max
+
+
 class ReadTimeoutError(RefusedRequestError):
     """The body did not arrive in time."""
 

@@ -19,9 +19,19 @@ STEP_BYTES: Final = 2**20
 MEMBERS_MAX: Final = 1_000
 """A gzip body may be a chain of members; each costs 20 bytes on the wire and 10 us here."""
 
+DEFLATE_RATIO_MAX: Final = 1_032
+"""A deflated byte is at most so many: a match of 258 costs two bits."""
+
 _GZIP: Final = 16 + zlib.MAX_WBITS
 _ZLIB: Final = zlib.MAX_WBITS
 _RAW: Final = -zlib.MAX_WBITS
+
+
+def largest(packed_bytes: int, coding: str) -> int:
+    """Return the most that so many bytes of a body can unpack to."""
+    if coding.strip().lower() in ("", "identity"):
+        return packed_bytes
+    return packed_bytes * DEFLATE_RATIO_MAX
 
 
 async def read_content(chunks: AsyncIterator[bytes], coding: str, bytes_max: int) -> bytes:

@@ -18,7 +18,8 @@ from collector.errors import (
     RefusedRequestError,
     WrongSignalError,
 )
-from collector.receive.limits import Slots, hold_s
+from collector.receive.bodies import Bodies
+from collector.receive.limits import Slots, connection_share, hold_s
 from collector.rows import ConvertedRequest, Signal
 from collector.settings import ReceiveSettings
 from collector.telemetry.clock import Clock
@@ -58,7 +59,8 @@ class Export:
         probe: Probe,
     ) -> None:
         self._settings = settings
-        self._slots = Slots(settings.slots, per_connection=settings.slots_per_connection)
+        self._slots = Slots(settings.slots, per_connection=connection_share(settings))
+        self._bodies = Bodies(settings.bodies_bytes_max)
         self._converter = converter
         self._queues = queues
         self._clock = clock
@@ -72,6 +74,7 @@ class Export:
         read: Read,
         *,
         left_s: float | None,
+        body_bytes_max: int | None = None,
         connection: str = "",
         credential_id: bytes = b"",
     ) -> Ack:
@@ -82,6 +85,9 @@ class Export:
 
         Units: ``left_s`` is what the sender still waits, None when it named no deadline.
 
+        Units: ``body_bytes_max`` is the largest that ``read`` may return, where less than
+        ``request_bytes_max`` is known.
+
         Shape: ``connection`` tells one connection from another, and nothing else.
 
         Raises:
@@ -91,11 +97,18 @@ class Export:
         settings = self._settings
         began_s = self._clock.monotonic_s()
         give_up_at_s = began_s + hold_s(left_s, settings)
-        wait_s = min(settings.slot_wait_s_max, self._until(give_up_at_s))
-        async with self._slots.take(connection, wait_s) as slot:
+        room_by_s = min(began_s + settings.slot_wait_s_max, give_up_at_s)
+        async with (
+            self._slots.take(connection, self._until(room_by_s)) as slot,
+            self._bodies.reserve(
+                settings.request_bytes_max if body_bytes_max is None else body_bytes_max,
+                self._until(room_by_s),
+            ) as room,
+        ):
             await self._probe.reach("receive.slot_taken")
             payload = await self._read(read, self._until(give_up_at_s))
             slot.body_is_here()
+            room.shrink(len(payload))
             started_s = self._clock.monotonic_s()
             entry = (
                 await self._admit(signal, payload, credential_id, give_up_at_s) if payload else None

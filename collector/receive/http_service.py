@@ -32,7 +32,7 @@ from collector.errors import (
     UnsupportedMediaError,
 )
 from collector.receive.auth import CHALLENGE, Gate
-from collector.receive.content import read_content
+from collector.receive.content import largest, read_content
 from collector.receive.export import Ack, Export
 from collector.receive.http_protocol import LEAVES_AT_S, PEER_NAMES
 from collector.receive.listeners import authority
@@ -154,6 +154,7 @@ class OtlpHttpService:
                 signal,
                 read,
                 left_s=None,
+                body_bytes_max=self._body_bytes_max(media, request),
                 connection=_peer(request),
                 credential_id=credential_id,
             )
@@ -173,6 +174,18 @@ class OtlpHttpService:
                 task.cancel()
             await asyncio.wait((exporting, leaving))
 
+    def _body_bytes_max(self, media: str, request: Request) -> int:
+        """Return the largest that the unpacked body may be."""
+        announced = request.headers.get("content-length")
+        bytes_max = self._bytes_max(media)
+        if announced is None:
+            return bytes_max
+        return min(bytes_max, largest(int(announced), _coding_of(request)))
+
+    def _bytes_max(self, media: str) -> int:
+        settings = self._settings
+        return settings.json_bytes_max if media == JSON else settings.request_bytes_max
+
     async def _read(self, signal: Signal, media: str, request: Request) -> bytes:
         """Return the body in protobuf.
 
@@ -180,16 +193,13 @@ class OtlpHttpService:
             RejectedRequestError: it cannot be read, or is too large.
             ClientDisconnect: it did not come to its end.
         """
-        settings = self._settings
-        is_json = media == JSON
-        bytes_max = settings.json_bytes_max if is_json else settings.request_bytes_max
         if _is_ambiguous(request):
             raise MalformedCallError("Content-Length and Transfer-Encoding exclude each other")
+        bytes_max = self._bytes_max(media)
         if _content_length(request) > bytes_max:
             raise TooLargeError(bytes_max)
-        coding = ",".join(request.headers.getlist("content-encoding"))
-        body = await read_content(request.stream(), coding, bytes_max)
-        if not is_json:
+        body = await read_content(request.stream(), _coding_of(request), bytes_max)
+        if media != JSON:
             return body
         async with self._json:
             steps = transcode(signal, body)
@@ -232,6 +242,10 @@ def _supported(media: str | None) -> str:
     if media is None:
         raise UnsupportedMediaError(f"Content-Type must be {PROTOBUF} or {JSON}")
     return media
+
+
+def _coding_of(request: Request) -> str:
+    return ",".join(request.headers.getlist("content-encoding"))
 
 
 def _head_bytes(request: Request) -> int:

@@ -97,6 +97,16 @@ class Slots:
             raise
 
 
+def connection_share(settings: ReceiveSettings) -> int:
+    """Return how many bodies of one connection may be on their way at once.
+
+    Never all that the budget of bodies has room for, or the calls of one connection whose bodies
+    do not come would be in the way of everybody else's.
+    """
+    bodies = settings.bodies_bytes_max // settings.request_bytes_max
+    return min(settings.slots_per_connection, max(1, bodies // 2))
+
+
 def hold_s(left_s: float | None, settings: ReceiveSettings) -> float:
     """Return how long a call may be kept, so that a refusal still arrives before its deadline.
 

@@ -59,6 +59,12 @@ class ReceiveSettings(Stage):
         le=64 * 2**20,
         description="The same for OTLP/JSON, which takes ten to thirty times its size while it is parsed.",
     )
+    bodies_bytes_max: Bytes = Field(
+        default=256 * 2**20,
+        ge=1024,
+        description="Bodies on their way, per worker. One of unknown size counts as the largest it "
+        "may be until it is here: over gRPC request_bytes_max, so four at once.",
+    )
     slots: int = Field(
         default=16,
         ge=1,
@@ -326,6 +332,10 @@ class Settings(Stage):
         """Refuse a pair of settings of which the first must not be the larger."""
         database, receive, ingest = self.database, self.receive, self.ingest
         for low_name, low, high_name, high in (
+            ("receive.request_bytes_max", receive.request_bytes_max,
+             "receive.bodies_bytes_max", receive.bodies_bytes_max),
+            ("receive.json_bytes_max", receive.json_bytes_max,
+             "receive.request_bytes_max", receive.request_bytes_max),
             ("database.connections_min", database.connections_min,
              "database.connections_max", database.connections_max),
             ("receive.hold_s_default", receive.hold_s_default,

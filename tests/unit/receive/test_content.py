@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from collector.errors import MalformedCallError, TooLargeError, UnsupportedMediaError
-from collector.receive.content import MEMBERS_MAX, STEP_BYTES, read_content
+from collector.receive.content import MEMBERS_MAX, STEP_BYTES, largest, read_content
 
 LIMIT = 4 * STEP_BYTES
 BODY = bytes(range(256)) * 999
@@ -131,3 +131,13 @@ async def test_nothing_is_read_beyond_the_limit() -> None:
         await read_content(aiter(chunks), "", LIMIT)
 
     assert chunks.taken <= LIMIT + 1_000
+
+
+@pytest.mark.parametrize("wbits", [16 + zlib.MAX_WBITS, zlib.MAX_WBITS, -zlib.MAX_WBITS])
+def test_nothing_unpacks_to_more_than_is_reserved_for_it(wbits: int) -> None:
+    """Zeros pack best; a reservation that they pass would be none."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, wbits)
+    packed = packer.compress(bytes(2**24)) + packer.flush()
+
+    assert 2**24 <= largest(len(packed), "gzip") < 1.1 * 2**24
+    assert largest(2**24, "") == 2**24

@@ -54,11 +54,12 @@ class FakeExport(Export):
         read: Read,
         *,
         left_s: float | None,
+        body_bytes_max: int | None = None,
         connection: str = "",
         credential_id: bytes = b"",
     ) -> Ack:
         """Note what came in and answer."""
-        del connection, credential_id
+        del body_bytes_max, connection, credential_id
         self.lefts.append(left_s)
         self.reading.set()
         self.bodies.append((signal, await read()))

@@ -55,11 +55,12 @@ class FakeExport(Export):
         read: Read,
         *,
         left_s: float | None,
+        body_bytes_max: int | None = None,
         connection: str = "",
         credential_id: bytes = b"",
     ) -> Ack:
         """Note what came in and answer."""
-        del credential_id
+        del body_bytes_max, credential_id
         assert left_s is None
         self.connections.append(connection)
         self.bodies.append((signal, await read()))

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from collector.errors import NoSlotError
-from collector.receive.limits import Slots, hold_s
+from collector.receive.limits import Slots, connection_share, hold_s
 from collector.settings import ReceiveSettings
 
 
@@ -108,3 +108,13 @@ async def test_nothing_is_kept_of_a_connection_without_calls() -> None:
 def test_the_hold_ends_before_the_deadline(left_s: float | None, held_s: float) -> None:
     """0.85 of the deadline, 4.5 s without one, 30 s at most."""
     assert hold_s(left_s, ReceiveSettings()) == pytest.approx(held_s)
+
+
+@pytest.mark.parametrize(
+    ("bodies_bytes_max", "share"), [(2**30, 8), (256 * 2**20, 2), (64 * 2**20, 1)]
+)
+def test_one_connection_leaves_room_for_the_bodies_of_others(
+    bodies_bytes_max: int, share: int
+) -> None:
+    """Half of what may be on its way is the most, and one body is always possible."""
+    assert connection_share(ReceiveSettings(bodies_bytes_max=bodies_bytes_max)) == share

@@ -39,6 +39,8 @@ class Rig:
         settings = ReceiveSettings(
             grpc_port=0,
             http_port=0,
+            request_bytes_max=2**20,
+            json_bytes_max=2**20,
             slots=4,
             slots_per_connection=3,
             slot_wait_s_max=60.0,

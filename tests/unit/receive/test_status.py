@@ -14,6 +14,7 @@ from collector.receive.status import is_expected, retry_delay_s, to_trailers, to
 REFUSED: list[errors.OtlpgError] = [
     errors.QueueFullError(offered_items=1, offered_bytes=2, free_items=0, free_bytes=0),
     errors.NoSlotError(16),
+    errors.NoBodyRoomError(2**26, 2**28),
     errors.ReadTimeoutError(10.0),
     errors.DrainingError(),
     errors.KeysAwayError(),
