@@ -137,6 +137,7 @@ class Daemon:
             export,
             gate=gate,
             certificates=certificates,
+            items_max=settings.convert.items_max,
             clock=clock,
             metrics=metrics,
         )

@@ -50,6 +50,14 @@ class TooManyItemsError(RejectedRequestError):
         self.items_max = items_max
 
 
+class TooManyValuesError(RejectedRequestError):
+    """The JSON text holds more values than the published limit."""
+
+    def __init__(self, values_max: int) -> None:
+        super().__init__(f"the request holds more than {values_max} JSON values")
+        self.values_max = values_max
+
+
 class MalformedCallError(RejectedRequestError):
     """The call itself breaks the protocol: no message, or more than one."""
 

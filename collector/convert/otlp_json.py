@@ -17,6 +17,7 @@ Spec: opentelemetry-specification protocol/otlp.md, "JSON Protobuf Encoding".
 
 from __future__ import annotations
 
+import gc
 import json
 import re
 import struct
@@ -34,8 +35,14 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 )
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from collector.convert.json_values import VALUES_MAX, has_too_many_values
 from collector.convert.tags import FIXED32, FIXED64, LENGTH, VARINT, varint
-from collector.errors import MalformedCallError, OtlpgError
+from collector.errors import (
+    MalformedCallError,
+    OtlpgError,
+    TooManyItemsError,
+    TooManyValuesError,
+)
 from collector.rows import Signal
 
 ITEMS_PER_TURN: Final = 200
@@ -86,16 +93,20 @@ class _BadValueError(OtlpgError):
         return self
 
 
-def transcode(signal: Signal, body: bytes) -> Generator[None, None, bytes]:
+def transcode(signal: Signal, body: bytes, *, items_max: int) -> Generator[None, None, bytes]:
     """Return the request in protobuf; yield now and then, so that others get their turn.
 
     Raises:
+        TooManyValuesError: it holds more JSON values than ``json_values.VALUES_MAX``.
+        TooManyItemsError: more items than ``items_max``.
         MalformedCallError: it is no JSON, or not of this request; the text names the field.
     """
+    if (yield from has_too_many_values(body)):
+        raise TooManyValuesError(VALUES_MAX)
     document = _parse(body)
     descriptor, levels = _ROOTS[signal]
     try:
-        return (yield from _Turns().message(_shape_of(descriptor), document, levels))
+        return (yield from _Turns(items_max).message(_shape_of(descriptor), document, levels))
     except _BadValueError as error:
         where = "".join(error.path)
         what = f"the JSON field {where.removeprefix('.')}" if where else "the body"
@@ -103,6 +114,21 @@ def transcode(signal: Signal, body: bytes) -> Generator[None, None, bytes]:
 
 
 def _parse(body: bytes) -> Any:
+    """Return what ``body`` says, in one turn: seven hundredths of a second for 8 MiB of spans.
+
+    The garbage collector waits meanwhile: there is no garbage yet, and its looks at a million new
+    objects took four times as long as making them.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        return _loads(body)
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def _loads(body: bytes) -> Any:
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError:
@@ -141,10 +167,11 @@ def _parse_double(text: str) -> float:
 
 
 class _Turns:
-    """Counts what is encoded, and yields after each ``ITEMS_PER_TURN``."""
+    """Counts what is encoded, yields after each ``ITEMS_PER_TURN``, and ends at the cap on items."""
 
-    def __init__(self) -> None:
+    def __init__(self, items_max: int) -> None:
         self._left = ITEMS_PER_TURN
+        self._items_max = self._items_left = items_max
 
     def message(self, shape: _Shape, value: Any, levels: int) -> Generator[None, None, bytes]:
         """Return the fields of a message around items; ``levels`` more to go, itself included."""
@@ -174,6 +201,9 @@ class _Turns:
                 if levels > 1:
                     inner = yield from self.message(shape, part, levels - 1)
                 else:
+                    self._items_left -= 1
+                    if self._items_left < 0:
+                        raise TooManyItemsError(self._items_max)
                     inner = _message(shape, part, LEVELS_AROUND)
             except _BadValueError as error:
                 raise (error.at(f"[{place}]") if field.repeated else error) from None

@@ -40,12 +40,13 @@ class HttpServer:
         *,
         gate: Gate,
         certificates: Certificates | None = None,
+        items_max: int,
         clock: Clock,
         metrics: Metrics,
     ) -> None:
-        """``certificates`` None: in clear."""
+        """``items_max`` is the cap on the items of one request; ``certificates`` None: in clear."""
         self._settings = settings
-        self._service = OtlpHttpService(export, gate, settings, clock, metrics)
+        self._service = OtlpHttpService(export, gate, settings, items_max, clock, metrics)
         self._certificates = certificates
         self._clock = clock
         self._server: EmbeddedServer | None = None

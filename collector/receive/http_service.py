@@ -56,12 +56,14 @@ class OtlpHttpService:
         export: Export,
         gate: Gate,
         settings: ReceiveSettings,
+        items_max: int,
         clock: Clock,
         metrics: Metrics,
     ) -> None:
         self._export = export
         self._gate = gate
         self._settings = settings
+        self._items_max = items_max
         self._verdicts = Verdicts("http", clock, metrics)
         self._json = asyncio.Lock()  # one at a time: each is thirty times its size at the worst
         self._draining = False
@@ -202,7 +204,7 @@ class OtlpHttpService:
         if media != JSON:
             return body
         async with self._json:
-            steps = transcode(signal, body)
+            steps = transcode(signal, body, items_max=self._items_max)
             del body
             while True:
                 try:

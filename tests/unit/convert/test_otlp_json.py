@@ -15,16 +15,19 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 )
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from collector.convert.json_values import VALUES_MAX
 from collector.convert.otlp_json import ITEMS_PER_TURN, NOT_HEX, transcode
-from collector.errors import MalformedCallError
+from collector.errors import MalformedCallError, TooManyItemsError, TooManyValuesError
 from collector.rows import Signal
 from tests.otlp_json import in_json
 from tests.strategies import REQUEST_TYPES, requests
 
+ITEMS_MAX = 1_000_000
+
 
 def protobuf_of(signal: Signal, body: bytes) -> bytes:
     """Transcode in one go."""
-    steps = transcode(signal, body)
+    steps = transcode(signal, body, items_max=ITEMS_MAX)
     while True:
         try:
             next(steps)
@@ -312,7 +315,10 @@ def test_long_requests_leave_turns_for_others(signal: Signal, body: str) -> None
     """A turn after each two hundred items, wherever they stand."""
     items = 10 * ITEMS_PER_TURN
 
-    turns = sum(1 for _ in transcode(signal, (body % ",".join(["{}"] * items)).encode()))
+    turns = sum(
+        1
+        for _ in transcode(signal, (body % ",".join(["{}"] * items)).encode(), items_max=ITEMS_MAX)
+    )
 
     assert turns >= 10
 
@@ -330,3 +336,23 @@ def test_packed_and_empty_lists() -> None:
     assert (list(first.bucket_counts), list(first.explicit_bounds)) == ([1, 2], [0.5])
     assert first.HasField("min")
     assert not second.bucket_counts
+
+
+def test_the_cap_on_items_holds_while_they_are_encoded() -> None:
+    """The first item too many ends it; all of them together would be counted afterwards only."""
+    body = b'{"resourceLogs":[{"scopeLogs":[{"logRecords":[%s]}]}]}'
+
+    steps = transcode(Signal.LOGS, body % b",".join([b"{}"] * 3_000), items_max=500)
+
+    for _ in range(500 // ITEMS_PER_TURN):
+        next(steps)
+    with pytest.raises(TooManyItemsError, match="more than 500 items"):
+        next(steps)
+
+
+def test_a_text_of_too_many_values_is_refused_unparsed() -> None:
+    """Two bytes on the wire would take two hundred."""
+    body = b'{"x":[%s]}' % b",".join([b"{}"] * VALUES_MAX)
+
+    with pytest.raises(TooManyValuesError):
+        next(transcode(Signal.LOGS, body, items_max=ITEMS_MAX))

@@ -160,7 +160,12 @@ class Rig:
         self.export = FakeExport()
         self.metrics = Metrics()
         self.server = HttpServer(
-            settings, self.export, gate=OPEN, clock=SystemClock(), metrics=self.metrics
+            settings,
+            self.export,
+            gate=OPEN,
+            items_max=1_000,
+            clock=SystemClock(),
+            metrics=self.metrics,
         )
         self._lines: list[Line] = []
         self._running: asyncio.Task[None] | None = None

@@ -26,6 +26,7 @@ REJECTED: list[tuple[errors.OtlpgError, grpc.StatusCode]] = [
     (errors.MalformedCallError("the call holds no message"), grpc.StatusCode.INVALID_ARGUMENT),
     (errors.UnsupportedMediaError("no such form"), grpc.StatusCode.UNIMPLEMENTED),
     (errors.TooLargeError(64), grpc.StatusCode.RESOURCE_EXHAUSTED),
+    (errors.TooManyValuesError(1_000_000), grpc.StatusCode.RESOURCE_EXHAUSTED),
     (errors.TooManyItemsError(200_000), grpc.StatusCode.RESOURCE_EXHAUSTED),
     (errors.UnauthenticatedError(), grpc.StatusCode.UNAUTHENTICATED),
     (errors.ForbiddenError("not yours"), grpc.StatusCode.PERMISSION_DENIED),
