@@ -43,6 +43,7 @@ from collector.store.reaper import Reaper
 from collector.store.standing import Standing
 from collector.telemetry.clock import Clock
 from collector.telemetry.logging import Trouble
+from collector.telemetry.loop_lag import LoopLag
 from collector.telemetry.metrics import Metrics
 from collector.telemetry.probe import Probe
 
@@ -141,6 +142,7 @@ class Daemon:
             clock=clock,
             metrics=metrics,
         )
+        self._loop_lag = LoopLag(clock, metrics)
         self._stages: asyncio.Task[None] | None = None
         self._listening = asyncio.Event()
         self._hurried = asyncio.Event()
@@ -248,6 +250,7 @@ class Daemon:
                 stages.create_task(self._grpc.run())
                 self._http.bind()
                 stages.create_task(self._http.run())
+                stages.create_task(self._loop_lag.run())
                 await self._http.listening()
                 self._listening.set()
                 stages.create_task(self._run_store(stages, reached=reached))

@@ -21,6 +21,9 @@ TOTAL_PER_OWN_MAX = 12
 """Fields at all depths, per part of the cap on an item's own: converting an item is never divided,
 and 120 000 fields take about a tenth of a second."""
 
+PACKED_PER_OWN_MAX = 2
+"""Packed numbers, per part of that cap: a histogram's bucket is a count and a bound."""
+
 CHILDREN: dict[str, dict[int, str]] = {
     "resource_head": {0x0A: "resource"},
     "resource": {0x0A: "key_value", 0x1A: "entity_ref"},
@@ -53,6 +56,7 @@ class Survey(NamedTuple):
     """What a walk through all depths of one message found."""
 
     own_most: int  # fields of the most frequent tag of the message itself
+    packed: int  # packed numbers at all depths: counts and bounds of buckets
     total: int  # fields and packed numbers at all depths
     levels: int  # levels of messages below it
 
@@ -67,13 +71,15 @@ def survey(payload: bytes, kind: str, *, total_max: int, notes: Notes) -> Survey
         MalformedError: it breaks protobuf's format somewhere.
     """
     own: Counter[int] = Counter()
-    total = levels = 0
+    total = levels = packed = 0
     waiting = [(kind, 0, len(payload), 0)]
     try:
         while waiting and total <= total_max:
             kind, start, end, level = waiting.pop()
             if kind in PACKED:
-                total += (end - start) // PACKED[kind]
+                numbers = (end - start) // PACKED[kind]
+                packed += numbers
+                total += numbers
                 continue
             levels = max(levels, level)
             children = CHILDREN.get(kind, {})
@@ -88,7 +94,7 @@ def survey(payload: bytes, kind: str, *, total_max: int, notes: Notes) -> Survey
         raise MalformedError from error
     finally:
         notes.effort += total
-    return Survey(max(own.values(), default=0), total, levels)
+    return Survey(max(own.values(), default=0), packed, total, levels)
 
 
 def has_too_many_parts(payload: bytes, kind: str, parts_max: int, notes: Notes) -> bool:
@@ -102,7 +108,11 @@ def has_too_many_parts(payload: bytes, kind: str, parts_max: int, notes: Notes) 
         MalformedError: it breaks protobuf's format somewhere.
     """
     found = survey(payload, kind, total_max=TOTAL_PER_OWN_MAX * parts_max, notes=notes)
-    return found.own_most > parts_max or found.total > TOTAL_PER_OWN_MAX * parts_max
+    return (
+        found.own_most > parts_max
+        or found.packed > PACKED_PER_OWN_MAX * parts_max
+        or found.total > TOTAL_PER_OWN_MAX * parts_max
+    )
 
 
 def reason_of_failure(payload: bytes, kind: str, level: int, notes: Notes) -> Reason:

@@ -114,13 +114,14 @@ class ConvertSettings(Stage):
     item_bytes_max: Bytes = Field(
         default=4 * 2**20,
         ge=1024,
-        description="One span, data point or log record; beyond: quarantined, since the row of one "
-        "may take 25 times as much memory. Also what is around it: resource, scope, metric.",
+        description="One span, data point or log record, and so each of its texts; beyond: "
+        "quarantined, since converting one is never divided and its row may take 25 times as much "
+        "memory. Also what is around it: resource, scope, metric.",
     )
     parts_max: int = Field(
         default=10_000,
         ge=1,
-        description="Attributes, events or links of one item; fields at all its depths: 12 times "
+        description="Attributes, events, links or buckets of one item; fields at all its depths: 12 times "
         "as many, a tenth of a second. Beyond: quarantined. Also around it.",
     )
     memo_bytes_max: Bytes = Field(

@@ -138,6 +138,12 @@ class Metrics(Declared):
             "otlpg_convert_seconds", "Decoding and converting one request.", ("signal",),
             SECONDS_BUCKETS,
         )  # fmt: skip
+        self.loop_lag_seconds = Histogram(
+            "otlpg_loop_lag_seconds",
+            "How late a turn of a worker's event loop comes, looked at twenty times a second.",
+            (),
+            SECONDS_BUCKETS,
+        )
         self.queue_items = Gauge(
             "otlpg_queue_items", "Items that wait or are in flight.", ("signal",)
         )

@@ -131,3 +131,17 @@ def test_broken_message_is_malformed(payload: bytes) -> None:
     """At any depth."""
     with pytest.raises(MalformedError):
         survey(payload, "span", total_max=100, notes=Notes())
+
+
+@pytest.mark.parametrize(("buckets", "is_too_many"), [(100, False), (101, True)])
+@pytest.mark.parametrize(
+    ("kind", "tags"), [("histogram_point", (0x32, 0x3A)), ("exponential_point", (0x42, 0x4A))]
+)
+def test_a_bucket_is_a_part(
+    kind: str, tags: tuple[int, int], buckets: int, is_too_many: bool
+) -> None:
+    """A count and a bound, or one of either side: packed numbers count as fields would."""
+    packed = bytes(8 * buckets) if kind == "histogram_point" else field_of(0x12, bytes(buckets))
+    point = b"".join(field_of(tag, packed) for tag in tags)
+
+    assert has_too_many_parts(point, kind, 100, Notes()) is is_too_many
