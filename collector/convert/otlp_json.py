@@ -48,6 +48,9 @@ from collector.rows import Signal
 ITEMS_PER_TURN: Final = 200
 """Messages on the way to an item that are encoded between two turns of the event loop."""
 
+LARGE_LIST: Final = 10 * ITEMS_PER_TURN
+"""An item with a longer list of its own is encoded in several turns."""
+
 DEPTH_MAX: Final = 100
 """Messages inside messages, as protobuf's own decoders have it; convert allows fewer for values."""
 
@@ -174,7 +177,10 @@ class _Turns:
         self._items_max = self._items_left = items_max
 
     def message(self, shape: _Shape, value: Any, levels: int) -> Generator[None, None, bytes]:
-        """Return the fields of a message around items; ``levels`` more to go, itself included."""
+        """Return the fields of a message around items; ``levels`` more to go, itself included.
+
+        Of a large item too, at level 0: its attributes are then encoded like items, in turns.
+        """
         _check_object(value)
         wire: list[bytes] = []
         for name, content in value.items():
@@ -198,13 +204,14 @@ class _Turns:
         shape = _shape_of(field.message)
         for place, part in enumerate(_entries(field, content)):
             try:
-                if levels > 1:
-                    inner = yield from self.message(shape, part, levels - 1)
-                else:
+                if levels == 1:
                     self._items_left -= 1
                     if self._items_left < 0:
                         raise TooManyItemsError(self._items_max)
-                    inner = _message(shape, part, LEVELS_AROUND)
+                if levels > 1 or (levels == 1 and _is_large(part)):
+                    inner = yield from self.message(shape, part, levels - 1)
+                else:
+                    inner = _message(shape, part, LEVELS_AROUND + 1 - levels)
             except _BadValueError as error:
                 raise (error.at(f"[{place}]") if field.repeated else error) from None
             wire += (field.tag, _sized(inner))
@@ -301,6 +308,14 @@ def _entries(field: _Field, content: Any) -> list[Any]:
     if not isinstance(content, list):
         raise _BadValueError("an array")
     return content  # pyright: ignore[reportUnknownVariableType] -- JSON
+
+
+def _is_large(item: Any) -> bool:
+    """Tell whether a list of the item's own, of attributes or events, is worth turns of its own."""
+    return isinstance(item, dict) and any(
+        isinstance(content, list) and len(content) > LARGE_LIST  # pyright: ignore[reportUnknownArgumentType] -- JSON
+        for content in item.values()  # pyright: ignore[reportUnknownVariableType] -- JSON
+    )
 
 
 def _check_object(value: Any) -> None:

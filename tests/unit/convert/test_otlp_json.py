@@ -16,7 +16,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from collector.convert.json_values import VALUES_MAX
-from collector.convert.otlp_json import ITEMS_PER_TURN, NOT_HEX, transcode
+from collector.convert.otlp_json import ITEMS_PER_TURN, LARGE_LIST, NOT_HEX, transcode
 from collector.errors import MalformedCallError, TooManyItemsError, TooManyValuesError
 from collector.rows import Signal
 from tests.otlp_json import in_json
@@ -356,3 +356,22 @@ def test_a_text_of_too_many_values_is_refused_unparsed() -> None:
 
     with pytest.raises(TooManyValuesError):
         next(transcode(Signal.LOGS, body, items_max=ITEMS_MAX))
+
+
+def test_a_large_item_leaves_turns_for_others_and_comes_out_the_same() -> None:
+    """Its attributes are encoded in turns of their own, and in their order."""
+    attributes = [{"key": str(n), "value": {"intValue": n}} for n in range(LARGE_LIST + 1)]
+    record = {"severityText": "x", "attributes": attributes, "body": {"boolValue": True}}
+    body = json.dumps({"resourceLogs": [{"scopeLogs": [{"logRecords": [record]}]}]}).encode()
+
+    turns = sum(1 for _ in transcode(Signal.LOGS, body, items_max=1))
+    [log] = (
+        ExportLogsServiceRequest.FromString(protobuf_of(Signal.LOGS, body))
+        .resource_logs[0]
+        .scope_logs[0]
+        .log_records
+    )
+
+    assert turns == (LARGE_LIST + 1) // ITEMS_PER_TURN
+    assert [pair.value.int_value for pair in log.attributes] == list(range(LARGE_LIST + 1))
+    assert (log.severity_text, log.body.bool_value) == ("x", True)
