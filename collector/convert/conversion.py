@@ -29,10 +29,10 @@ from collector.rows import (
 )
 from collector.settings import ConvertSettings
 
-SLICE_BYTES_MAX = 2**16
-"""A slice also ends here, so that a turn can: its 30 000 smallest parts take a tenth of a second."""
+SLICE_BYTES_MAX = 2**15
+"""A slice also ends here, so that a turn can: its 15 000 smallest parts take some 40 ms."""
 
-TURN_BYTES_MAX, TURN_EFFORT_MAX = 2**20, 20_000
+TURN_BYTES_MAX, TURN_EFFORT_MAX = 2**19, 5_000
 """A turn also ends after this many bytes, or parts that had to be converted one by one."""
 
 REQUEST_BYTES = 1_500

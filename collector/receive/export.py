@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from functools import partial
 from typing import NamedTuple
 
@@ -62,6 +62,7 @@ class Export:
         self._slots = Slots(settings.slots, per_connection=connection_share(settings))
         self._bodies = Bodies(settings.bodies_bytes_max)
         self._converter = converter
+        self._next_slice = asyncio.Lock()
         self._queues = queues
         self._clock = clock
         self._metrics = metrics
@@ -188,26 +189,36 @@ class Export:
     ) -> ConvertedRequest:
         """Run the converter slice by slice; other calls have their turn between two slices.
 
+        In each pass of the event loop only one long conversion has its next slice: a small request
+        takes some ten passes, and would wait for all of them in each.
+
         Raises:
             HoldExpiredError: it would end too late for the sender.
         """
         steps = self._converter.steps(signal, payload, digest=digest, now_ns=self._clock.unix_ns())
-        spent_s = 0.0
-        while True:
-            began_s = self._clock.monotonic_s()
-            try:
-                next(steps)
-            except StopIteration as end:
-                spent_s += self._clock.monotonic_s() - began_s
-                self._metrics.convert_seconds.observe(spent_s, signal)
-                request: ConvertedRequest = end.value
-                return request
-            now_s = self._clock.monotonic_s()
-            spent_s += now_s - began_s
-            if now_s >= give_up_at_s:
+        request, spent_s = self._convert_slice(steps)
+        while request is None:
+            if self._clock.monotonic_s() >= give_up_at_s:
                 raise HoldExpiredError(spent_s)
             await self._probe.reach("receive.slice_converted")
             await asyncio.sleep(0)
+            async with self._next_slice:
+                request, slice_s = self._convert_slice(steps)
+            spent_s += slice_s
+        self._metrics.convert_seconds.observe(spent_s, signal)
+        return request
+
+    def _convert_slice(
+        self, steps: Generator[None, None, ConvertedRequest]
+    ) -> tuple[ConvertedRequest | None, float]:
+        """Return the request, or None while there is more to do, and how long this took."""
+        began_s = self._clock.monotonic_s()
+        request = None
+        try:
+            next(steps)
+        except StopIteration as end:
+            request = end.value
+        return request, self._clock.monotonic_s() - began_s
 
 
 def to_ack(request: ConvertedRequest, outcome: Outcome) -> Ack:

@@ -28,7 +28,7 @@ from collector.convert.framing import Walk
 from collector.convert.letters import UNLIMITED
 from collector.convert.otlp_json import transcode
 from collector.convert.request import Converter
-from collector.errors import MalformedCallError, TooManyItemsError, UndecodableError
+from collector.errors import MalformedCallError, TooManyItemsError, TooManyValuesError, UndecodableError
 from collector.rows import ConvertedRequest, Reason, Signal
 from collector.settings import ConvertSettings
 from tests.equality import assert_same_items
@@ -102,8 +102,8 @@ class Oracle:
         wire = case.data
         if encoding is Encoding.JSON:
             try:
-                wire = turns.run(transcode(signal, case.data))
-            except MalformedCallError as refusal:
+                wire = turns.run(transcode(signal, case.data, items_max=USUAL.items_max))
+            except (MalformedCallError, TooManyItemsError, TooManyValuesError) as refusal:
                 answer = str(refusal)
                 assert len(answer) < 4_096, "the answer grows with the request"
                 return Judged("no JSON", slowest_s=turns.slowest_s)
