@@ -60,10 +60,10 @@ class ReceiveSettings(Stage):
         description="The same for OTLP/JSON, which takes ten to thirty times its size while it is parsed.",
     )
     bodies_bytes_max: Bytes = Field(
-        default=256 * 2**20,
+        default=2**30,
         ge=1024,
         description="Bodies on their way, per worker. One of unknown size counts as the largest it "
-        "may be until it is here: over gRPC request_bytes_max, so four at once.",
+        "may be until it is here: over gRPC request_bytes_max, so 16 at once. Fewer keep slow senders waiting.",
     )
     slots: int = Field(
         default=16,

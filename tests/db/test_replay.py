@@ -321,7 +321,7 @@ async def test_a_commit_without_an_answer_is_neither_lost_nor_repeated(
         probe.release("flush.before_commit")
         results = await running
 
-    assert wire.cuts == 1
+    assert wire.struck == 1
     assert [result.end for result in results] == [End.STORED] * 4
     assert await count(connection, "logs") == 5
     assert await count(connection, "dead_letters") == 0

@@ -180,7 +180,7 @@ def test_every_route_stands_in_the_table() -> None:
     """A new route without a row turns this red: nobody has decided yet who may use it."""
     settings, metrics = ReceiveSettings(), Metrics()
     otlp = OtlpHttpService(
-        cast("Export", None), Gate(TlsSettings(), None), settings, SystemClock(), metrics
+        cast("Export", None), Gate(TlsSettings(), None), settings, 1, SystemClock(), metrics
     )
     about = build_app(nobody, dict)
     found = {

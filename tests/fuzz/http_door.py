@@ -13,10 +13,11 @@ from contextlib import asynccontextmanager
 
 from collector.convert.request import Converter
 from collector.errors import WrongSignalError
+from collector.receive.auth import Gate
 from collector.receive.export import Ack, Export, Read
 from collector.receive.http_server import HttpServer
 from collector.rows import Signal
-from collector.settings import ConvertSettings, ReceiveSettings
+from collector.settings import ConvertSettings, ReceiveSettings, TlsSettings
 from collector.telemetry.clock import SystemClock
 from collector.telemetry.metrics import Metrics
 from tests.strategies import NOW_UNIX_NANO, RETENTION
@@ -42,11 +43,12 @@ class _Converting(Export):
         read: Read,
         *,
         left_s: float | None,
+        body_bytes_max: int | None = None,
         connection: str = "",
         credential_id: bytes = b"",
     ) -> Ack:
         """Read, convert, and answer as if it were stored."""
-        del left_s, connection, credential_id
+        del left_s, body_bytes_max, connection, credential_id
         body = await read()
         converted = self._converter.convert(signal, body, digest=bytes(16), now_ns=NOW_UNIX_NANO)
         if converted.wrong_signal:
@@ -104,7 +106,14 @@ async def _read_answer(reader: asyncio.StreamReader, writer: asyncio.StreamWrite
 async def http_door() -> AsyncGenerator[HttpDoor]:
     """Lend a listener on a free port of loopback."""
     settings = ReceiveSettings(http_host="127.0.0.1", http_port=0)
-    server = HttpServer(settings, _Converting(), clock=SystemClock(), metrics=Metrics())
+    server = HttpServer(
+        settings,
+        _Converting(),
+        gate=Gate(TlsSettings(), None),
+        items_max=ConvertSettings().items_max,
+        clock=SystemClock(),
+        metrics=Metrics(),
+    )
     server.bind()
     running = asyncio.create_task(server.run())
     try:

@@ -28,7 +28,12 @@ from collector.convert.framing import Walk
 from collector.convert.letters import UNLIMITED
 from collector.convert.otlp_json import transcode
 from collector.convert.request import Converter
-from collector.errors import MalformedCallError, TooManyItemsError, TooManyValuesError, UndecodableError
+from collector.errors import (
+    MalformedCallError,
+    TooManyItemsError,
+    TooManyValuesError,
+    UndecodableError,
+)
 from collector.rows import ConvertedRequest, Reason, Signal
 from collector.settings import ConvertSettings
 from tests.equality import assert_same_items
