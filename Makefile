@@ -57,7 +57,7 @@ lock: $(STAMP) ## pin the packages anew, with hashes and without any address
 bench: $(STAMP) ## measure throughput, latency and memory against raw COPY
 	$(BIN)/otlpg bench --local
 
-fault: $(STAMP) ## the long runs: SIGKILLs and restarts under load, thousands of round trips
+fault: $(STAMP) ## the long runs: kills, outages, a bad network, pgbouncer; thousands of round trips
 	$(BIN)/pytest tests/fault tests/db tests/fuzz -m "long or pgbouncer" -s
 
 fuzz: $(FUZZ_STAMP) ## mutate requests by coverage for FUZZ_S seconds (720); exit status 1 on a finding

@@ -31,8 +31,10 @@ if TYPE_CHECKING:
 
 _INVALID_BINARY = "22P03"  # asyncpg's cached type information is stale, not the row
 _CHECK_VIOLATION = "23514"
+_READ_ONLY = "25006"
+_NOT_SUPPORTED = "0A000"  # to BEGIN .. READ WRITE a standby says this, and not that it is read-only
 
-_SERVER = ("08", "25006", "25P03", "28", "53", "57", "58")
+_SERVER = ("08", _READ_ONLY, "25P03", "28", "53", "57", "58")
 """No row of ours is to blame: lost, starting, read-only, refusing the login, full, stopping; or it
 ended the session because this process stood still inside a transaction."""
 
@@ -40,10 +42,10 @@ _SERVER_BUT_PERHAPS_ONE_REQUEST = ("53200", "57014", "25P04")
 """Out of memory, cancelled by statement_timeout, ended by a transaction_timeout that somebody set:
 a request of another size may well pass."""
 
-_RETRYABLE = ("25P02", "40001", "40P01", "55P03", "42", "0A000", _INVALID_BINARY)
+_RETRYABLE = ("25P02", "40001", "40P01", "55P03", "42", _NOT_SUPPORTED, _INVALID_BINARY)
 """The next try is on another connection; 25P02 says that this one's transaction had failed."""
 
-_OF_OUR_STATEMENTS = ("25006", "3F", "42")
+_OF_OUR_STATEMENTS = (_READ_ONLY, "3F", "42")
 """The server's text names tables, columns and privileges, and never a value that a sender chose."""
 
 _ROW = ("22", "23", "54")
@@ -82,6 +84,8 @@ def translate(
     if isinstance(error, StoreError):
         return error
     if isinstance(error, asyncpg.PostgresError):
+        if error.sqlstate == _NOT_SUPPORTED and _is_standby(connection):
+            return StoreUnavailableError("the server is a standby", sqlstate=_READ_ONLY)
         return _from_server(error, table)
     if connection is not None and connection.is_closed():
         return StoreUnavailableError(f"the connection was lost: {type(error).__name__}")
@@ -99,6 +103,12 @@ def translate(
         # The latter: the server said good-bye, and its words arrived before the end of the stream.
         return StoreUnavailableError(f"the connection is unusable: {type(error).__name__}")
     return UnlistedStoreError(f"unexpected {type(error).__name__}")
+
+
+def _is_standby(connection: Connection | None) -> bool:
+    """Tell whether the server has said that it is in recovery; behind pgbouncer it may not."""
+    settings = connection.get_settings() if connection is not None else None
+    return getattr(settings, "in_hot_standby", None) == "on"
 
 
 def _from_server(error: asyncpg.PostgresError, table: str | None) -> StoreError:
