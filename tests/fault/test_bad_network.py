@@ -16,8 +16,8 @@ from tests.fault.proxy import FINE, Proxy, Weather, wire_to
 from tests.fault.sender import RecordingSender
 from tests.fault.stage import RUN_S_MAX, Fault, run_under, serves_again
 
-ACKNOWLEDGED_IN_BAD_WEATHER = 40
-ACKNOWLEDGED_BETWEEN_CUTS_MAX = 60
+ACKNOWLEDGED_IN_BAD_WEATHER = 20
+ACKNOWLEDGED_BETWEEN_CUTS_MAX = 30
 SLICED = Weather(sliced=True)
 SWALLOWING_S = 1.5
 IMPATIENT = {

@@ -18,7 +18,7 @@ LOCKED = ("trace_spans", "ingest_ledger")
 """A table of one signal's facts, and one that every transaction writes to."""
 LONG_LOCKED = (*LOCKED, "logs", "metric_data_points", "traces", "resources", "metric_series")
 LOCK_NOT_AVAILABLE = "55P03"
-REFUSALS = 4
+REFUSALS = 2
 """Each waits for ``lock_s_max``, a second; two flushers of each worker write the spans."""
 LONG_HELD_S = (0.2, 2.0, 12.0)
 
