@@ -10,11 +10,9 @@ from collector.rows import Signal
 from tests.factories import request_of
 from tests.fuzz import lenient, wire_tree
 from tests.fuzz.case import DOORS, Case, Door, load_all
-from tests.fuzz.mutate import mutate
+from tests.fuzz.mutate import BYTES_MAX, mutate
 from tests.fuzz.wire_mutator import mutate_wire
 from tests.strategies import REQUEST_TYPES
-
-GROWTH_BYTES_MAX = 300_000
 
 
 @pytest.mark.parametrize("signal", Signal)
@@ -43,7 +41,7 @@ def test_a_seed_decides_everything(door: Door) -> None:
         changed.add(once)
 
         assert mutate(case, Random(seed), other=other) == once
-        assert len(once.data) <= GROWTH_BYTES_MAX
+        assert len(once.data) <= BYTES_MAX
 
     assert len(changed) > 200
 
