@@ -1,0 +1,133 @@
+"""Hostile requests leave memory within its bounds, and other senders their answers (promise 6)."""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import NamedTuple
+
+import psutil
+import pytest
+
+from collector.rows import Signal
+from collector.settings import DatabaseSettings
+from collector.settings.models import IngestSettings, ReceiveSettings
+from tests.e2e.bombs import BOMBS, packed
+from tests.e2e.daemon import Daemon
+from tests.e2e.senders import Caller, Failure, numbered_logs
+from tests.e2e.test_http import post
+
+MIB = 2**20
+BUDGET = ReceiveSettings().bodies_bytes_max + IngestSettings().queue_bytes_max
+BESIDE = 320 * MIB
+"""What no budget counts: the one largest request that may pass the bound of the queue, and the
+copies of a row while it goes to PostgreSQL."""
+BOMBERS = 4
+STEADY_CALLS = 40
+PAUSE_S = 0.02
+SDK_PATIENCE_S = 10.0
+
+
+class Impact(NamedTuple):
+    """What a bomb did."""
+
+    peak_bytes: int  # of the worker
+    before_s: list[float]  # answer times of a steady sender
+    with_bomb_s: list[float]
+    codes: list[int]  # what the bombers heard
+    lag_s: float
+
+    def __str__(self) -> str:
+        return (
+            f"peak {self.peak_bytes // MIB} MiB, p99 {p99(self.before_s) * 1e3:.0f} -> "
+            f"{p99(self.with_bomb_s) * 1e3:.0f} ms, median {statistics.median(self.before_s) * 1e3:.0f} -> "
+            f"{statistics.median(self.with_bomb_s) * 1e3:.0f} ms, answers {dict(Counter(self.codes))}"
+        )
+
+
+async def steady(daemon: Daemon) -> list[float]:
+    """Send ten records again and again; return how long each answer took."""
+    took_s: list[float] = []
+    with Caller(daemon.grpc_port) as caller:
+        for number in range(STEADY_CALLS):
+            body = numbered_logs(range(10 * number, 10 * number + 10))
+            began_s = time.monotonic()
+            heard = await asyncio.to_thread(caller.send, Signal.LOGS, body)
+            took_s.append(time.monotonic() - began_s)
+            assert not isinstance(heard, Failure), heard
+            await asyncio.sleep(PAUSE_S)
+    return took_s
+
+
+@asynccontextmanager
+async def bombed(daemon: Daemon, name: str) -> AsyncGenerator[list[int]]:
+    """Throw the bomb without a pause inside the block; the list fills with the answers' codes."""
+    bomb, body = BOMBS[name], packed(name)
+    codes: list[int] = []
+
+    async def throw() -> None:
+        while True:
+            reply = await post(daemon, bomb.signal, body, bomb.media, coding="gzip")
+            codes.append(reply.status)
+
+    throwing = [asyncio.create_task(throw()) for _ in range(BOMBERS)]
+    try:
+        yield codes
+    finally:
+        for task in throwing:
+            task.cancel()
+        await asyncio.wait(throwing)
+
+
+@asynccontextmanager
+async def peak_of(process: psutil.Process) -> AsyncGenerator[list[int]]:
+    """Watch a process; the list holds its largest resident size so far."""
+    peak = [process.memory_info().rss]
+
+    async def watch() -> None:
+        while True:
+            peak[0] = max(peak[0], process.memory_info().rss)
+            await asyncio.sleep(0.02)
+
+    watching = asyncio.create_task(watch())
+    try:
+        yield peak
+    finally:
+        watching.cancel()
+        await asyncio.wait((watching,))
+
+
+def p99(took_s: list[float]) -> float:
+    """Return the 99th percentile."""
+    return statistics.quantiles(took_s, n=100, method="inclusive")[98]
+
+
+async def measure(database: DatabaseSettings, name: str) -> Impact:
+    """Return what a bomb does to a daemon of its own, next to the same load without it."""
+    with Daemon(database) as daemon:
+        [worker] = daemon.workers()
+        await steady(daemon)
+        before_s = await steady(daemon)
+        async with peak_of(worker) as peak, bombed(daemon, name) as codes:
+            with_bomb_s = await steady(daemon)
+        lag_s = daemon.metric("otlpg_loop_lag_seconds_sum")
+    return Impact(peak[0], before_s, with_bomb_s, codes, lag_s)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", BOMBS)
+async def test_a_bomb_leaves_memory_and_answers(
+    database_settings: DatabaseSettings, name: str
+) -> None:
+    """While four senders throw it without a pause, ten records are stored as often as they come."""
+    impact = await measure(database_settings, name)
+
+    sys.stderr.write(f"{name}: {impact}\n")
+    assert impact.codes
+    assert impact.peak_bytes < BUDGET + BESIDE
+    assert max(impact.with_bomb_s) < SDK_PATIENCE_S
