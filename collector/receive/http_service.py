@@ -172,9 +172,12 @@ class OtlpHttpService:
             return exporting.result()
         finally:
             self._exporting.discard(exporting)
-            for task in (exporting, leaving):
-                task.cancel()
+            exporting.cancel()
+            leaving.cancel()
             await asyncio.wait((exporting, leaving))
+            # An error on its way out holds this frame, and a task holds its error: a cycle around
+            # the whole body. Refused ones of 45 MiB came to 3.6 GiB until the collector came by.
+            del exporting, leaving
 
     def _body_bytes_max(self, media: str, request: Request) -> int:
         """Return the largest that the unpacked body may be."""

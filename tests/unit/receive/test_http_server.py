@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import gzip
 import json
+import weakref
 from collections.abc import AsyncIterator, Callable
 from typing import Any, NamedTuple, cast
 
@@ -502,6 +504,33 @@ async def test_a_length_beside_chunks_ends_the_connection(rig: Rig) -> None:
     assert (reply.status, reply.headers["connection"]) == (400, "close")
     assert await line.is_closed()
     assert not rig.export.bodies
+
+
+async def test_a_refused_request_is_forgotten_at_once(rig: Rig) -> None:
+    """Not when the garbage collector comes by: a few dozen would be the memory of a busy worker."""
+
+    class Converted:
+        """Stands for a converted request: something large that the export body holds."""
+
+    freed = asyncio.Event()
+    converted: list[weakref.ref[Converted]] = []
+
+    def refuse() -> Ack:
+        request = Converted()
+        converted.append(weakref.ref(request, lambda _ref: freed.set()))
+        raise HoldExpiredError(1.0)
+
+    rig.export.verdict = refuse
+    gc.collect()
+    gc.disable()
+    try:
+        reply = await rig.ask(body=b"body")
+        async with asyncio.timeout(WAIT_S):
+            await freed.wait()
+    finally:
+        gc.enable()
+
+    assert reply.status == 503
 
 
 async def test_a_sender_that_leaves_is_cancelled(rig: Rig) -> None:
