@@ -30,6 +30,7 @@ from collector.receive.export import Export
 from collector.receive.grpc_server import GrpcServer
 from collector.receive.http_server import HttpServer
 from collector.receive.keyring import Keyring
+from collector.receive.turns import Turns
 from collector.rows import Signal
 from collector.settings import Settings
 from collector.store.api_keys import read_live_keys
@@ -106,6 +107,7 @@ class Daemon:
             Reaper(self._database, settings.database, metrics=metrics, probe=probe),
             Pulse(self._database, standing=standing, probe=probe),
         )
+        turns = Turns(clock)
         export = Export(
             settings=settings.receive,
             converter=Converter(
@@ -115,6 +117,7 @@ class Daemon:
             clock=clock,
             metrics=metrics,
             probe=probe,
+            turns=turns,
         )
         self._keyring = (
             Keyring(
@@ -141,6 +144,7 @@ class Daemon:
             items_max=settings.convert.items_max,
             clock=clock,
             metrics=metrics,
+            turns=turns,
         )
         self._loop_lag = LoopLag(clock, metrics)
         self._stages: asyncio.Task[None] | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict, deque
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from collector.buffer.budget import ByteBudget, fits
@@ -11,7 +12,7 @@ from collector.buffer.entry import End, Entry, Outcome
 from collector.errors import DrainingError, HoldExpiredError, QueueFullError, RefusedRequestError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
 
     from collector.rows import ConvertedRequest
 
@@ -19,6 +20,28 @@ if TYPE_CHECKING:
 def _count_nothing(end: End, items: int) -> None:
     """Keep no books."""
     del end, items
+
+
+class Reservation:
+    """Room in the byte budget for one request, before it is known how large it becomes."""
+
+    def __init__(self, charge: Callable[[int, int], None]) -> None:
+        self._charge = charge
+        self.size_bytes = 0
+
+    def grow_to(self, size_bytes: int) -> None:
+        """Hold at least ``size_bytes`` from now on; never shrinks.
+
+        A request that grows beyond half the budget goes on only while all others hold at most half
+        of it, so of two that cannot both fit one ends, and the other finds its room.
+
+        Raises:
+            DrainingError: the queue was closed.
+            QueueFullError: no room. What was held is held still.
+        """
+        if size_bytes > self.size_bytes:
+            self._charge(self.size_bytes, size_bytes)
+            self.size_bytes = size_bytes
 
 
 class BoundedQueue:
@@ -72,22 +95,23 @@ class BoundedQueue:
             entry.senders += 1
         return entry
 
-    def reserve(self, size_bytes: int) -> None:
-        """Charge the budget for a request that is not converted yet, until ``give_back``.
+    @contextmanager
+    def reserve(self, size_bytes: int) -> Generator[Reservation]:
+        """Charge the budget, inside the ``with``, for a request that is not converted yet.
 
         So what is under way counts as well as what waits, and a request that will find no room is
-        refused before it costs anything.
+        refused before it costs anything. The ``offer`` follows with no await between.
 
         Raises:
             DrainingError: the queue was closed.
             QueueFullError: no room. Nothing was charged.
         """
-        self._check_room(0, size_bytes)
-        self._budget.used += size_bytes
-
-    def give_back(self, size_bytes: int) -> None:
-        """Free what ``reserve`` has charged; in time for the ``offer``, with no await between."""
-        self._budget.used -= size_bytes
+        reservation = Reservation(self._charge)
+        reservation.grow_to(size_bytes)
+        try:
+            yield reservation
+        finally:
+            self._budget.used -= reservation.size_bytes
 
     def offer(self, request: ConvertedRequest) -> Entry:
         """Put a request at the end of the queue, or join the entry that holds the same bytes.
@@ -253,6 +277,16 @@ class BoundedQueue:
         return len(held)
 
     # -- inside ----------------------------------------------------------------------------------
+
+    def _charge(self, before_bytes: int, size_bytes: int) -> None:
+        """Charge ``size_bytes`` for what was charged ``before_bytes``, if there is room for all of it."""
+        self._budget.used -= before_bytes
+        try:
+            self._check_room(0, size_bytes)
+        except RefusedRequestError:
+            self._budget.used += before_bytes
+            raise
+        self._budget.used += size_bytes
 
     def _give_up(self, entry: Entry) -> None:
         self.fail(entry, RefusedRequestError("every sender has left"))

@@ -38,6 +38,9 @@ TURN_BYTES_MAX, TURN_EFFORT_MAX = 2**19, 5_000
 REQUEST_BYTES = 1_500
 """What a converted request costs besides payload, rows, dimensions and letters."""
 
+MARK_BYTES = 140
+"""What it takes to remember the reason of an item that is quarantined or repaired."""
+
 NO_IDENTITY = frozenset({Reason.UNDECODABLE, Reason.INVALID_TRACE_ID, Reason.INVALID_SPAN_ID})
 """What happens to items of another signal; any other quarantine is of an item that may be ours."""
 
@@ -96,6 +99,10 @@ class Conversion:
         self._payload = payload
         self._settings = settings
         self._large_bytes = min(settings.parts_max, settings.item_bytes_max)
+        self._walk = Walk(
+            signal, payload, items_max=settings.items_max, large_bytes=self._large_bytes
+        )
+        self._letters: LetterWriter | None = None
         self._memo = memo
         self._window = window
         self._output = Output()
@@ -106,18 +113,24 @@ class Conversion:
         self._bytes_of_turn = 0
         self._effort_of_turns = memo.effort
 
+    @property
+    def size_bytes(self) -> int:
+        """Estimate of what the request holds in memory so far."""
+        output = self._output
+        return (
+            REQUEST_BYTES
+            + len(self._payload)
+            + self._walk.size_bytes
+            + output.size_bytes
+            + MARK_BYTES * (len(output.quarantined) + len(output.repaired))
+            + (self._letters.size_bytes if self._letters else 0)
+        )
+
     def steps(self, digest: bytes) -> Generator[None, None, ConvertedRequest]:
         """Convert everything; see ``Converter.steps``."""
-        walk = Walk(
-            self._signal,
-            self._payload,
-            items_max=self._settings.items_max,
-            large_bytes=self._large_bytes,
-        )
-        leaves = yield from walk.steps()
-        for leaf in leaves:
+        for leaf in (yield from self._walk.steps()):
             yield from self._convert_leaf(leaf)
-        return (yield from self._finish(digest, walk))
+        return (yield from self._finish(digest, self._walk))
 
     # -- leaves ------------------------------------------------------------------------------
 
@@ -286,6 +299,7 @@ class Conversion:
     def _write_letters(self, request: ConvertedRequest, leaves: list[Leaf]) -> Generator[None]:
         output = self._output
         writer = LetterWriter(self._signal, self._payload, leaves, request.received_at)
+        self._letters = writer
         yield from writer.write("quarantined", output.quarantined)
         yield from writer.write("repaired", self._group_letters | output.repaired)
         request.dead_letters = writer.letters

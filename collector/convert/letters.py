@@ -12,7 +12,9 @@ LETTER_BYTES = 150
 """What a letter costs besides its payload."""
 
 FREE_BYTES = 2**20
-LETTERS_PER_TURN = 1_000
+LETTERS_PER_TURN, BYTES_PER_TURN = 1_000, 2**22
+"""Letters, and their bytes, that are written between two turns of the event loop."""
+
 UNLIMITED = 2**40
 
 
@@ -77,6 +79,7 @@ class LetterWriter:
             reasons: reason by item number.
         """
         indexes = sorted(reasons)
+        turn, turn_bytes = 0, self.size_bytes
         for written, index in enumerate(indexes):
             payload = self._extractor.cut([index])
             if LETTER_BYTES + len(payload) > self._bytes_left:
@@ -84,7 +87,8 @@ class LetterWriter:
                 self._append(rest, reasons[index], outcome)
                 return
             self._append(payload, reasons[index], outcome)
-            if written % LETTERS_PER_TURN == 0:
+            if written >= turn + LETTERS_PER_TURN or self.size_bytes > turn_bytes + BYTES_PER_TURN:
+                turn, turn_bytes = written, self.size_bytes
                 yield
 
     def _append(self, payload: bytes, reason: Reason, outcome: str) -> None:

@@ -25,8 +25,10 @@ class Converter:
 
     def steps(
         self, signal: Signal, payload: bytes, *, digest: bytes, now_ns: int
-    ) -> Generator[None, None, ConvertedRequest]:
+    ) -> Generator[int, None, ConvertedRequest]:
         """Convert one request; yield between slices, so that others get their turn.
+
+        Units: what it yields is the memory, in bytes, that the request takes so far.
 
         Args:
             signal: what it should be.
@@ -40,7 +42,14 @@ class Converter:
         """
         window = window_at(now_ns, self._retention_s)
         conversion = Conversion(signal, payload, self._settings, self.memo, window)
-        return (yield from conversion.steps(digest))
+        steps = conversion.steps(digest)
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                request: ConvertedRequest = end.value
+                return request
+            yield conversion.size_bytes
 
     def convert(
         self, signal: Signal, payload: bytes, *, digest: bytes, now_ns: int

@@ -6,12 +6,12 @@ header is understood as well, since some senders took the name literally.
 
 from __future__ import annotations
 
-import asyncio
 import zlib
 from collections.abc import AsyncIterator, Iterator
 from typing import Final, Protocol
 
 from collector.errors import MalformedCallError, TooLargeError, UnsupportedMediaError
+from collector.receive.turns import Turns
 
 STEP_BYTES: Final = 2**20
 """What is unpacked between two turns of the event loop: some 3 ms."""
@@ -34,13 +34,16 @@ def largest(packed_bytes: int, coding: str) -> int:
     return packed_bytes * DEFLATE_RATIO_MAX
 
 
-async def read_content(chunks: AsyncIterator[bytes], coding: str, bytes_max: int) -> bytes:
+async def read_content(
+    chunks: AsyncIterator[bytes], coding: str, bytes_max: int, turns: Turns
+) -> bytes:
     """Return the unpacked body.
 
     Args:
         chunks: the body as it arrives; none is asked for once it is clear that it is too large.
         coding: value of the header Content-Encoding, "" without one.
         bytes_max: limit before and after unpacking.
+        turns: of the event loop, between two steps of unpacking.
 
     Raises:
         UnsupportedMediaError: no such coding, or more than one.
@@ -54,13 +57,14 @@ async def read_content(chunks: AsyncIterator[bytes], coding: str, bytes_max: int
         packed += len(chunk)
         if packed > bytes_max:
             raise TooLargeError(bytes_max)
+        began_s = turns.now_s()
         for part in unpacker.feed(chunk):
             unpacked += len(part)
             if unpacked > bytes_max:
                 raise TooLargeError(bytes_max)
             parts.append(part)
             if len(part) == STEP_BYTES:
-                await asyncio.sleep(0)
+                began_s = await turns.give_way(began_s)
     unpacker.finish()
     return b"".join(parts)
 

@@ -15,6 +15,7 @@ from collector.receive.http_protocol import protocol_for
 from collector.receive.http_service import OtlpHttpService
 from collector.receive.listeners import shared_sockets
 from collector.receive.tls_listener import TlsListener
+from collector.receive.turns import Turns
 from collector.settings import ReceiveSettings
 from collector.telemetry.clock import Clock
 from collector.telemetry.metrics import Metrics
@@ -43,10 +44,11 @@ class HttpServer:
         items_max: int,
         clock: Clock,
         metrics: Metrics,
+        turns: Turns,
     ) -> None:
         """``items_max`` is the cap on the items of one request; ``certificates`` None: in clear."""
         self._settings = settings
-        self._service = OtlpHttpService(export, gate, settings, items_max, clock, metrics)
+        self._service = OtlpHttpService(export, gate, settings, items_max, clock, metrics, turns)
         self._certificates = certificates
         self._clock = clock
         self._server: EmbeddedServer | None = None

@@ -38,6 +38,7 @@ from collector.receive.http_protocol import LEAVES_AT_S, PEER_NAMES
 from collector.receive.listeners import authority
 from collector.receive.reply import to_reply
 from collector.receive.status import RETRY_AFTER_S, Verdict
+from collector.receive.turns import Turns
 from collector.receive.verdicts import Verdicts
 from collector.rows import Signal
 from collector.settings import ReceiveSettings
@@ -59,11 +60,13 @@ class OtlpHttpService:
         items_max: int,
         clock: Clock,
         metrics: Metrics,
+        turns: Turns,
     ) -> None:
         self._export = export
         self._gate = gate
         self._settings = settings
         self._items_max = items_max
+        self._turns = turns
         self._verdicts = Verdicts("http", clock, metrics)
         self._json = asyncio.Lock()  # one at a time: each is thirty times its size at the worst
         self._draining = False
@@ -203,19 +206,20 @@ class OtlpHttpService:
         bytes_max = self._bytes_max(media)
         if _content_length(request) > bytes_max:
             raise TooLargeError(bytes_max)
-        body = await read_content(request.stream(), _coding_of(request), bytes_max)
+        body = await read_content(request.stream(), _coding_of(request), bytes_max, self._turns)
         if media != JSON:
             return body
         async with self._json:
             steps = transcode(signal, body, items_max=self._items_max)
             del body
+            began_s = self._turns.now_s()
             while True:
                 try:
                     next(steps)
                 except StopIteration as end:
                     wire: bytes = end.value
                     return wire
-                await asyncio.sleep(0)
+                began_s = await self._turns.give_way(began_s)
 
 
 def _media_of(request: Request) -> str | None:

@@ -51,6 +51,12 @@ def series(number: int) -> bytes:
 BOMBS: dict[str, Bomb] = {
     "zeros": Bomb(Signal.TRACES, PROTOBUF, lambda: bytes(64 * MIB)),
     "empty spans": Bomb(Signal.TRACES, PROTOBUF, lambda: items(*[b""] * 199_999)),
+    "empty records": Bomb(Signal.LOGS, PROTOBUF, lambda: items(*[b""] * 199_999)),
+    "empty metrics": Bomb(
+        Signal.METRICS,
+        PROTOBUF,
+        lambda: items(*[field_of(0x2A, b"\x0a\x00")] * 199_999),
+    ),
     "empty events": Bomb(
         Signal.TRACES,
         PROTOBUF,

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from itertools import count
 from typing import NamedTuple
 
 import psutil
@@ -28,7 +29,8 @@ BESIDE = 320 * MIB
 """What no budget counts: the one largest request that may pass the bound of the queue, and the
 copies of a row while it goes to PostgreSQL."""
 BOMBERS = 4
-STEADY_CALLS = 40
+STEADY_S = 6.0
+"""So long the others send: each bomb has its answer within, and the next one comes."""
 PAUSE_S = 0.02
 SDK_PATIENCE_S = 10.0
 
@@ -54,7 +56,10 @@ async def steady(daemon: Daemon) -> list[float]:
     """Send ten records again and again; return how long each answer took."""
     took_s: list[float] = []
     with Caller(daemon.grpc_port) as caller:
-        for number in range(STEADY_CALLS):
+        ends_s = time.monotonic() + STEADY_S
+        for number in count():
+            if time.monotonic() >= ends_s:
+                break
             body = numbered_logs(range(10 * number, 10 * number + 10))
             began_s = time.monotonic()
             heard = await asyncio.to_thread(caller.send, Signal.LOGS, body)

@@ -20,6 +20,7 @@ from collector.receive.auth import Gate
 from collector.receive.export import Export
 from collector.receive.http_service import OtlpHttpService
 from collector.receive.token import Scope, Token
+from collector.receive.turns import Turns
 from collector.rows import Signal
 from collector.settings import DatabaseSettings, ReceiveSettings, TlsSettings
 from collector.store.embedded import EmbeddedPostgres
@@ -179,8 +180,9 @@ async def nobody() -> Any:
 def test_every_route_stands_in_the_table() -> None:
     """A new route without a row turns this red: nobody has decided yet who may use it."""
     settings, metrics = ReceiveSettings(), Metrics()
+    clock = SystemClock()
     otlp = OtlpHttpService(
-        cast("Export", None), Gate(TlsSettings(), None), settings, 1, SystemClock(), metrics
+        cast("Export", None), Gate(TlsSettings(), None), settings, 1, clock, metrics, Turns(clock)
     )
     about = build_app(nobody, dict)
     found = {

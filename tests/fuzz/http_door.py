@@ -16,6 +16,7 @@ from collector.errors import WrongSignalError
 from collector.receive.auth import Gate
 from collector.receive.export import Ack, Export, Read
 from collector.receive.http_server import HttpServer
+from collector.receive.turns import Turns
 from collector.rows import Signal
 from collector.settings import ConvertSettings, ReceiveSettings, TlsSettings
 from collector.telemetry.clock import SystemClock
@@ -113,6 +114,7 @@ async def http_door() -> AsyncGenerator[HttpDoor]:
         items_max=ConvertSettings().items_max,
         clock=SystemClock(),
         metrics=Metrics(),
+        turns=Turns(SystemClock()),
     )
     server.bind()
     running = asyncio.create_task(server.run())

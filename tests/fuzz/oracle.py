@@ -167,7 +167,7 @@ class Turns:
     def __init__(self) -> None:
         self.slowest_s = 0.0
 
-    def run(self, steps: Generator[None, None, Result]) -> Result:
+    def run(self, steps: Generator[object, None, Result]) -> Result:
         """Return what ``steps`` returns."""
         while True:
             began_s = time.thread_time()
@@ -185,7 +185,7 @@ def _converter(settings: ConvertSettings) -> Converter:
 
 def _steps(
     converter: Converter, signal: Signal, wire: bytes
-) -> Generator[None, None, ConvertedRequest]:
+) -> Generator[int, None, ConvertedRequest]:
     return converter.steps(signal, wire, digest=bytes(16), now_ns=NOW_UNIX_NANO)
 
 

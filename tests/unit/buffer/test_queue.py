@@ -45,6 +45,32 @@ def names(group: list[Entry]) -> list[str]:
     return [entry.request.payload.decode() for entry in group]
 
 
+async def test_a_reservation_grows_while_there_is_room_and_ends_with_its_block() -> None:
+    """A growth that does not fit leaves what was held, and the queue is as it was afterwards."""
+    queue = queue_of(bytes_max=10_000)
+    with queue.reserve(4_000) as first, queue.reserve(4_000) as second:
+        first.grow_to(6_000)
+        first.grow_to(100)
+
+        with pytest.raises(QueueFullError) as caught:
+            second.grow_to(4_001)
+
+        assert (first.size_bytes, second.size_bytes) == (6_000, 4_000)
+        assert caught.value.free_bytes == 4_000
+    with queue.reserve(10_000):
+        pass
+
+
+async def test_a_request_may_grow_beyond_the_budget_while_others_use_half() -> None:
+    """Or it would be refused for ever; the other one cannot grow meanwhile, and ends first."""
+    queue = queue_of(bytes_max=10_000)
+    with queue.reserve(5_001) as large, queue.reserve(4_000) as other:
+        large.grow_to(50_000)
+
+        with pytest.raises(QueueFullError):
+            other.grow_to(4_001)
+
+
 async def test_refused_offer_changes_nothing() -> None:
     """An offer that does not fit takes nothing and drops nothing."""
     queue = queue_of(items_max=3)

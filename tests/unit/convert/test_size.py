@@ -115,3 +115,35 @@ def test_estimate_is_within_a_fifth(name: str, sights: int) -> None:
         tracemalloc.stop()
 
     assert 0.8 * held <= converted.size_bytes <= 1.25 * held
+
+
+UNDER_WAY: dict[str, tuple[Signal, Callable[[], bytes]]] = {
+    "a record per resource": (Signal.LOGS, lambda: on_the_wire(b"") * 30_000),
+    "a point per metric": (
+        Signal.METRICS,
+        lambda: on_the_wire(*[field_of(0x2A, field_of(0x0A, b""))] * 30_000),
+    ),
+    "fields between records": (
+        Signal.LOGS,
+        lambda: field_of(0x0A, field_of(0x12, b"\x12\x00\x22\x00" * 30_000)),
+    ),
+    "empty records": (Signal.LOGS, lambda: on_the_wire(*[b""] * 30_000)),
+    "no trace ids": (Signal.TRACES, lambda: on_the_wire(*[b""] * 30_000)),
+}
+
+
+@pytest.mark.parametrize("name", UNDER_WAY)
+def test_what_is_under_way_is_charged_for(name: str) -> None:
+    """Between any two slices it holds no more than it says, but for half a MiB."""
+    signal, make = UNDER_WAY[name]
+    payload, one = make(), converter()
+    gc.collect()
+    tracemalloc.start()
+    try:
+        steps = one.steps(signal, payload, digest=b"d" * 16, now_ns=NOW)
+        beyond = [tracemalloc.get_traced_memory()[0] - 1.25 * charged for charged in steps]
+    finally:
+        tracemalloc.stop()
+
+    assert len(beyond) > 2
+    assert max(beyond) < 2**19

@@ -22,7 +22,7 @@ SOME_RESOURCE = field_of(0x0A, b"\x0a\x00" * 490)
 SCOPE = field_of(0x12, field_of(0x12, valid_span()))
 
 
-def steps(signal: Signal, payload: bytes) -> Iterator[None]:
+def steps(signal: Signal, payload: bytes) -> Iterator[int]:
     """Return the turns of a conversion that calls an item of a kilobyte large."""
     return converter(parts_max=1_000).steps(signal, payload, digest=b"d" * 16, now_ns=NOW)
 

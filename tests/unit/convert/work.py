@@ -28,7 +28,7 @@ def lines_run(work: Callable[[], object]) -> int:
     return lines
 
 
-def lines_of_turns(steps: Iterator[None]) -> list[int]:
+def lines_of_turns(steps: Iterator[object]) -> list[int]:
     """Return how many lines run in each turn of ``steps``, up to its end."""
     ended = False
 

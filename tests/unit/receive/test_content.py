@@ -10,6 +10,8 @@ import pytest
 
 from collector.errors import MalformedCallError, TooLargeError, UnsupportedMediaError
 from collector.receive.content import MEMBERS_MAX, STEP_BYTES, largest, read_content
+from collector.receive.turns import Turns
+from collector.telemetry.clock import SystemClock
 
 LIMIT = 4 * STEP_BYTES
 BODY = bytes(range(256)) * 999
@@ -37,7 +39,7 @@ class Chunks:
 
 async def read(body: bytes, coding: str, *, size: int = 65_536, bytes_max: int = LIMIT) -> bytes:
     """Read ``body`` as it arrives in pieces of ``size``."""
-    return await read_content(aiter(Chunks(body, size)), coding, bytes_max)
+    return await read_content(aiter(Chunks(body, size)), coding, bytes_max, Turns(SystemClock()))
 
 
 @pytest.mark.parametrize("size", [1, 7, 65_536])
@@ -71,7 +73,7 @@ async def test_other_codings_are_refused_unread(coding: str) -> None:
     chunks = Chunks(BODY, 10)
 
     with pytest.raises(UnsupportedMediaError, match="gzip"):
-        await read_content(aiter(chunks), coding, LIMIT)
+        await read_content(aiter(chunks), coding, LIMIT, Turns(SystemClock()))
 
     assert chunks.taken == 0
 
@@ -118,7 +120,7 @@ async def test_a_bomb_is_given_up_at_the_limit() -> None:
     chunks = Chunks(bomb, 1_000)
 
     with pytest.raises(TooLargeError):
-        await read_content(aiter(chunks), "gzip", LIMIT)
+        await read_content(aiter(chunks), "gzip", LIMIT, Turns(SystemClock()))
 
     assert chunks.taken < len(bomb) // 20
 
@@ -128,7 +130,7 @@ async def test_nothing_is_read_beyond_the_limit() -> None:
     chunks = Chunks(b"x" * 10 * LIMIT, 1_000)
 
     with pytest.raises(TooLargeError):
-        await read_content(aiter(chunks), "", LIMIT)
+        await read_content(aiter(chunks), "", LIMIT, Turns(SystemClock()))
 
     assert chunks.taken <= LIMIT + 1_000
 

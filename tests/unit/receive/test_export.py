@@ -23,6 +23,7 @@ from collector.errors import (
     WrongSignalError,
 )
 from collector.receive.export import BYTES_WHILE_CONVERTED, Ack, Export
+from collector.receive.turns import Turns
 from collector.rows import ConvertedRequest, DeadLetterRow, Signal
 from collector.settings import ReceiveSettings
 from collector.telemetry.clock import SystemClock
@@ -37,18 +38,19 @@ class ScriptedConverter(Converter):
     def __init__(self) -> None:
         self.script: dict[bytes, ConvertedRequest | Exception] = {}
         self.slices = 1
+        self.made_bytes = 0
         self.converted: list[bytes] = []
         self.began = asyncio.Event()
 
     def steps(
         self, signal: Signal, payload: bytes, *, digest: bytes, now_ns: int
-    ) -> Generator[None, None, ConvertedRequest]:
+    ) -> Generator[int, None, ConvertedRequest]:
         """Yield between slices, then end as the script says."""
         del now_ns
         self.converted.append(payload)
         self.began.set()
         for _ in range(self.slices - 1):
-            yield
+            yield self.made_bytes
         made = self.script.get(payload) or request(
             payload.decode(), signal=signal, rows=[log_row(time=1)] * 3
         )
@@ -74,6 +76,7 @@ class Bench:
             clock=SystemClock(),
             metrics=self.metrics,
             probe=self.probe,
+            turns=Turns(SystemClock()),
         )
 
     def _count(self, end: End, items: int) -> None:
@@ -249,13 +252,11 @@ async def test_a_queue_that_closes_during_a_conversion_refuses(bench: Bench) -> 
 async def test_what_finds_no_room_is_refused_unconverted(bench: Bench) -> None:
     """An overloaded daemon spends nothing on requests that it cannot take."""
     nearly_all = bench.budget.bytes_max - 10
-    bench.queue.reserve(nearly_all)
 
-    with pytest.raises(QueueFullError):
+    with bench.queue.reserve(nearly_all), pytest.raises(QueueFullError):
         await bench.send(b"abc")
 
     assert bench.converter.converted == []
-    bench.queue.give_back(nearly_all)
     call = bench.send(b"abc")
     await bench.commit()
     assert await call == Ack()
@@ -272,6 +273,29 @@ async def test_a_body_under_conversion_counts_for_the_budget(bench: Bench) -> No
     with pytest.raises(UndecodableError):
         await call
 
+    assert bench.budget.used == 0
+
+
+async def test_a_conversion_is_refused_where_it_becomes_more_than_fits(bench: Bench) -> None:
+    """In the middle, retryably, and leaves nothing charged."""
+    bench.converter.slices, bench.converter.made_bytes = 1_000, bench.budget.bytes_max
+    with bench.queue.reserve(bench.budget.bytes_max // 2 + 1), pytest.raises(QueueFullError):
+        await bench.send(b"a")
+
+    assert bench.probe.counts["receive.slice_converted"] == 0
+    assert bench.budget.used == 0
+
+
+async def test_a_conversion_may_become_more_than_the_budget_alone(bench: Bench) -> None:
+    """What is charged for follows what it has become, until it is in the queue."""
+    bench.converter.slices, bench.converter.made_bytes = 3, 2 * bench.budget.bytes_max
+    call = bench.send(b"a")
+    await bench.probe.reached("receive.slice_converted")
+    assert bench.budget.used == 2 * bench.budget.bytes_max
+
+    await bench.commit()
+
+    assert await call == Ack()
     assert bench.budget.used == 0
 
 

@@ -28,6 +28,7 @@ from collector.receive.auth import Gate
 from collector.receive.export import Ack, Export, Read
 from collector.receive.http_server import HttpServer
 from collector.receive.http_service import JSON, PROTOBUF
+from collector.receive.turns import Turns
 from collector.rows import Signal
 from collector.settings import ReceiveSettings, TlsSettings
 from collector.telemetry.clock import SystemClock
@@ -168,6 +169,7 @@ class Rig:
             items_max=1_000,
             clock=SystemClock(),
             metrics=self.metrics,
+            turns=Turns(SystemClock()),
         )
         self._lines: list[Line] = []
         self._running: asyncio.Task[None] | None = None

@@ -15,6 +15,7 @@ from collector.convert.request import Converter
 from collector.receive.auth import Gate
 from collector.receive.export import Export
 from collector.receive.grpc_server import GrpcServer
+from collector.receive.turns import Turns
 from collector.rows import Signal
 from collector.settings import ConvertSettings, ReceiveSettings, TlsSettings
 from collector.telemetry.clock import SystemClock
@@ -54,6 +55,7 @@ class Rig:
             clock=SystemClock(),
             metrics=Metrics(),
             probe=self.probe,
+            turns=Turns(SystemClock()),
         )
         self.server = GrpcServer(
             settings, export, gate=OPEN, clock=SystemClock(), metrics=Metrics()
