@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from itertools import count
 from typing import NamedTuple
 
+import grpc
 import psutil
 import pytest
 
@@ -26,11 +27,11 @@ from tests.e2e.test_http import post
 MIB = 2**20
 BUDGET = ReceiveSettings().bodies_bytes_max + IngestSettings().queue_bytes_max
 BESIDE = 320 * MIB
-"""What no budget counts: the one largest request that may pass the bound of the queue, and the
-copies of a row while it goes to PostgreSQL."""
+"""What no budget counts: the interpreter, the one largest request that may pass the bound of the queue,
+and the copies of a row while it goes to PostgreSQL. 577 MiB is the most that was seen of all."""
 BOMBERS = 4
-STEADY_S = 6.0
-"""So long the others send: each bomb has its answer within, and the next one comes."""
+LONG_S, SHORT_S = 6.0, 4.0
+"""So long the others send. In the longer time each bomb has its answer, and the next one comes."""
 PAUSE_S = 0.02
 SDK_PATIENCE_S = 10.0
 
@@ -42,21 +43,26 @@ class Impact(NamedTuple):
     before_s: list[float]  # answer times of a steady sender
     with_bomb_s: list[float]
     codes: list[int]  # what the bombers heard
-    lag_s: float
+    refused: int  # calls of the steady sender that it has to repeat
 
     def __str__(self) -> str:
         return (
             f"peak {self.peak_bytes // MIB} MiB, p99 {p99(self.before_s) * 1e3:.0f} -> "
             f"{p99(self.with_bomb_s) * 1e3:.0f} ms, median {statistics.median(self.before_s) * 1e3:.0f} -> "
-            f"{statistics.median(self.with_bomb_s) * 1e3:.0f} ms, answers {dict(Counter(self.codes))}"
+            f"{statistics.median(self.with_bomb_s) * 1e3:.0f} ms, "
+            f"{self.refused} of {len(self.with_bomb_s)} refused, answers {dict(Counter(self.codes))}"
         )
 
 
-async def steady(daemon: Daemon) -> list[float]:
-    """Send ten records again and again; return how long each answer took."""
+async def steady(daemon: Daemon, for_s: float) -> tuple[list[float], int]:
+    """Send ten records again and again; return how long each answer took, and how many refused.
+
+    A refusal must be one that every SDK repeats.
+    """
     took_s: list[float] = []
+    refused = 0
     with Caller(daemon.grpc_port) as caller:
-        ends_s = time.monotonic() + STEADY_S
+        ends_s = time.monotonic() + for_s
         for number in count():
             if time.monotonic() >= ends_s:
                 break
@@ -64,9 +70,11 @@ async def steady(daemon: Daemon) -> list[float]:
             began_s = time.monotonic()
             heard = await asyncio.to_thread(caller.send, Signal.LOGS, body)
             took_s.append(time.monotonic() - began_s)
-            assert not isinstance(heard, Failure), heard
+            if isinstance(heard, Failure):
+                assert heard.code is grpc.StatusCode.UNAVAILABLE, heard
+                refused += 1
             await asyncio.sleep(PAUSE_S)
-    return took_s
+    return took_s, refused
 
 
 @asynccontextmanager
@@ -112,16 +120,29 @@ def p99(took_s: list[float]) -> float:
     return statistics.quantiles(took_s, n=100, method="inclusive")[98]
 
 
-async def measure(database: DatabaseSettings, name: str) -> Impact:
+async def measure(database: DatabaseSettings, name: str, for_s: float) -> Impact:
     """Return what a bomb does to a daemon of its own, next to the same load without it."""
     with Daemon(database) as daemon:
         [worker] = daemon.workers()
-        await steady(daemon)
-        before_s = await steady(daemon)
+        before_s, refused = await steady(daemon, for_s / 4)
+        assert not refused
         async with peak_of(worker) as peak, bombed(daemon, name) as codes:
-            with_bomb_s = await steady(daemon)
-        lag_s = daemon.metric("otlpg_loop_lag_seconds_sum")
-    return Impact(peak[0], before_s, with_bomb_s, codes, lag_s)
+            with_bomb_s, refused = await steady(daemon, for_s)
+    return Impact(peak[0], before_s, with_bomb_s, codes, refused)
+
+
+@pytest.mark.parametrize("name", ["packed varints", "empty events"])
+async def test_small_requests_pass_a_bomb(database_settings: DatabaseSettings, name: str) -> None:
+    """Half of them within a quarter of a second, on a machine that does other things as well.
+
+    They took 434 and 749 ms when a slice of a bomb fell into each pass of the loop, and a worker
+    3.6 GiB when refused bodies waited for the cycle collector.
+    """
+    impact = await measure(database_settings, name, SHORT_S)
+
+    assert impact.peak_bytes < BUDGET + BESIDE, impact
+    assert statistics.median(impact.with_bomb_s) < 0.25, impact
+    assert not impact.refused, impact
 
 
 @pytest.mark.long
@@ -129,10 +150,11 @@ async def measure(database: DatabaseSettings, name: str) -> Impact:
 async def test_a_bomb_leaves_memory_and_answers(
     database_settings: DatabaseSettings, name: str
 ) -> None:
-    """While four senders throw it without a pause, ten records are stored as often as they come."""
-    impact = await measure(database_settings, name)
+    """While four senders throw it without a pause, ten records are answered as often as they come."""
+    impact = await measure(database_settings, name, LONG_S)
 
     sys.stderr.write(f"{name}: {impact}\n")
     assert impact.codes
     assert impact.peak_bytes < BUDGET + BESIDE
-    assert max(impact.with_bomb_s) < SDK_PATIENCE_S
+    assert statistics.median(impact.with_bomb_s) < 0.1
+    assert max(impact.with_bomb_s) < 1.0
