@@ -102,7 +102,12 @@ class Walk:
         self._two_bytes = min(128, large_bytes >> 7)
         self.leaves: list[Leaf] = []
         self.items = 0
-        self.size_bytes = 0  # estimate of what the leaves hold
+        self._around_bytes = 0  # held by what is not in a leaf yet
+
+    @property
+    def size_bytes(self) -> int:
+        """Estimate of what has been found so far, in memory."""
+        return LEAF_BYTES * len(self.leaves) + OFFSET_BYTES * self.items + self._around_bytes
 
     def steps(self) -> Generator[None, None, list[Leaf]]:
         """Return the leaves that hold items, in the order of the wire; yield now and then.
@@ -180,15 +185,18 @@ class Walk:
         """Return the other fields of a message, joined, and its children; yield now and then."""
         others: list[bytes] = []
         children: list[Field] = []
+        charged = 0
         for part in read_fields(self._payload, around.content, around.end):
             self._spend_field(part.tag, part.end - part.start)
             if self._is_turn_over():
+                self._around_bytes += CHILD_BYTES * (len(children) - charged)
+                charged = len(children)
                 yield
             if part.tag == child_tag:
-                self.size_bytes += CHILD_BYTES
                 children.append(part)
             else:
                 others.append(self._payload[part.start : part.end])
+        self._around_bytes += CHILD_BYTES * (len(children) - charged)
         return b"".join(others), children
 
     def _find_items(
@@ -217,7 +225,7 @@ class Walk:
                     run.append(position)
                     continue
             part = read_field(payload, position, end)
-            self.size_bytes += RUN_BYTES
+            self._around_bytes += RUN_BYTES
             if part.tag == item_tag:
                 runs.append([position, part.end])
             else:
@@ -239,7 +247,6 @@ class Walk:
             return
         leaf = Leaf(frame, member, self.items, runs)
         self.items += leaf.items
-        self.size_bytes += LEAF_BYTES + OFFSET_BYTES * leaf.items
         earned = self._fields_left + FIELDS_PER_ITEM_MAX * leaf.items
         self._fields_left = min(earned, self._fields_max)
         self._fields_of_turn += leaf.items

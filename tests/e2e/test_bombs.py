@@ -133,15 +133,15 @@ async def measure(database: DatabaseSettings, name: str, for_s: float) -> Impact
 
 @pytest.mark.parametrize("name", ["packed varints", "empty events"])
 async def test_small_requests_pass_a_bomb(database_settings: DatabaseSettings, name: str) -> None:
-    """Half of them within a quarter of a second, on a machine that does other things as well.
+    """Within a few times of what they take alone: 10 ms of 4 were seen, and 62 without breaks.
 
-    They took 434 and 749 ms when a slice of a bomb fell into each pass of the loop, and a worker
-    3.6 GiB when refused bodies waited for the cycle collector.
+    A worker held 3.6 GiB when refused bodies waited for the cycle collector.
     """
     impact = await measure(database_settings, name, SHORT_S)
 
     assert impact.peak_bytes < BUDGET + BESIDE, impact
-    assert statistics.median(impact.with_bomb_s) < 0.25, impact
+    alone_s = statistics.median(impact.before_s)
+    assert statistics.median(impact.with_bomb_s) < 6 * alone_s + 0.01, impact
     assert not impact.refused, impact
 
 
