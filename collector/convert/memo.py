@@ -17,6 +17,7 @@ from typing import TypeAlias, TypeVar
 from google.protobuf.message import DecodeError
 
 from collector.convert.notes import Notes
+from collector.convert.survey import hides_levels
 from collector.convert.tags import read_varint
 from collector.convert.values import ValueWriter, double_json, json_string, key_json
 from collector.errors import IrregularError, MalformedError, QuarantineError
@@ -119,9 +120,12 @@ class Pairs(dict[bytes, Pair]):
         notes = Notes()
         writer = ValueWriter(notes, LEVELS_MAX)
         try:
-            members = writer.members([KeyValue.FromString(raw)], 1)
+            entry = KeyValue.FromString(raw)
+            members = writer.members([entry], 1)
         except (DecodeError, QuarantineError) as error:
             raise IrregularError from error
+        if hides_levels(entry, raw, "key_value", LEVELS_MAX - 1, notes):
+            raise IrregularError
         self._memo.effort += notes.effort
         if notes.repair or writer.has_duplicates:
             raise IrregularError

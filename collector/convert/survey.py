@@ -1,13 +1,15 @@
 """How many parts an item has and how deep it nests, counted without decoding it.
 
-Only large items and heads are surveyed, before they are decoded, and values that did not decode, to
-say why.
+Only large items and heads are surveyed, before they are decoded, values that did not decode, to say
+why, and those that decoded and lost a part.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from typing import NamedTuple
+
+from google.protobuf.message import Message
 
 from collector.convert.notes import Notes
 from collector.convert.tags import find_field
@@ -122,3 +124,21 @@ def reason_of_failure(payload: bytes, kind: str, level: int, notes: Notes) -> Re
     except MalformedError:
         return Reason.UNDECODABLE
     return Reason.TOO_DEEP if level + levels > LEVELS_MAX else Reason.UNDECODABLE
+
+
+def hides_levels(
+    decoded: Message, payload: bytes, kind: str, levels_max: int, notes: Notes
+) -> bool:
+    """Tell whether ``payload`` nests deeper than ``levels_max`` and ``decoded`` may not show it.
+
+    What a later member of a oneof took the place of is gone, but protobuf decoded it, as deep as it
+    was. Only what can hide something is surveyed: a level takes two bytes or more, and a message
+    written again is as long as it was, or shorter where a part was lost or has a shorter form.
+    Where upb skips groups that break the format, no level is counted.
+    """
+    if len(payload) <= 2 * levels_max or decoded.ByteSize() == len(payload):
+        return False
+    try:
+        return survey(payload, kind, total_max=len(payload), notes=notes).levels > levels_max
+    except MalformedError:
+        return False

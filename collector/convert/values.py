@@ -26,7 +26,7 @@ import orjson
 from google.protobuf.message import DecodeError, Message
 
 from collector.convert.notes import Notes
-from collector.convert.survey import LEVELS_MAX, reason_of_failure
+from collector.convert.survey import LEVELS_MAX, hides_levels, reason_of_failure
 from collector.errors import QuarantineError
 from collector.rows import Reason
 from collector.wire.common_pb2 import AnyValue, KeyValue
@@ -280,13 +280,19 @@ def decode_nested(
 ) -> MessageT:
     """Return the decoded value or KeyValue, which stands at ``level`` below the request.
 
+    Decoded alone it may nest deeper than its place allows. ``ValueWriter`` sees that, except in what
+    a later member of a oneof has taken the place of; a decoder of the request refuses that too.
+
     Raises:
         QuarantineError: it does not decode; the reason tells broken from too deep.
     """
     try:
-        return message.FromString(raw)
+        decoded = message.FromString(raw)
     except DecodeError as error:
         raise QuarantineError(reason_of_failure(raw, kind, level, notes)) from error
+    if hides_levels(decoded, raw, kind, LEVELS_MAX - level, notes):
+        raise QuarantineError(Reason.TOO_DEEP)
+    return decoded
 
 
 def decode_key_values(attributes: Sequence[bytes], level: int, notes: Notes) -> list[KeyValue]:

@@ -157,6 +157,8 @@ def _values() -> Iterator[tuple[str, bytes]]:
         yield f"arrays-{depth}", _nested(depth, 0x2A)
     for depth in (30, 31, 60):
         yield f"kvlists-{depth}", _nested(depth, 0x32)
+    for depth in (30, 31):
+        yield f"kvlists-{depth}-voided", _nested(depth, 0x32) + _text(b"shop")
     for key in (b"$", b"$double", b"$bytes", b"$kvlist", b"__proto__", b"", b"k\0"):
         pair = field_of(0x0A, _attribute(key, _text(b"NaN")))
         yield f"kvlist-key-{key.hex() or 'empty'}", field_of(0x32, pair)

@@ -210,9 +210,16 @@ def nested_kvlist(depth: int) -> bytes:
         nested_kvlist(5_000),
     ],
 )
+@pytest.mark.parametrize("voided", [False, True])
 @pytest.mark.parametrize("where", ["span", "event", "body"])
-def test_nesting_limit_is_that_of_a_full_message(value: bytes, where: str) -> None:
-    """What opentelemetry-proto decodes is stored; what it does not is quarantined as too deep."""
+def test_nesting_limit_is_that_of_a_full_message(value: bytes, where: str, voided: bool) -> None:
+    """What opentelemetry-proto decodes is stored; what it does not is quarantined as too deep.
+
+    Also where nothing of the depth is to be seen any more, because a later member of the oneof
+    has taken its place.
+    """
+    if voided:
+        value += field_of(0x0A, b"shop")
     key_value = field_of(0x12, value)
     item, signal, kind = {
         "span": (valid_span(field_of(0x4A, key_value)), Signal.TRACES, ExportTraceServiceRequest),
