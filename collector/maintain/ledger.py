@@ -10,6 +10,10 @@ goes on (pg_dump, a long SELECT), leaves a day for which nothing can be stored. 
 before everybody who holds a lock on the ledger has let go of it. A holder may still come in the
 moment between; then the next round finishes the detach as soon as it can.
 
+What is old is so by two clocks, the worker's and the server's: a worker that is days ahead would drop
+what everybody else is still filling, and what is dropped does not come back. Claims bear the time of
+the server (``store.ledger``), so a worker whose clock is behind merely leaves the work to others.
+
 Whoever does not own the ledger (a role that may only insert) deletes the old rows instead.
 """
 
@@ -76,6 +80,8 @@ WHERE locktype = 'relation' AND granted AND pid IS DISTINCT FROM pg_backend_pid(
 A mere snapshot is none: only FINALIZE waits for those, and their age is not for every role to see.
 """
 
+_EARLIER_NOW = "SELECT least($1::timestamptz, now())"
+
 _DELETE = "DELETE FROM ingest_ledger WHERE received_at < $1"
 _DELETE_SENTINEL = _DELETE + " AND day = DATE '1970-01-01'"
 
@@ -94,15 +100,17 @@ class LedgerRetirement:
     async def retire(self) -> None:
         """Let go of every leaf, and every row of the sentinel leaf, that is past the window.
 
+        Past it by the clock of this process and by that of the server.
+
         Raises:
             StoreError: PostgreSQL did not; what is left over is taken up by the next call.
         """
-        cutoff = self._clock.unix_ns() // 1000 - PG_EPOCH_UNIX_US - self._window_us
         with translated(only=DRIVER_ERRORS):
-            await self._retire(cutoff)
+            await self._retire()
 
-    async def _retire(self, cutoff: int) -> None:
+    async def _retire(self) -> None:
         async with self._database.acquire() as connection:
+            cutoff = await self._cutoff(connection)
             owner = await connection.fetchval(
                 "SELECT pg_has_role(relowner, 'USAGE') FROM pg_class"
                 " WHERE oid = 'ingest_ledger'::regclass"
@@ -120,6 +128,12 @@ class LedgerRetirement:
             except LedgerHeldError:
                 self._log.info("ledger is held by a long transaction; old leaves stay", leaf=leaf)
                 return
+
+    async def _cutoff(self, connection: Connection) -> int:
+        """Return the moment before which a claim is old by the clock that is behind the other."""
+        own_now = self._clock.unix_ns() // 1000 - PG_EPOCH_UNIX_US
+        now: int = await connection.fetchval(_EARLIER_NOW, own_now)
+        return now - self._window_us
 
     async def _let_go(self, leaf: str, cutoff: int) -> None:
         """Drop one leaf, whatever state it was left in, unless a row of it is still young.

@@ -12,6 +12,10 @@ Around midnight, or with clocks that differ, two workers may not agree on whethe
 So a day that would be the sentinel for a worker one day away is a border: it is claimed under the
 sentinel as well, where the claims of both meet. Rejected: the sentinel alone for a border, which
 only moves the border by a day.
+
+A claim bears the time of the server's clock, which all workers share. A worker's own may be days
+behind, and others would retire at once what it claims. Rejected: the later of the two. A worker that
+is a year ahead would keep its claims for a year.
 """
 
 from __future__ import annotations
@@ -30,7 +34,8 @@ SENTINEL_DAY = date(1970, 1, 1)
 _CLAIM = """
 WITH claimed AS (
     INSERT INTO ingest_ledger AS l (day, digest, received_at, items)
-    SELECT * FROM unnest($1::date[], $2::bytea[], $3::timestamptz[], $4::integer[])
+    SELECT day, digest, now(), items
+    FROM unnest($1::date[], $2::bytea[], $3::integer[]) AS k (day, digest, items)
     ON CONFLICT (day, digest) DO UPDATE SET seen = l.seen + 1
     RETURNING l.digest, l.seen
 )
@@ -43,7 +48,6 @@ class LedgerKey(NamedTuple):
 
     day: date  # under which it is claimed: its own, or the sentinel
     digest: bytes
-    received_at: int
     items: int
     own_day: date  # follows from its bytes alone
     border: bool = False  # claimed under the sentinel too
@@ -109,7 +113,6 @@ async def claim(
         _CLAIM,
         [key.day for key in ordered],
         [key.digest for key in ordered],
-        [key.received_at for key in ordered],
         [key.items for key in ordered],
         timeout=timeout_s,
     )

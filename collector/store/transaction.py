@@ -279,7 +279,6 @@ def _ledger_key(request: ConvertedRequest, today: date, context: Context) -> led
     return ledger.LedgerKey(
         day,
         request.digest,
-        request.received_at,
         request.items,
         own_day=request.day,
         border=day != ledger.SENTINEL_DAY and ledger.SENTINEL_DAY in neighbours,

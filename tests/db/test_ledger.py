@@ -53,7 +53,7 @@ async def peer(settings: DatabaseSettings) -> AsyncGenerator[Connection]:
 
 def key(name: str, day: date = TODAY) -> LedgerKey:
     """Return a request's key."""
-    return LedgerKey(day, digest_of(name), NOW, 1, day)
+    return LedgerKey(day, digest_of(name), 1, day)
 
 
 def logs(name: str) -> ConvertedRequest:

@@ -19,9 +19,13 @@ from collector.settings import DatabaseSettings, PartitionSettings
 from collector.store.ledger import SENTINEL_DAY
 from collector.store.pool import Connection, Database, connect
 from collector.store.reaper import Looks, reap
+from collector.store.transaction import write_batch
 from collector.telemetry.metrics import Metrics
 from collector.telemetry.probe import Probe, TestProbe
 from tests.clocks import NOON, HandClock
+from tests.converted import log_row, request
+from tests.db import writing
+from tests.db.server_clock import set_server_clock
 
 pytestmark = pytest.mark.postgres_versions
 
@@ -30,6 +34,13 @@ NOW = round(NOON.timestamp() * 1e6) - PG_EPOCH_UNIX_US
 TODAY = NOON.date()
 LAST_WEEK = TODAY - timedelta(days=7)
 WINDOW_H = 24
+
+
+@pytest.fixture
+async def database_settings(database_settings: DatabaseSettings) -> DatabaseSettings:
+    """A database whose server says that it is noon."""
+    await set_server_clock(database_settings, NOON)
+    return database_settings
 
 
 @asynccontextmanager
@@ -109,6 +120,61 @@ async def test_rows_of_the_sentinel_go_by_age(
         await retirement.retire()
 
     assert await ledger(connection) == {b"young"}
+
+
+@pytest.mark.parametrize(
+    ("worker_days", "server_days"), [(2, 0), (0, 2)], ids=["of a worker", "of the server"]
+)
+async def test_a_clock_that_is_ahead_lets_nothing_go(
+    database_settings: DatabaseSettings, connection: Connection, worker_days: int, server_days: int
+) -> None:
+    """What is young for everybody else stays: in a leaf of its day, of an old day, in the sentinel.
+
+    Nobody lets go of a row before both the worker's clock and the server's say that it is old.
+    """
+    await set_server_clock(database_settings, NOON + timedelta(days=server_days))
+    clock = HandClock(NOON + timedelta(days=worker_days))
+    async with household(database_settings, clock) as (retirement, partitions):
+        for day in (TODAY, LAST_WEEK):
+            await partitions.ensure_day("ingest_ledger", day)
+        await claim(connection, TODAY, b"today", NOW)
+        await claim(connection, LAST_WEEK, b"last week", NOW)
+        await claim(connection, SENTINEL_DAY, b"no day", NOW)
+
+        await retirement.retire()
+
+    assert await ledger(connection) == {b"today", b"last week", b"no day"}
+
+
+async def test_a_leaf_of_today_stays_under_a_clock_that_is_ahead(
+    database_settings: DatabaseSettings, connection: Connection
+) -> None:
+    """It is empty still, and there to be filled by all the others."""
+    clock = HandClock(NOON + timedelta(days=2))
+    async with household(database_settings, clock) as (retirement, partitions):
+        await partitions.ensure_day("ingest_ledger", TODAY)
+
+        await retirement.retire()
+
+    assert await ledger_tables(connection) == ["ingest_ledger_p20261121"]
+
+
+@pytest.mark.parametrize("days", [-400, 400])
+async def test_a_retry_is_known_after_a_worker_with_a_wrong_clock(
+    database_settings: DatabaseSettings, connection: Connection, days: int
+) -> None:
+    """The claim bears the time of the server: not old at once, and not young for a year."""
+    time = NOW - 7 * 24 * HOUR_US
+    async with household(database_settings, HandClock()) as (retirement, partitions):
+        await partitions.ensure_day("ingest_ledger", LAST_WEEK)
+        await partitions.ensure("logs", [time])
+        one = request("a", rows=[log_row(time=time)], received_at=NOW + days * 24 * HOUR_US)
+        assert await write_batch(connection, [one], writing.context(database_settings)) == [True]
+
+        await retirement.retire()
+
+    assert await write_batch(connection, [one], writing.context(database_settings)) == [False]
+    assert await connection.fetchval("SELECT received_at FROM ingest_ledger") == NOW
 
 
 async def test_a_table_that_is_no_leaf_stays(

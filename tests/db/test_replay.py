@@ -10,6 +10,7 @@ from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 
 from collector.convert.identity import request_digest
 from collector.errors import CommandError
+from collector.maintain.ledger import LedgerRetirement
 from collector.operate.letters import explained
 from collector.operate.replay import BATCH_LETTERS
 from collector.operate.replay_result import End, Result
@@ -17,8 +18,10 @@ from collector.rows import FACT_TABLES, PG_EPOCH_UNIX_US, Reason, Signal
 from collector.settings import DatabaseSettings
 from collector.store import migrate
 from collector.store.letter_queries import Selection
+from collector.store.pool import Database
 from collector.store.transaction import write_batch
-from collector.telemetry.probe import TestProbe
+from collector.telemetry.clock import SystemClock
+from collector.telemetry.probe import Probe, TestProbe
 from tests.db.lettering import letters, put, replay
 from tests.db.test_roles import as_user
 from tests.db.writing import NOW, context, count, make_leaves
@@ -405,10 +408,18 @@ async def test_repaired_and_rejected_letters_are_skipped_and_say_why(
     assert await letters(connection) == before
 
 
-async def rejected_logs(connection: Connection) -> bytes:
+async def rejected_logs(connection: Connection, received_at: int = NOW) -> bytes:
     """Put logs that came to the door of traces; return the body."""
-    payload = request_of(Signal.LOGS, items=5, base_unix_nano=NOW_NS).SerializeToString()
-    await put(connection, payload, Signal.TRACES, reason=Reason.WRONG_SIGNAL, outcome="rejected")
+    base_ns = (received_at + PG_EPOCH_UNIX_US) * 1000
+    payload = request_of(Signal.LOGS, items=5, base_unix_nano=base_ns).SerializeToString()
+    await put(
+        connection,
+        payload,
+        Signal.TRACES,
+        received_at=received_at,
+        reason=Reason.WRONG_SIGNAL,
+        outcome="rejected",
+    )
     return payload
 
 
@@ -426,6 +437,22 @@ async def test_a_rejected_body_is_stored_as_what_it_is(
     assert (result.end, result.items, later) == (End.STORED, 5, [False])
     assert await count(connection, "logs") == 5
     assert await count(connection, "dead_letters") == 0
+
+
+async def test_an_old_rejected_body_is_remembered_from_its_replay_on(
+    database_settings: DatabaseSettings, connection: Connection
+) -> None:
+    """The ledger's window begins when it was stored, not days ago when it came to the wrong door."""
+    payload = await rejected_logs(connection, received_at=NOW - 3 * DAY_US)
+    await replay(database_settings, REJECTED, as_signal=Signal.LOGS)
+    database = Database(database_settings)
+
+    await LedgerRetirement(24, database, SystemClock(), probe=Probe()).retire()
+
+    await database.stop()
+    assert await write_batch(
+        connection, [convert_now(Signal.LOGS, payload)], context(database_settings)
+    ) == [False]
 
 
 async def test_a_rejected_body_that_came_again_to_the_right_door_is_a_duplicate(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import pytest
@@ -22,6 +23,7 @@ from collector.store.transaction import write_batch
 from collector.telemetry.clock import SystemClock
 from collector.telemetry.metrics import Metrics
 from collector.telemetry.probe import Probe
+from tests.clocks import HandClock
 from tests.converted import day_of, digest_of, request, span_row
 from tests.db.writing import NOW, context
 
@@ -116,6 +118,10 @@ async def test_ingest_can_do_all_that_serve_does(
         "INSERT INTO dead_letters (signal, received_at, reason, outcome, payload)"
         " VALUES ('logs', now(), 'nul', 'repaired', '')"
     )
+    await ingest.execute(
+        "INSERT INTO ingest_ledger (day, digest, received_at, items)"
+        " VALUES ('1970-01-01', 'old', now() - interval '25 hours', 1)"
+    )
     await LedgerRetirement(24, database, clock, probe=Probe()).retire()
     assert await read_live_keys(database) == []
     await database.stop()
@@ -124,7 +130,7 @@ async def test_ingest_can_do_all_that_serve_does(
     assert await connection.fetchval("SELECT count(*) FROM trace_spans") == 1
     assert await connection.fetchval("SELECT count(*) FROM resources") == 1
     assert await connection.fetchval("SELECT count(*) FROM dead_letters") == 1
-    assert await connection.fetchval("SELECT count(*) FROM ingest_ledger") == 0
+    assert await connection.fetch("SELECT digest FROM ingest_ledger") == [(digest_of("roles"),)]
     owners = "SELECT DISTINCT pg_get_userbyid(relowner) FROM pg_class WHERE relispartition"
     assert await connection.fetch(owners) == [("otlpg",)]
 
@@ -195,13 +201,29 @@ async def test_ingest_takes_a_detached_leaf_of_the_ledger_back(
     """The owner's otlpg died while it let the leaf go; the rows are back in the owner's table."""
     day, digest = day_of(NOW), digest_of("a")
     leaf = await ingest.fetchval("SELECT otlpg_make_leaf('ingest_ledger', $1, 24)", NOW)
-    await claim(ingest, [LedgerKey(day, digest, NOW, 1, day)], timeout_s=5)
+    await claim(ingest, [LedgerKey(day, digest, 1, day)], timeout_s=5)
     await connection.execute(f"ALTER TABLE ingest_ledger DETACH PARTITION {leaf} CONCURRENTLY")
 
     again = await ingest.fetchval("SELECT otlpg_make_leaf('ingest_ledger', $1, 24)", NOW)
 
     assert again == leaf
-    assert await claim(ingest, [LedgerKey(day, digest, NOW, 1, day)], timeout_s=5) == {digest}
+    assert await claim(ingest, [LedgerKey(day, digest, 1, day)], timeout_s=5) == {digest}
+
+
+async def test_ingest_with_a_clock_ahead_deletes_nothing_young(
+    users: dict[str, DatabaseSettings], ingest: Connection
+) -> None:
+    """Who deletes rows instead of leaves goes by the server's clock as well."""
+    day, digest = day_of(NOW), digest_of("a")
+    await ingest.fetchval("SELECT otlpg_make_leaf('ingest_ledger', $1, 24)", NOW)
+    await claim(ingest, [LedgerKey(day, digest, 1, day)], timeout_s=5)
+    database = Database(users["otlpg_ingest"])
+    ahead = HandClock(datetime.now(UTC) + timedelta(days=2))
+
+    await LedgerRetirement(24, database, ahead, probe=Probe()).retire()
+
+    await database.stop()
+    assert await claim(ingest, [LedgerKey(day, digest, 1, day)], timeout_s=5) == {digest}
 
 
 async def test_the_pulse_knows_who_may_write(ingest: Connection, reader: Connection) -> None:

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
+import pytest
 from pydantic import SecretStr
 
 from collector.maintain.leaves import day_us
@@ -18,8 +19,16 @@ from collector.store.pool import Connection, Database
 from collector.telemetry.metrics import Metrics
 from collector.telemetry.probe import TestProbe
 from tests.clocks import NOON, HandClock
+from tests.db.server_clock import set_server_clock
 
 TODAY = day_us(NOON.date())
+
+
+@pytest.fixture
+async def database_settings(database_settings: DatabaseSettings) -> DatabaseSettings:
+    """A database whose server says that it is noon."""
+    await set_server_clock(database_settings, NOON)
+    return database_settings
 
 
 @asynccontextmanager
@@ -49,6 +58,7 @@ async def test_rounds_keep_pace_with_the_clock(
         await probe.reached("schedule.round")
         assert partitions.covers_day("ingest_ledger", NOON.date())
 
+        await set_server_clock(database_settings, NOON + timedelta(days=3))
         clock.move(timedelta(days=3))
         await probe.reached("schedule.round", probe.counts["schedule.round"] + 2)
 

@@ -19,7 +19,7 @@ def keys(draw: st.DrawFn) -> LedgerKey:
     own_day = draw(days)
     digest = draw(st.binary(min_size=16, max_size=16))
     day = draw(st.sampled_from([own_day, SENTINEL_DAY]))
-    return LedgerKey(day, digest, 0, 1, own_day, border=draw(st.booleans()))
+    return LedgerKey(day, digest, 1, own_day, border=draw(st.booleans()))
 
 
 @given(st.lists(keys(), min_size=1, max_size=20))

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 _CLAIM = """
 INSERT INTO ingest_ledger (day, digest, received_at, items)
-SELECT * FROM unnest($1::date[], $2::bytea[], $3::timestamptz[], $4::integer[])
+SELECT day, digest, now(), items
+FROM unnest($1::date[], $2::bytea[], $3::integer[]) AS k (day, digest, items)
 ON CONFLICT DO NOTHING RETURNING digest
 """
 
@@ -32,7 +33,6 @@ async def claim(
         _CLAIM,
         [key.day for key in ordered],
         [key.digest for key in ordered],
-        [key.received_at for key in ordered],
         [key.items for key in ordered],
         timeout=timeout_s,
     )
