@@ -320,6 +320,8 @@ def share(settings: Settings) -> Settings:
                 update={
                     "queue_bytes_max": ingest.queue_bytes_max // workers,
                     "queue_items_max": ingest.queue_items_max // workers,
+                    # Rounded up: a share of 0 would mean that there is no limit.
+                    "series_new_per_minute_max": -(-ingest.series_new_per_minute_max // workers),
                 }
             ),
             "database": database.model_copy(

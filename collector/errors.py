@@ -125,6 +125,14 @@ class ReadTimeoutError(RefusedRequestError):
         self.read_s_max = read_s_max
 
 
+class SeriesLimitError(RefusedRequestError):
+    """The request brings new series, and those that may be new in this minute are used up."""
+
+    def __init__(self, per_minute_max: int) -> None:
+        super().__init__(f"more new series than {per_minute_max} per minute")
+        self.per_minute_max = per_minute_max
+
+
 class DrainingError(RefusedRequestError):
     """The daemon is about to stop and takes nothing new."""
 
@@ -221,6 +229,19 @@ class LettersGoneError(StoreError):
     def __init__(self, letters: frozenset[int]) -> None:
         super().__init__(f"{len(letters)} dead letters are gone or held by another replay")
         self.letters = letters
+
+
+class TooManySeriesError(StoreError):
+    """Some requests of a group bring new series that have to wait; nothing was written.
+
+    The connection is as good as before. ``requests`` are their numbers in the group: without them
+    the others can be stored.
+    """
+
+    def __init__(self, requests: frozenset[int], per_minute_max: int) -> None:
+        super().__init__(f"{len(requests)} requests bring too many new series")
+        self.requests = requests
+        self.per_minute_max = per_minute_max
 
 
 class MissingLeafError(RetryableStoreError):

@@ -260,7 +260,11 @@ class BoundedQueue:
         return not entry.settled
 
     def fail(self, entry: Entry, error: RefusedRequestError) -> None:
-        """Give an entry up, so that its senders try again: only when a drain ran out of time."""
+        """Give an entry up, so that its senders try again.
+
+        Only when a drain ran out of time, when all its senders have left, or when it brings more
+        new series than may come now.
+        """
         if entry.settled:
             return
         self._count(End.REFUSED, entry.items * (entry.senders + entry.departed))

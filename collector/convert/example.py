@@ -37,7 +37,16 @@ def example_of(signal: Signal, payload: bytes) -> str:
             raw = payload[start : min(end, start + HEX_BYTES)]
             return f"0x{raw.hex()}" if raw else ""
         start, end = found
-    name = repr(payload[start : min(end, start + CHARS_MAX)])[2:-1]
+    return _escaped(payload[start : min(end, start + CHARS_MAX)])
+
+
+def printable(name: str) -> str:
+    """Return a name that is a text already, in the shape of ``example_of``; never raises."""
+    return _escaped(name[:CHARS_MAX].encode(errors="replace"))
+
+
+def _escaped(raw: bytes) -> str:
+    name = repr(raw)[2:-1]
     return name if len(name) <= CHARS_MAX - 3 else name[: CHARS_MAX - 3] + "..."
 
 

@@ -12,11 +12,14 @@ from collector.errors import (
     DrainingError,
     MissingLeafError,
     StoreError,
+    TooManySeriesError,
 )
 from collector.flush.leaves import make_leaves
 from collector.flush.retry import LOCK_NOT_AVAILABLE, Alarm, Step, backoff_s, next_step
+from collector.flush.series import SeriesRefusals
 from collector.flush.stragglers import Stragglers
 from collector.store.failures import translate, translated
+from collector.store.series_limit import SeriesLimit
 from collector.store.transaction import Context, write_batch
 
 if TYPE_CHECKING:
@@ -80,6 +83,7 @@ class Flushers:
         self._random = random or Random()
         self._alarm = Alarm(signal.value, clock=clock, metrics=metrics, standing=standing)
         self._standing = standing
+        series_max = ingest.series_new_per_minute_max  # only metrics have any: one limit a process
         self._context = Context(
             signal=signal,
             limits=limits,
@@ -90,7 +94,9 @@ class Flushers:
             clock=clock,
             metrics=metrics,
             probe=probe,
+            series_limit=SeriesLimit(series_max, clock) if series_max else None,
         )
+        self._refusals = SeriesRefusals(queue, clock)
         self._stragglers = Stragglers(
             self.write,
             self._context,
@@ -142,9 +148,11 @@ class Flushers:
     async def write(self, entries: Sequence[Entry]) -> None:
         """Write ``entries`` in one transaction and settle them.
 
+        Those that bring too many new series are refused, and the others written without them.
+
         Raises:
-            StoreError: nothing is settled. The connection is gone, and with it all that was
-                believed to be known.
+            StoreError: nothing is settled but what was refused. The connection is gone, and with
+                it all that was believed to be known.
         """
         requests = [entry.request for entry in entries]
         context = self._context
@@ -155,16 +163,23 @@ class Flushers:
         context.known.meet(connection)
         try:
             stored = await write_batch(connection, requests, context)
+        except TooManySeriesError as error:
+            self._database.release(connection)
+            others = self._refusals.refuse(entries, error)
         except BaseException as error:
             await self._database.discard(connection)
             context.known.clear()
             self._note(entries, error)
             raise
-        self._database.release(connection)
-        self._standing.stored(context.signal.value)
-        for entry, first in zip(entries, stored, strict=True):
-            self._settle(entry, first)
-        await self._probe.reach("flush.settled")
+        else:
+            self._database.release(connection)
+            self._standing.stored(context.signal.value)
+            for entry, first in zip(entries, stored, strict=True):
+                self._settle(entry, first)
+            await self._probe.reach("flush.settled")
+            return
+        if others:
+            await self.write(others)
 
     async def _loop(self) -> None:
         ingest = self._ingest
@@ -207,6 +222,10 @@ class Flushers:
             if error is None:
                 attempt = locked = 0
                 group = group[len(head) :]
+                continue
+            group = [entry for entry in group if not entry.settled]  # some may be refused by now
+            head = [entry for entry in head if not entry.settled]
+            if not head:
                 continue
             unsure = any(entry.unsure for entry in head)
             match next_step(error, len(head), attempt=attempt, locked=locked, unsure=unsure):

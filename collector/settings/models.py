@@ -147,6 +147,12 @@ class IngestSettings(Stage):
     flush_bytes_max: Bytes = Field(
         default=16 * 2**20, ge=1024, description="Bytes in one group commit."
     )
+    series_new_per_minute_max: int = Field(
+        default=1_000_000,
+        ge=0,
+        description="Series that may be new in a minute; then requests with more are told to try "
+        "again, others go on. 500 pods of 2 000 series may start at once. 0: no limit.",
+    )
     gather_s: Seconds = Field(
         default=0.025,
         ge=0,

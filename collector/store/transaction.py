@@ -21,21 +21,28 @@ from datetime import UTC, date, datetime, timedelta
 from itertools import chain, compress
 from typing import TYPE_CHECKING, Any
 
-from collector.errors import CommitUnknownError, PoisonRowError, RetryableStoreError
-from collector.rows import Reason, Signal
+from collector.errors import (
+    CommitUnknownError,
+    PoisonRowError,
+    RetryableStoreError,
+    TooManySeriesError,
+)
+from collector.rows import Dimensions, Reason, Signal
 from collector.store import dead_letters, dimensions, ledger, traces
 from collector.store.copy import copy_rows
 from collector.store.failures import translated
+from collector.store.series_limit import numbers_beyond
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from asyncpg import PostgresLogMessage
 
-    from collector.rows import ConvertedRequest, Dimensions
+    from collector.rows import ConvertedRequest
     from collector.settings import DatabaseSettings
     from collector.store.known import KnownDimensions
     from collector.store.pool import Connection
+    from collector.store.series_limit import SeriesLimit
     from collector.telemetry.clock import Clock
     from collector.telemetry.metrics import Metrics
     from collector.telemetry.probe import Probe
@@ -69,6 +76,7 @@ class Context:
     clock: Clock
     metrics: Metrics
     probe: Probe
+    series_limit: SeriesLimit | None = None  # None: as many as come
 
     def statement_s(self, requests: Sequence[ConvertedRequest]) -> float:
         """Return how long one statement that writes ``requests`` may take."""
@@ -107,6 +115,8 @@ async def write_batch(
 
     Raises:
         LettersGoneError: not all of ``replayed`` are there and free; nothing is committed.
+        TooManySeriesError: some of ``requests`` have to wait; nothing is written, and the
+            connection can be used again.
         CommitUnknownError: COMMIT was sent and its answer is missing, or does not say that the data
             is safe. Run it again on a new connection; the ledger decides.
         StoreError: nothing is committed, but the connection must not be used again.
@@ -115,6 +125,7 @@ async def write_batch(
         unknown = context.known.unknown(requests)
         epoch = context.known.epoch
         if unknown is not None:
+            await _check_series(connection, requests, unknown, context)
             unknown = await _write_dimensions(connection, requests, unknown, context)
         for _ in range(RACES_MAX):
             stored = await _run(connection, requests, context, replayed)
@@ -167,6 +178,32 @@ async def _write_rows(
         await traces.upsert(connection, upserts, timeout_s=timeout_s)
 
 
+async def _check_series(
+    connection: Connection,
+    requests: Sequence[ConvertedRequest],
+    unknown: Dimensions,
+    context: Context,
+) -> None:
+    """Return if all series that ``requests`` bring may come now.
+
+    As long as the limit is far nobody asks which of the unknown ones are new.
+
+    Raises:
+        TooManySeriesError: names the requests that have to wait.
+    """
+    limit = context.series_limit
+    if limit is None or len(unknown.series) <= limit.left():
+        return
+    absent = await dimensions.missing(
+        connection,
+        Dimensions({}, {}, {}, unknown.series),
+        timeout_s=context.statement_s(requests) + GRACE_S,
+    )
+    beyond = numbers_beyond(requests, absent.series.keys(), limit.left())
+    if beyond:
+        raise TooManySeriesError(beyond, limit.per_minute_max)
+
+
 async def _write_dimensions(
     connection: Connection,
     requests: Sequence[ConvertedRequest],
@@ -185,6 +222,8 @@ async def _write_dimensions(
     await connection.execute("COMMIT", timeout=timeout_s)
     for table, rows in written.inserted.items():
         context.metrics.dimensions_written.add(rows, table)
+    if context.series_limit is not None:
+        context.series_limit.spend(written.inserted.get("metric_series", 0))
     for request in requests:
         collided = dimensions.collisions(request.dimensions, written)
         if any(collided):

@@ -28,6 +28,7 @@ NUMBERS = {
     97: "another number of messages", 98: "odd deadlines", 100: "repeats", 102: "repeats that are none",
     103: "large headers", 104: "slow, silent and flooding senders", 105: "unknown coding of a message",
     106: "floods of empty parts", 108: "bad JSON",
+    115: "beyond a rate limit",
     123: "a float for an integer", 124: "a time without a zone", 125: "other wrong types of Python",
     127: "jsonb deeper than PostgreSQL allows", 128: "poison that reaches COPY", 129: "insert of dead letters",
     130: "letters that can be replayed",
@@ -46,7 +47,11 @@ ELSEWHERE: dict[int, tuple[str, ...]] = {
         "tests/unit/convert/test_quarantine.py::test_items_under_too_large_a_head_are_quarantined",
     ),
     51: (f"{HERE}::test_equal_spans_in_two_requests_are_both_stored",),
-    84: ("tests/unit/convert/test_memo.py::test_series_that_never_repeat_stay_within_the_bytes",),
+    84: (
+        "tests/unit/convert/test_memo.py::test_series_that_never_repeat_stay_within_the_bytes",
+        "tests/db/test_series_limit.py::test_bomb_is_refused_and_known_series_of_its_group_are_stored",
+        "tests/e2e/test_series_limit.py::test_senders_of_too_many_new_series_hear_when_to_come_again",
+    ),
     88: (
         f"{HERE}::test_64_mib_are_the_limit",
         "tests/e2e/test_verdicts.py::test_64_mib_are_stored_and_one_byte_more_is_refused_for_good",
@@ -112,6 +117,9 @@ ELSEWHERE: dict[int, tuple[str, ...]] = {
         "tests/unit/store/test_dead_letters.py::test_letter_is_the_item_as_it_was_sent",
         "tests/db/test_poison.py::test_refused_row_costs_no_other_row",
     ),
+    115: (
+        "tests/e2e/test_series_limit.py::test_senders_of_too_many_new_series_hear_when_to_come_again",
+    ),
     130: ("tests/unit/convert/test_any_bytes.py::test_letters_and_rows_together_are_the_request",),
 }
 
@@ -120,7 +128,7 @@ LEFT_OUT = {
     45: "redaction comes later",
     104: "bodies of a byte a second take as long as the hold: the unit tests named above have a clock",
     105: "gRPC core itself says INTERNAL where its specification says UNIMPLEMENTED; both are final",
-    109: "109 to 115, keys and tenants, have tests of their own",
+    109: "109 to 114, keys and tenants, have tests of their own",
     117: "117 to 122, queries, do not exist yet",
     130: "the command that replays letters comes later; here they are compared with what was sent",
 }
@@ -132,7 +140,7 @@ DECIDED_OTHERWISE = {
     58: "several items of which none has an identity are another signal's: rejected, and kept once",
     61: "a schema URL of 1 MiB is below the cap of what is around an item: stored as it is",
     70: "older than the retention: stored under the receive time, with the original in ``raw``",
-    84: "there are no limits per tenant; memory is bounded by the memo and the queue",
+    84: "the limit of new series is the daemon's, not a tenant's; memory is bounded by the memo and the queue",
     94: "an absolute URI is another path: 404",
     96: "gRPC core takes any content type for a gRPC call; its bytes are judged as always",
 }

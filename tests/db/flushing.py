@@ -45,6 +45,7 @@ class Stand:
         rows_max: int,
         letters_of: LettersOf,
         clock: Clock,
+        series_new_per_minute_max: int,
     ) -> None:
         self.books: Counter[End] = Counter()
         self.received = 0
@@ -61,7 +62,11 @@ class Stand:
             leaves=self.leaves,
             known=self.known,
             letters_of=letters_of,
-            ingest=IngestSettings(flushers=flushers, flush_rows_max=rows_max),
+            ingest=IngestSettings(
+                flushers=flushers,
+                flush_rows_max=rows_max,
+                series_new_per_minute_max=series_new_per_minute_max,
+            ),
             limits=settings,
             clock=clock,
             metrics=self.metrics,
@@ -98,6 +103,7 @@ async def flushing(
     rows_max: int = 20_000,
     letters_of: LettersOf = letters_of,
     clock: Clock | None = None,
+    series_new_per_minute_max: int = 0,
 ) -> AsyncGenerator[Stand]:
     """Run the flushers of one signal, as one worker would."""
     stand = Stand(
@@ -107,6 +113,7 @@ async def flushing(
         rows_max=rows_max,
         letters_of=letters_of,
         clock=clock or SystemClock(),
+        series_new_per_minute_max=series_new_per_minute_max,
     )
     running = asyncio.create_task(stand.flushers.run())
     try:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 
-from collector.convert.example import CHARS_MAX, example_of
+from collector.convert.example import CHARS_MAX, example_of, printable
 from collector.convert.tags import field_of
 from collector.rows import Signal
 from tests.unit.convert.converting import logs_of, metrics_of, on_the_wire, span_of, traces_of
@@ -53,6 +53,16 @@ def test_a_name_is_escaped_and_cut(name: bytes, text: str) -> None:
 def test_any_bytes_have_an_example(signal: Signal, payload: bytes) -> None:
     """Printable ASCII of bounded length, whatever was sent."""
     text = example_of(signal, payload)
+
+    assert text.isascii()
+    assert text.isprintable()
+    assert len(text) <= CHARS_MAX
+
+
+@given(st.text(st.characters() | st.characters(categories=["Cs"]), max_size=300))
+def test_any_text_is_printable(name: str) -> None:
+    """A name that is decoded already has the same shape, with a lone surrogate in it too."""
+    text = printable(name)
 
     assert text.isascii()
     assert text.isprintable()

@@ -16,6 +16,7 @@ REFUSED: list[errors.OtlpgError] = [
     errors.NoSlotError(16),
     errors.NoBodyRoomError(2**26, 2**28),
     errors.ReadTimeoutError(10.0),
+    errors.SeriesLimitError(1_000_000),
     errors.DrainingError(),
     errors.KeysAwayError(),
     errors.HoldExpiredError(8.5),
