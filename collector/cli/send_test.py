@@ -35,14 +35,7 @@ def send_test(
     timeout_s: Annotated[
         float, typer.Option("--timeout", min=0.1, help="Seconds for each request.")
     ] = 10.0,
-    ca_file: Annotated[
-        Path | None,
-        typer.Option(
-            "--ca-file",
-            metavar="FILE",
-            help="Who signed the daemon's certificate; default: OTEL_EXPORTER_OTLP_CERTIFICATE.",
-        ),
-    ] = None,
+    ca_file: options.CaFile = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Send a realistic trace, metrics of every type and logs, and read them back.

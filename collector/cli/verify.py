@@ -112,6 +112,7 @@ def verify(
         int | None,
         typer.Option(min=0, max=65535, help="Their port, 0 picks one; default: none is opened."),
     ] = None,
+    ca_file: options.CaFile = None,
     config: options.Config = None,
     data_dir: options.DataDir = None,
     log_level: options.LogLevel = None,
@@ -120,7 +121,8 @@ def verify(
 ) -> None:  # fmt: skip
     """Send marked items for ever, read them back, and report loss, duplication and delay.
 
-    Exits with 1 when anything acknowledged was lost, stored twice or altered.
+    Exits with 1 when anything acknowledged was lost, stored twice or altered. An API key is taken
+    from OTEL_EXPORTER_OTLP_HEADERS, as the SDKs do: authorization=Bearer%20<key>.
     """
     for given in (endpoint, http_endpoint):
         if given is not None:
@@ -145,12 +147,14 @@ def verify(
         metrics_host=metrics_host,
         metrics_port=metrics_port,
     )
+    from collector.operate.access import Access
     from collector.operate.verify.run import verify as run
     from collector.telemetry.logging import configure
 
     configure(settings.telemetry)
     show = _show_json if as_json or not sys.stdout.isatty() else _show_text
-    report, failure = asyncio.run(run(chosen, settings.database, tell=show))
+    access = Access.from_environment(os.environ, ca_file)
+    report, failure = asyncio.run(run(chosen, settings.database, access=access, tell=show))
     show(report)
     if report.has_alarm:
         raise typer.Exit(exit_codes.FAILURE)

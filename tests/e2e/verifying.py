@@ -22,7 +22,9 @@ END_S_MAX = 60.0
 class Verifying:
     """A canary of quick rounds beside ``daemon``; inside ``with`` it runs, after it, it does not."""
 
-    def __init__(self, daemon: Daemon, database: DatabaseSettings, *options: str) -> None:
+    def __init__(
+        self, daemon: Daemon, database: DatabaseSettings, *options: str, **environment: str
+    ) -> None:
         self._command = [
             sys.executable, "-m", "collector", "verify",
             "--endpoint", daemon.endpoint,
@@ -32,6 +34,7 @@ class Verifying:
         self._environment = {
             **{k: v for k, v in os.environ.items() if not k.startswith(FOREIGN_SETTINGS)},
             "DATABASE_URL": resolve_dsn(database),
+            **environment,
         }
         self._lines = threading.Condition()
         self._reports: list[dict[str, Any]] = []

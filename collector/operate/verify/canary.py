@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from collector.errors import CommandError
 from collector.operate.verify.delivery import Delivery, Sender
-from collector.operate.verify.doors import Access, Door
+from collector.operate.verify.doors import Door
 from collector.operate.verify.grpc_door import GrpcDoor
 from collector.operate.verify.http_door import HttpDoor
 from collector.operate.verify.judge import ALARMS, End, Finding, judge
@@ -23,6 +23,7 @@ from collector.store.pool import Database
 from collector.telemetry.logging import Trouble
 
 if TYPE_CHECKING:
+    from collector.operate.access import Access
     from collector.settings import DatabaseSettings
     from collector.telemetry.clock import Clock
     from collector.telemetry.metrics import VerifyMetrics
@@ -93,7 +94,7 @@ class Canary:
 
         Raises:
             CommandError: the role may not read, or the schema is not one of ours.
-            SettingsError: an address cannot be used.
+            SettingsError: an address or a certificate cannot be used.
         """
         try:
             for protocol in self._options.protocols:

@@ -1,12 +1,7 @@
-"""A way into the daemon for bytes of a request, and what was heard.
-
-``Access`` is the one place for what a daemon asks of those who come: headers of a key, and the
-certificates that its own is checked with. ``grpc_door`` and ``http_door`` take it from here.
-"""
+"""A way into the daemon for bytes of a request, and what was heard."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple, Protocol, TypeAlias
 
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
@@ -31,16 +26,6 @@ RESPONSES: Final[dict[Signal, type[Response]]] = {
     Signal.METRICS: ExportMetricsServiceResponse,
     Signal.LOGS: ExportLogsServiceResponse,
 }
-
-
-@dataclass(frozen=True)
-class Access:
-    """What lets us in; nothing by default."""
-
-    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
-    """Sent with each call, names in lower case; may hold a secret."""
-    ca_pem: bytes | None = None
-    """Certificates to check the daemon's own with; None: the system's."""
 
 
 class Answer(NamedTuple):

@@ -9,8 +9,9 @@ import grpc.aio
 from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 
+from collector.operate.access import Access
 from collector.operate.endpoint import EXPORT_METHODS, parse
-from collector.operate.verify.doors import RESPONSES, Access, Answer, answer_of
+from collector.operate.verify.doors import RESPONSES, Answer, answer_of
 from collector.restore.equality import ExportRequest
 from collector.rows import Signal
 
@@ -42,8 +43,7 @@ class GrpcDoor:
     def __init__(self, endpoint: str, access: Access) -> None:
         authority, secure = parse(endpoint)
         if secure:
-            credentials = grpc.ssl_channel_credentials(access.ca_pem)
-            self._channel = grpc.aio.secure_channel(authority, credentials, _OPTIONS)
+            self._channel = grpc.aio.secure_channel(authority, access.credentials(), _OPTIONS)
         else:
             self._channel = grpc.aio.insecure_channel(authority, _OPTIONS)
         self._metadata = access.headers

@@ -19,8 +19,9 @@ from google.protobuf import json_format
 from google.protobuf.message import DecodeError
 
 from collector import __version__
+from collector.operate.access import Access
 from collector.operate.endpoint import parse
-from collector.operate.verify.doors import RESPONSES, Access, Answer, answer_of
+from collector.operate.verify.doors import RESPONSES, Answer, answer_of
 from collector.operate.verify.options import Protocol
 from collector.restore.equality import ExportRequest
 from collector.rows import Signal
@@ -53,10 +54,7 @@ class HttpDoor:
         self._host, self._port = url.hostname or "", url.port or 443
         self._protocol = protocol
         self._headers = access.headers
-        self._tls: ssl.SSLContext | None = None
-        if secure:
-            ca = access.ca_pem.decode() if access.ca_pem else None
-            self._tls = ssl.create_default_context(cadata=ca)
+        self._tls = access.context() if secure else None
 
     def encode(self, request: ExportRequest) -> bytes:
         """Return the message in this door's encoding."""

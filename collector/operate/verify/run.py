@@ -14,7 +14,6 @@ import structlog
 
 from collector.errors import OtlpgError, UnreachableError
 from collector.operate.verify.canary import Canary
-from collector.operate.verify.doors import Access
 from collector.receive.listeners import Reservation, authority
 from collector.store.pool import describe
 from collector.telemetry.clock import Clock, SystemClock
@@ -22,6 +21,7 @@ from collector.telemetry.health import TelemetryServer, build_app
 from collector.telemetry.metrics import Snapshot, VerifyMetrics
 
 if TYPE_CHECKING:
+    from collector.operate.access import Access
     from collector.operate.verify.options import Options
     from collector.operate.verify.tally import Report
     from collector.settings import DatabaseSettings
@@ -40,6 +40,7 @@ async def verify(
     options: Options,
     database: DatabaseSettings,
     *,
+    access: Access,
     tell: Callable[[Report], None],
     clock: Clock | None = None,
 ) -> Outcome:
@@ -47,7 +48,7 @@ async def verify(
 
     Raises:
         CommandError: the role may not read, or the schema is not one of ours.
-        SettingsError: an address cannot be used, or the port of the metrics is taken.
+        SettingsError: an address or a certificate cannot be used, or the port of the metrics is taken.
     """
     clock = clock or SystemClock()
     run_id = uuid.uuid4().hex
@@ -56,7 +57,7 @@ async def verify(
         options,
         database,
         run_id=run_id,
-        access=Access(),
+        access=access,
         clock=clock,
         rng=Random(run_id),
         metrics=metrics,
