@@ -46,7 +46,7 @@ def test_a_ca_file_without_a_certificate_is_a_wrong_setting(tmp_path: Path, cont
     file = tmp_path / "ca.pem"
     file.write_bytes(content)
 
-    with pytest.raises(SettingsError, match="CA file|is empty"):
+    with pytest.raises(SettingsError, match=r"CA file|is empty"):
         Access.from_environment({}, file).context()
 
 
