@@ -28,7 +28,7 @@ MIB = 2**20
 BUDGET = ReceiveSettings().bodies_bytes_max + IngestSettings().queue_bytes_max
 BESIDE = 320 * MIB
 """What no budget counts: the interpreter, the one largest request that may pass the bound of the queue,
-and the copies of a row while it goes to PostgreSQL. 577 MiB is the most that was seen of all."""
+and the copies of a row while it goes to PostgreSQL. 599 MiB is the most that was seen of all."""
 BOMBERS = 4
 LONG_S, SHORT_S = 6.0, 4.0
 """So long the others send. In the longer time each bomb has its answer, and the next one comes."""
