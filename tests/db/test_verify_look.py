@@ -1,0 +1,74 @@
+"""operate.verify.look on a real server: each look leads through an index."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pytest
+
+from collector.operate.verify.look import SERIES
+from collector.rows import Signal
+from collector.store.pool import Connection
+from collector.store.read import Only, snapshot
+from tests.factories import BASE_UNIX_NANO
+from tests.leaves import make_leaves, pg_us
+
+NOW = pg_us(BASE_UNIX_NANO)
+
+
+class Overheard:
+    """A connection that keeps what is asked through a cursor."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self.asked: list[tuple[Any, ...]] = []
+
+    async def cursor(self, query: str, *arguments: Any) -> Any:
+        """Open the cursor."""
+        self.asked.append((query, *arguments))
+        return await self._connection.cursor(query, *arguments)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+
+async def plan_of(connection: Connection, query: str, *arguments: Any) -> str:
+    """Return the plan where a table is read through only if no index fits."""
+    async with connection.transaction():
+        await connection.execute("SET LOCAL enable_seqscan = off")
+        rows = await connection.fetch(f"EXPLAIN {query}", *arguments)
+    return "\n".join(row[0] for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("signal", "only", "columns"),
+    [
+        (Signal.TRACES, Only("trace_id", [bytes(16)]), ["trace_id"]),
+        (Signal.LOGS, Only("service_name", ["otlpg-verify"]), ["service_name", "time"]),
+        (Signal.METRICS, Only("series_id", [1]), ["series_id", "time"]),
+    ],
+)
+async def test_rows_are_found_by_an_index(
+    connection: Connection, signal: Signal, only: Only, columns: list[str]
+) -> None:
+    """The condition is the index's own, and of several days one leaf is read."""
+    day = 86_400_000_000
+    await make_leaves(connection, [NOW - 2 * day, NOW])
+    overheard = Overheard(connection)
+    async with snapshot(cast("Connection", overheard)) as view:
+        async for _ in view.chunks(signal, time_min=NOW, time_max=NOW + 1, only=only):
+            pass
+
+    [asked] = overheard.asked
+    plan = await plan_of(connection, *asked)
+
+    assert "Seq Scan" not in plan, plan
+    [condition] = [line for line in plan.splitlines() if "Index Cond:" in line]
+    assert all(f"({column} " in condition.replace('"', "") for column in columns), plan
+
+
+async def test_series_are_found_by_indexes(connection: Connection) -> None:
+    """However many series there are, those of the canary are looked up."""
+    plan = await plan_of(connection, SERIES, ["a"], "otlpg-verify", "here")
+
+    assert "Seq Scan" not in plan, plan
