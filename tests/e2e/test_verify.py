@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import re
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -28,6 +31,12 @@ async def run_to_end(
     """Return the exit code of a run that ends by itself, and what it said."""
     with Verifying(daemon, database, *options) as verifying:
         return await asyncio.to_thread(verifying.wait), verifying
+
+
+def get(url: str) -> str:
+    """Return what is served there with status 200."""
+    with urllib.request.urlopen(url, timeout=20) as answer:
+        return answer.read().decode()
 
 
 async def sabotage(connection: Connection, table: str, body: str, when: str = "BEFORE") -> None:
@@ -103,14 +112,24 @@ async def test_a_bad_item_is_quarantined_and_costs_no_good_one(
 async def test_sigterm_ends_the_round_and_prints_the_summary(
     daemon: Daemon, database_settings: DatabaseSettings
 ) -> None:
-    """Whoever stops it reads how the whole run went."""
-    with Verifying(daemon, database_settings) as verifying:
+    """Whoever stops it reads how the whole run went; until then ``/metrics`` and ``/health`` do."""
+    with Verifying(daemon, database_settings, "--metrics-port", "0") as verifying:
         await asyncio.to_thread(verifying.wait_for, "rounds", "good", 3)
+        address = verifying.wait_for_log("verifying")["metrics"]
+        ready, metrics = [
+            await asyncio.to_thread(get, f"http://{address}{path}")
+            for path in ("/health/ready", "/metrics")
+        ]
         code = await asyncio.to_thread(verifying.end)
 
     assert code == 0
     assert verifying.summary["rounds"]["good"] >= 3
-    assert verifying.ends().keys() == {"stored"}
+    assert json.loads(ready)["ready"] is True
+    found = re.search(r'^otlpg_verify_rounds_total{result="good"} (\S+)$', metrics, re.MULTILINE)
+    assert found is not None, metrics
+    assert 3 <= float(found[1]) <= verifying.summary["rounds"]["good"]
+    lost = [line for line in metrics.splitlines() if 'end="lost"' in line]
+    assert [float(line.split()[-1]) for line in lost] == [0, 0, 0], metrics
 
 
 # -- each way it can be wrong ----------------------------------------------------------------------
