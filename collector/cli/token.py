@@ -61,7 +61,7 @@ def create(
     print(token.text)
     ends = f"until {key.expires_at}" if key.expires_at else "until it is revoked"
     printing.note(
-        f"key {key.id} of {key.name} allows {', '.join(key.scopes)} {ends}\n"
+        f"key {key.id} of {printing.escaped(key.name)} allows {', '.join(key.scopes)} {ends}\n"
         "keep it now: it is not shown again. A sender gives it as\n"
         "  OTEL_EXPORTER_OTLP_HEADERS=authorization=Bearer%20<key>"
     )
@@ -100,7 +100,9 @@ def revoke(
     if as_json:
         printing.json_line(key._asdict())
     else:
-        printing.note(f"key {key.id} of {key.name} was revoked at {key.revoked_at}")
+        printing.note(
+            f"key {key.id} of {printing.escaped(key.name)} was revoked at {key.revoked_at}"
+        )
 
 
 def as_table(keys: list[ApiKey]) -> list[str]:
@@ -113,7 +115,7 @@ def as_table(keys: list[ApiKey]) -> list[str]:
             ",".join(key.scopes),
             key.created_at,
             key.expires_at or "never",
-            key.name,
+            printing.escaped(key.name),
         )
         for key in keys
     ]

@@ -69,10 +69,12 @@ class TlsListener:
                 continue
             if len(shaking) + len(server.server_state.connections) >= connections_max():
                 connection.close()
+                await asyncio.sleep(0)
                 continue
             task = tasks.create_task(self._shake_hands(server, connection))
             shaking.add(task)
             task.add_done_callback(shaking.discard)
+            await asyncio.sleep(0)  # sock_accept does not wait while others stand in line
 
     async def _shake_hands(self, server: EmbeddedServer, connection: socket.socket) -> None:
         """Make a connection of uvicorn's out of an accepted one, or close it."""
@@ -91,7 +93,8 @@ class TlsListener:
                 ssl_handshake_timeout=self._handshake_s_max,
                 ssl_shutdown_timeout=GOODBYE_S_MAX,
             )
-        except OSError as error:  # SSLError is one, and so is a timeout
+        except Exception as error:  # noqa: BLE001 -- the edge: one certificate that ssl cannot read
+            # (a name that is not UTF-8) must not end the listener. Mostly it is an SSLError.
             connection.close()
             reason = getattr(error, "reason", None) or type(error).__name__
             self._trouble.warn("TLS handshake failed", str(reason))

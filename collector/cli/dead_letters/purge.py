@@ -59,7 +59,8 @@ def purge(
 async def _purge(connection: Connection, selection: Selection, *, yes: bool) -> tuple[int, int]:
     """Delete letters; return how many there were, and how many were deleted.
 
-    Only letters that were counted, and asked about, are deleted: none that comes later.
+    Only letters with ids up to the highest that was counted are deleted. One whose transaction was
+    under way during the count may be among them: it got its id before.
     """
     from collector.operate import letters
     from collector.store import letter_queries
