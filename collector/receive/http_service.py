@@ -9,6 +9,7 @@ Spec: opentelemetry-specification protocol/otlp.md, OTLP/HTTP.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping
 from functools import partial
 from http import HTTPStatus
@@ -23,6 +24,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from collector.convert.otlp_json import transcode
 from collector.errors import (
@@ -47,6 +49,26 @@ from collector.telemetry.metrics import Metrics
 
 PROTOBUF: Final = "application/x-protobuf"
 JSON: Final = "application/json"
+
+_ABSOLUTE: Final = re.compile("https?://[^/?#]+", re.IGNORECASE)
+
+
+class OriginForm:
+    """Takes scheme and authority off a target that has them, as one for a proxy does.
+
+    ``raw_path`` stays: the bound on the head counts it.
+
+    Spec: RFC 9112, section 3.2.2 (absolute-form).
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the call on."""
+        if scope["type"] == "http" and (absolute := _ABSOLUTE.match(scope["path"])):
+            scope = {**scope, "path": scope["path"][absolute.end() :] or "/"}
+        await self._app(scope, receive, send)
 
 
 class OtlpHttpService:
@@ -88,6 +110,7 @@ class OtlpHttpService:
                 allow_methods=["POST"],
                 allow_headers=["*"],
             )
+        app.add_middleware(OriginForm)
         return app
 
     def drain(self) -> None:

@@ -228,6 +228,28 @@ async def test_each_path_has_its_signal(rig: Rig, signal: Signal, slash: str) ->
 
 
 @pytest.mark.parametrize(
+    ("target", "status"),
+    [
+        ("http://x/v1/traces", 200),
+        ("HTTPS://collector.example:4318/v1/traces/?x=http://y/", 200),
+        ("http://x", 404),
+        ("http://x/http://x/v1/traces", 404),
+        ("ftp://x/v1/traces", 404),
+        ("/http://x/v1/traces", 404),
+    ],
+)
+async def test_a_target_may_name_scheme_and_host(rig: Rig, target: str, status: int) -> None:
+    """As senders write it that take us for their proxy.
+
+    Spec: RFC 9112, section 3.2.2: a server MUST accept the absolute-form.
+    """
+    reply = await rig.ask(target, b"body")
+
+    assert reply.status == status
+    assert [body for _, body in rig.export.bodies] == ([b"body"] if status == 200 else [])
+
+
+@pytest.mark.parametrize(
     ("method", "path", "status"),
     [
         ("GET", "/v1/traces", 405),
