@@ -15,6 +15,7 @@ from uvicorn.server import ServerState
 
 from collector.receive.auth import names_of_peer
 from collector.receive.limits import connections_max
+from collector.receive.lingering import LingeringTransport
 
 HEAD_S_MAX: Final = 10.0
 """From a connection's first moment, or the first byte of a later request, to the end of its head."""
@@ -22,6 +23,9 @@ HEAD_S_MAX: Final = 10.0
 LINGER_S_MAX: Final = 5.0
 """An answer may come before the end of the body; the rest is taken and forgotten for so long. To
 close at once would reset the connection, and most senders would never see the answer."""
+
+LINGER_BYTES_MAX: Final = 2**30
+"""And no more than so many: what a fast network brings in that time."""
 
 LEAVES_AT_S: Final = "leaves_at_s"
 """Key in ``scope["state"]``: the loop's time at which the connection should be closed."""
@@ -43,6 +47,7 @@ class BoundedProtocol(H11Protocol):
     """One connection of a sender, which cannot stay for ever without sending a request."""
 
     age_s: float
+    _line: LingeringTransport
 
     def __init__(
         self,
@@ -53,10 +58,12 @@ class BoundedProtocol(H11Protocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self._end_timer: asyncio.TimerHandle | None = None
+        self._forgotten_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin, or end at once where there are too many."""
-        super().connection_made(transport)
+        self._line = LingeringTransport(transport, self._begin_last_linger)
+        super().connection_made(self._line)
         if len(self.connections) > connections_max():
             transport.abort()
             return
@@ -71,6 +78,8 @@ class BoundedProtocol(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take bytes in, and see whether they end a head."""
+        if self._lingers() and self._forget(len(data)):
+            return
         super().data_received(data)
         if self.conn.their_state is not h11.IDLE and not self._lingers():
             self._cancel_end()
@@ -80,6 +89,7 @@ class BoundedProtocol(H11Protocol):
     def on_response_complete(self) -> None:
         """Wait for the next request, or for what is left of this one."""
         super().on_response_complete()
+        self._forgotten_bytes = 0
         if self._lingers() and not self.transport.is_closing():
             self._end_in(LINGER_S_MAX)
 
@@ -105,9 +115,29 @@ class BoundedProtocol(H11Protocol):
         """Whether the answer is given and the body is still on its way."""
         return self.conn.their_state is h11.SEND_BODY and self.cycle.response_complete
 
+    def _forget(self, size: int) -> bool:
+        """Count bytes that come behind an answer; return whether nobody needs to look at them.
+
+        On a connection that stays, the protocol looks for the end of the body among them.
+        """
+        self._forgotten_bytes += size
+        if self._forgotten_bytes > LINGER_BYTES_MAX:
+            self._line.end()
+        return self.transport.is_closing()
+
+    def _begin_last_linger(self) -> bool:
+        """Bound the wait for a body that is still on its way behind the last answer, if one is.
+
+        Return whether.
+        """
+        if not self._lingers():
+            return False
+        self._end_in(LINGER_S_MAX)
+        return True
+
     def _end_in(self, wait_s: float) -> None:
         self._cancel_end()
-        self._end_timer = self.loop.call_later(wait_s, self.transport.close)
+        self._end_timer = self.loop.call_later(wait_s, self._line.end)
 
     def _cancel_end(self) -> None:
         if self._end_timer is not None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import gzip
+import http.client
 import json
 import weakref
 from collections.abc import AsyncIterator, Callable
@@ -36,6 +38,7 @@ from collector.telemetry.metrics import Metrics
 
 LIMIT, JSON_LIMIT = 1024 * 1024, 64 * 1024
 WAIT_S = 10.0
+LINGERS_S = http_protocol.LINGER_S_MAX
 
 OPEN = Gate(TlsSettings(), None)
 
@@ -146,6 +149,12 @@ class Line:
             size = int(headers.get("content-length", "0")) if has_body else 0
             body = await self.reader.readexactly(size)
         return Reply(int(first.split()[1]), headers, body)
+
+    async def send_for_ever(self) -> None:
+        """Send whatever the other end takes; raise ConnectionError when it takes no more."""
+        while True:
+            self.writer.write(bytes(2**16))
+            await self.writer.drain()
 
     async def is_closed(self) -> bool:
         """Wait for the other end to close."""
@@ -401,6 +410,40 @@ async def test_an_announced_body_that_is_too_large_is_not_waited_for(rig: Rig) -
     assert (await line.reply()).status == 413
     line.writer.write(bytes(10 * LIMIT))
     assert (await line.ask("/v1/logs", b"next")).status == 200
+
+
+@pytest.mark.parametrize("times", [10, 64])
+async def test_a_last_request_that_is_too_large_hears_so(rig: Rig, times: int) -> None:
+    """With ``Connection: close``, and a sender that looks for an answer only behind its body."""
+
+    def ask() -> tuple[int, bytes]:
+        connection = http.client.HTTPConnection("127.0.0.1", rig.server.port, timeout=WAIT_S)
+        headers = {"content-type": PROTOBUF, "connection": "close"}
+        with contextlib.closing(connection):
+            connection.request("POST", "/v1/traces", bytes(times * LIMIT), headers)
+            with connection.getresponse() as response:
+                return response.status, response.read()
+
+    status, body = await asyncio.to_thread(ask)
+
+    assert status == 413
+    assert status_pb2.Status.FromString(body).code == 8  # RESOURCE_EXHAUSTED
+
+
+@pytest.mark.parametrize("bound", ["LINGER_S_MAX", "LINGER_BYTES_MAX"])
+async def test_a_last_request_is_not_heard_for_ever(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, bound: str
+) -> None:
+    """A sender that only ever sends is cut off, by time and by bytes."""
+    monkeypatch.setattr(http_protocol, bound, 0.05)
+    line = await rig.line()
+    line.write(content_length=str(10**15), connection="close")
+
+    assert (await line.reply()).status == 413
+    assert await line.is_closed()
+    async with asyncio.timeout(LINGERS_S / 2):
+        with pytest.raises(ConnectionError):
+            await line.send_for_ever()
 
 
 async def test_a_body_that_goes_on_after_its_verdict_ends_the_connection(
