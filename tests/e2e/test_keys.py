@@ -200,6 +200,10 @@ def test_every_route_stands_in_the_table() -> None:
     assert found == set(ROUTES)
 
 
+BY_CORE = (grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.INTERNAL)
+"""How core refuses headers that are too large: with a status, or by a reset while they still come."""
+
+
 async def test_every_route_asks_every_caller(guarded: Daemon, keys: dict[str, str]) -> None:
     """Each credential at each route hears what the table says, though no body ever comes."""
     channel = grpc.aio.insecure_channel(
