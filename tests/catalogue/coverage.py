@@ -141,7 +141,7 @@ DECIDED_OTHERWISE = {
     61: "a schema URL of 1 MiB is below the cap of what is around an item: stored as it is",
     70: "older than the retention: stored under the receive time, with the original in ``raw``",
     84: "the limit of new series is the daemon's, not a tenant's; memory is bounded by the memo and the queue",
-    94: "an absolute URI is another path: 404",
+    94: "an absolute URI is taken for the path in it, as RFC 9112 demands of a server",
     96: "gRPC core takes any content type for a gRPC call; its bytes are judged as always",
 }
 """Where the design is not the catalogue's."""
