@@ -23,7 +23,10 @@ def mutate(case: Case, random: Random, *, other: bytes = b"") -> Case:
     """
     encoding, signal = case.door
     if encoding is Encoding.JSON:
-        data = mutate_json(case.data, random, other=other)
+        try:
+            data = mutate_json(case.data, random, other=other)
+        except RecursionError:  # copied into itself again and again, too deep for Python to copy
+            return case
     elif signal is None:
         data = mutate_bytes(case.data, random, other=other)
     else:
