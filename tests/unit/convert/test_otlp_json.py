@@ -15,8 +15,9 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 )
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from collector.convert.json_scalars import NOT_HEX
 from collector.convert.json_values import VALUES_MAX
-from collector.convert.otlp_json import ITEMS_PER_TURN, LARGE_LIST, NOT_HEX, transcode
+from collector.convert.otlp_json import ITEMS_PER_TURN, LARGE_LIST, transcode
 from collector.errors import MalformedCallError, TooManyItemsError, TooManyValuesError
 from collector.rows import Signal
 from tests.otlp_json import in_json
@@ -355,7 +356,7 @@ def test_a_text_of_too_many_values_is_refused_unparsed() -> None:
     body = b'{"x":[%s]}' % b",".join([b"{}"] * VALUES_MAX)
 
     with pytest.raises(TooManyValuesError):
-        next(transcode(Signal.LOGS, body, items_max=ITEMS_MAX))
+        list(transcode(Signal.LOGS, body, items_max=ITEMS_MAX))
 
 
 def test_a_large_item_leaves_turns_for_others_and_comes_out_the_same() -> None:
