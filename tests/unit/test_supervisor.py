@@ -292,7 +292,7 @@ async def test_a_worker_that_does_not_report_is_shown_with_its_last_report(
     script: Script, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A scrape never waits longer than its limit."""
-    monkeypatch.setattr("collector.supervisor.SCRAPE_S_MAX", 0.05)
+    monkeypatch.setattr("collector.child.SCRAPE_S_MAX", 0.05)
     run = Run(
         script(
             "say(listening={'grpc': 1}); report(4)\n"
