@@ -144,7 +144,9 @@ def postgres_binaries(request: pytest.FixtureRequest) -> Path | None:
 
 
 @pytest.fixture
-def test_server(postgres_servers: TestServers, postgres_binaries: Path | None) -> EmbeddedPostgres:
+def server_under_test(
+    postgres_servers: TestServers, postgres_binaries: Path | None
+) -> EmbeddedPostgres:
     """The server that this test runs on."""
     return postgres_servers.get(postgres_binaries)
 
@@ -166,16 +168,18 @@ async def fresh_database(
 
 
 @pytest.fixture
-async def database_settings(test_server: EmbeddedPostgres) -> AsyncGenerator[DatabaseSettings]:
+async def database_settings(
+    server_under_test: EmbeddedPostgres,
+) -> AsyncGenerator[DatabaseSettings]:
     """A migrated database of this test's own."""
-    async for settings in fresh_database(test_server, TEMPLATE):
+    async for settings in fresh_database(server_under_test, TEMPLATE):
         yield settings
 
 
 @pytest.fixture
-async def empty_database(test_server: EmbeddedPostgres) -> AsyncGenerator[DatabaseSettings]:
+async def empty_database(server_under_test: EmbeddedPostgres) -> AsyncGenerator[DatabaseSettings]:
     """A database of this test's own with nothing in it."""
-    async for settings in fresh_database(test_server, "template0"):
+    async for settings in fresh_database(server_under_test, "template0"):
         yield settings
 
 

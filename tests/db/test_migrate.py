@@ -85,21 +85,21 @@ async def everything_down(connection: Connection) -> list[migration_files.Migrat
 
 
 async def test_up_down_up_leaves_the_same_schema(
-    empty: Connection, test_server: EmbeddedPostgres
+    empty: Connection, server_under_test: EmbeddedPostgres
 ) -> None:
     """Each down undoes its up wholly: nothing is left, and the next up finds its way."""
     first = await migrate.up(empty, roles=True)
-    schema = await dump(test_server, empty)
+    schema = await dump(server_under_test, empty)
     assert "CREATE TABLE public.trace_spans" in schema
 
     taken_back = await everything_down(empty)
-    bare = await dump(test_server, empty)
+    bare = await dump(server_under_test, empty)
     assert "otlpg_migrations" in bare
     assert "trace_spans" not in bare
     assert "FUNCTION" not in bare
 
     again = await migrate.up(empty, roles=True)
-    assert await dump(test_server, empty) == schema
+    assert await dump(server_under_test, empty) == schema
     assert again == first
     assert {m.label for m in taken_back} == {m.label for m in first}
 
@@ -179,7 +179,7 @@ async def test_status_of_an_empty_database(empty: Connection) -> None:
 
 
 async def test_the_script_does_what_up_does(
-    empty: Connection, test_server: EmbeddedPostgres
+    empty: Connection, server_under_test: EmbeddedPostgres
 ) -> None:
     """What sql prints, run by hand, leaves the schema and the records of up; likewise down."""
     script = await migrate.sql()
@@ -188,11 +188,11 @@ async def test_the_script_does_what_up_does(
     await empty.execute(script)
 
     await migrate.check_schema(empty)
-    by_hand = await dump(test_server, empty)
+    by_hand = await dump(server_under_test, empty)
     assert await migrate.up(empty) == []
     await empty.execute(await migrate.sql(empty, direction="down", steps=99))
     await migrate.up(empty)
-    assert await dump(test_server, empty) == by_hand
+    assert await dump(server_under_test, empty) == by_hand
 
 
 async def test_a_failing_file_leaves_no_trace(empty: Connection, files: Path) -> None:
