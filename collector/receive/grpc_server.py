@@ -1,36 +1,24 @@
-"""OTLP over gRPC: raw bytes in, ``b""`` out when every item is stored."""
+"""The listener of OTLP over gRPC: its limits, its end, and its replacement when gRPC gives it up."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
-from functools import partial
-from typing import Any, Final, cast
+from typing import Final
 
 import grpc
 
-from collector.errors import DrainingError, MalformedCallError, SettingsError, TooLargeError
-from collector.receive.auth import Gate, names_of_grpc
+from collector.errors import SettingsError
+from collector.receive.auth import Gate
 from collector.receive.certificates import Certificates
 from collector.receive.export import Export
+from collector.receive.grpc_service import SERVICES, OtlpService
 from collector.receive.health_service import HealthService
 from collector.receive.limits import connections_max
 from collector.receive.listeners import authority
-from collector.receive.reply import to_reply
-from collector.receive.status import Verdict, to_trailers, to_verdict
-from collector.receive.verdicts import Verdicts
-from collector.rows import Signal
 from collector.settings import ReceiveSettings
 from collector.telemetry.clock import Clock
 from collector.telemetry.logging import Trouble
 from collector.telemetry.metrics import Metrics
-
-SERVICES: Final = {
-    "opentelemetry.proto.collector.trace.v1.TraceService": Signal.TRACES,
-    "opentelemetry.proto.collector.metrics.v1.MetricsService": Signal.METRICS,
-    "opentelemetry.proto.collector.logs.v1.LogsService": Signal.LOGS,
-}
-_METHODS: Final = {f"/{service}/Export": signal for service, signal in SERVICES.items()}
 
 STREAMS_PER_CONNECTION_MAX: Final = 256
 """Calls of one connection at once; more wait in the sender, who sees no error."""
@@ -43,138 +31,10 @@ SENDER_PING_S_MIN: Final = 10
 LOOK_S: Final = 0.1
 """Between two looks whether the server has ended; grpc.aio tells nobody."""
 
-QUIET_S: Final = 0.1
-QUIET_S_MAX: Final = 1.0
-"""A drain answers new calls with "try again" until none came for the first, or the second is over.
-
-Only then is the server told to stop: what arrives at that very moment gRPC core cancels, and under
-load that is most calls (152 of 240 senders saw CANCELLED, without RetryInfo).
-"""
-
-_Context = grpc.aio.ServicerContext[bytes, bytes]
-
-
-class OtlpService(grpc.GenericRpcHandler):
-    """Hands the body of each Export call to the export body and its verdict to the sender."""
-
-    def __init__(
-        self,
-        export: Export,
-        gate: Gate,
-        settings: ReceiveSettings,
-        clock: Clock,
-        metrics: Metrics,
-    ) -> None:
-        self._export = export
-        self._gate = gate
-        self._header_bytes_max = settings.header_bytes_max
-        self._verdicts = Verdicts("grpc", clock, metrics)
-        self._draining = False
-        self._refused_draining = 0
-        # ``stream_unary`` has the wire of ``unary_unary``, but runs before the body is read.
-        self._handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
-            method: grpc.stream_unary_rpc_method_handler(cast("Any", partial(self._call, signal)))
-            for method, signal in _METHODS.items()
-        }
-
-    def service(
-        self, handler_call_details: grpc.HandlerCallDetails
-    ) -> grpc.RpcMethodHandler[bytes, bytes] | None:
-        """Return the handler of an Export method; None makes it UNIMPLEMENTED."""
-        return self._handlers.get(str(handler_call_details.method))
-
-    async def drain(self) -> None:
-        """Refuse every new call, and return when no more come. Calls that are here go on."""
-        self._draining = True
-        for _ in range(int(QUIET_S_MAX / QUIET_S)):
-            before = self._refused_draining
-            await asyncio.sleep(QUIET_S)
-            if self._refused_draining == before:
-                return
-
-    async def _call(self, signal: Signal, _requests: object, context: _Context) -> bytes:
-        if self._draining:
-            self._refused_draining += 1
-            return await self._refuse(signal, to_verdict(DrainingError()), context)
-        if _header_bytes(context) > self._header_bytes_max:
-            too_large = TooLargeError(self._header_bytes_max)
-            return await self._refuse(signal, to_verdict(too_large), context)
-        try:
-            credential_id = await self._gate.admit(
-                partial(_headers, context), lambda: names_of_grpc(_peer_context(context))
-            )
-            ack = await self._export.export(
-                signal,
-                partial(_read_one, context),
-                left_s=context.time_remaining(),
-                connection=context.peer(),
-                credential_id=credential_id,
-            )
-        except asyncio.CancelledError:
-            self._verdicts.count(signal, "CANCELLED")
-            raise
-        except Exception as error:  # noqa: BLE001 -- the edge: an exception's text must not leave
-            verdict = self._verdicts.judge(signal, error)
-        else:
-            self._verdicts.count(signal, "OK")
-            return to_reply(signal, ack).SerializeToString()
-        # Past the except block: the error's frames hold the converted request, and hundreds of
-        # refusals that wait to be sent held as much again as the whole queue.
-        return await self._refuse(signal, verdict, context)
-
-    async def _refuse(self, signal: Signal, verdict: Verdict, context: _Context) -> bytes:
-        try:
-            # Trailers-Only: no initial metadata was sent, and abort sends both at once.
-            await context.abort(
-                verdict.code, verdict.text, to_trailers(verdict, context.time_remaining())
-            )
-        except grpc.aio.InternalError:
-            # The call is over already: the sender is gone, or its body was larger than
-            # request_bytes_max and core has told it so. We saw a call without a message, and then
-            # a cancelled one: core passes up neither the reason nor the size, and no order of
-            # events, no code and no clock differs between the two (grpcio 1.85, plain and gzip).
-            self._verdicts.count(signal, "CANCELLED")
-            return b""
-        except grpc.aio.AbortError:
-            self._verdicts.count_verdict(signal, verdict, context.peer())
-            raise
-
-
-def _header_bytes(context: _Context) -> int:
-    """Return the size of what a sender put into its headers.
-
-    Core holds its limit only against senders that acknowledge its settings; for others it is 16 MiB.
-    """
-    metadata: Iterable[tuple[str, str | bytes]] = context.invocation_metadata() or ()
-    return sum(len(name) + len(value) for name, value in metadata)
-
-
-async def _read_one(context: _Context) -> bytes:
-    """Return the one message of a call.
-
-    Raises:
-        MalformedCallError: there is none, or a second one.
-    """
-    message = await context.read()
-    if message is grpc.aio.EOF:
-        raise MalformedCallError("the call holds no message")
-    if await context.read() is not grpc.aio.EOF:
-        raise MalformedCallError("the call holds more than one message")
-    return message
-
 
 def longest_call_s(settings: ReceiveSettings) -> float:
     """Return how long a call may last at the most, with time for its answer."""
     return settings.slot_wait_s_max + settings.read_s_max + settings.hold_s_max + 5
-
-
-def _headers(context: _Context) -> Sequence[tuple[str, str | bytes]]:
-    return cast("Any", context.invocation_metadata()) or ()
-
-
-def _peer_context(context: _Context) -> dict[str, list[bytes]]:
-    """Return what gRPC core knows of the connection's other end; its stub has no types."""
-    return cast("Any", context).auth_context()
 
 
 def to_options(settings: ReceiveSettings) -> list[tuple[str, int]]:

@@ -149,7 +149,7 @@ class OtlpHttpService:
         else:
             self._verdicts.count(signal, "OK")
             return _response(media or JSON, to_reply(signal, ack), request)
-        # Past the except block, whose error holds the converted request; see grpc_server.
+        # Past the except block, whose error holds the converted request; see grpc_service.
         self._verdicts.count_verdict(signal, verdict, _peer(request))
         leave = self._draining or _is_ambiguous(request)
         return _refusal(media or JSON, verdict, leave=leave)

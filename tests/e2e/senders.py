@@ -27,7 +27,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from collector.receive.grpc_server import SERVICES
+from collector.receive.grpc_service import SERVICES
 from collector.rows import Signal
 
 METHODS = {signal: f"/{service}/Export" for service, signal in SERVICES.items()}

@@ -15,7 +15,7 @@ from opentelemetry.exporter.otlp.proto import http
 from starlette.routing import Route
 
 from collector.operate import tokens
-from collector.receive import grpc_server
+from collector.receive import grpc_service
 from collector.receive.auth import Gate
 from collector.receive.export import Export
 from collector.receive.http_service import OtlpHttpService
@@ -193,7 +193,7 @@ def test_every_route_stands_in_the_table() -> None:
         for method in route.methods or ()
     }
     assert len(otlp.app().routes) + len(about.routes) == len({name.split()[2] for name in found})
-    found |= {f"grpc {method}" for method in grpc_server._METHODS}  # pyright: ignore[reportPrivateUsage]
+    found |= {f"grpc {method}" for method in grpc_service._METHODS}  # pyright: ignore[reportPrivateUsage]
     service = health_pb2.DESCRIPTOR.services_by_name["Health"]
     found |= {f"grpc /{service.full_name}/{name}" for name in ("Check", "Watch")}
 

@@ -20,10 +20,11 @@ from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
 from structlog.testing import capture_logs
 
 from collector.errors import DrainingError, HoldExpiredError, UndecodableError
-from collector.receive import grpc_server, health_service, status
+from collector.receive import grpc_service, health_service, status
 from collector.receive.auth import Gate
 from collector.receive.export import Ack, Export, Read
-from collector.receive.grpc_server import SERVICES, GrpcServer
+from collector.receive.grpc_server import GrpcServer
+from collector.receive.grpc_service import SERVICES
 from collector.receive.limits import LISTENERS, connections_below
 from collector.rows import Signal
 from collector.settings import ReceiveSettings, TlsSettings
@@ -520,7 +521,7 @@ async def test_a_refusal_keeps_nothing_of_its_request(
         return status.to_trailers(verdict, left_s)
 
     rig.export.verdict = refuse
-    monkeypatch.setattr(grpc_server, "to_trailers", note)
+    monkeypatch.setattr(grpc_service, "to_trailers", note)
 
     error = await rig.failure(rig.send(b"body"))
 
