@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Final
 
 import grpc
@@ -13,8 +14,9 @@ from collector.receive.certificates import Certificates
 from collector.receive.export import Export
 from collector.receive.grpc_service import SERVICES, OtlpService
 from collector.receive.health_service import HealthService
-from collector.receive.limits import connections_max
+from collector.receive.limits import connections_max, descriptors_are_short
 from collector.receive.listeners import authority
+from collector.receive.replacements import Pauses, keep_paths_out_of_the_log
 from collector.settings import ReceiveSettings
 from collector.telemetry.clock import Clock
 from collector.telemetry.logging import Trouble
@@ -30,6 +32,8 @@ SENDER_PING_S_MIN: Final = 10
 
 LOOK_S: Final = 0.1
 """Between two looks whether the server has ended; grpc.aio tells nobody."""
+RETIRING_MAX: Final = 4
+"""Servers that were given up and may answer their calls; each counts connections for itself."""
 
 
 def longest_call_s(settings: ReceiveSettings) -> float:
@@ -69,6 +73,12 @@ class GrpcServer:
     grpc.aio (1.85) decodes the path of a call outside of any ``try``: a single call whose path is
     not UTF-8 ends its accept loop, and with it the listener, for good. Nothing in front of that
     loop can be asked to look at paths, so ``run`` replaces a server that has ended in this way.
+
+    What is left of the harm: whoever may connect, with or without a key, can make all senders of
+    this worker connect again, and close the port for ``Pauses`` between two servers. No call that
+    is here is lost by one such call in a while; those of ``RETIRING_MAX`` servers go on at once,
+    and beyond, or when descriptors run short, the oldest server's are cancelled, which OTLP lets
+    their senders repeat. A proxy in front, or client certificates, keep strangers from it.
     """
 
     def __init__(
@@ -84,13 +94,21 @@ class GrpcServer:
         """``certificates`` None: in clear."""
         self._settings = settings
         self._certificates = certificates
-        self._servers: list[grpc.aio.Server] = []  # the last one listens
+        self._listening: grpc.aio.Server | None = None
+        self._retiring: dict[grpc.aio.Server, None] = {}  # oldest first
+        self._changing = asyncio.Lock()  # so that a drain sees each server that was started
         self._service = OtlpService(export, gate, settings, clock, metrics)
         self._health = HealthService(SERVICES)
+        self._clock = clock
         self._trouble = Trouble("otlpg.receive", clock)
         self._draining = False
-        self._is_stopped = False
+        self._stopped = asyncio.Event()
         self.port = settings.grpc_port
+
+    @property
+    def retiring(self) -> int:
+        """How many servers were given up and still have calls or connections."""
+        return len(self._retiring)
 
     async def start(self) -> None:
         """Listen; afterwards ``port`` is the real one.
@@ -115,7 +133,7 @@ class GrpcServer:
                 f"receive.grpc_host, receive.grpc_port: cannot listen on {address}"
             ) from error
         await server.start()
-        self._servers.append(server)
+        self._listening = server
 
     async def run(self) -> None:
         """Keep a server listening until ``drain``; ``start`` came first.
@@ -127,22 +145,59 @@ class GrpcServer:
         Raises:
             SettingsError: the port has been taken meanwhile.
         """
+        keep_paths_out_of_the_log()
+        pauses = Pauses()
         async with asyncio.TaskGroup() as retiring:
-            while not self._is_stopped:
-                server = self._servers[-1]
-                try:
-                    await server.wait_for_termination(LOOK_S)
-                except Exception as error:  # noqa: BLE001 -- whatever ended it, others must be served
-                    if self._is_stopped:
-                        return
+            while (server := self._listening) is not None:
+                began_s = self._clock.monotonic_s()
+                await self._end_of(server)
+                if self._stopped.is_set():
+                    return
+                self._listening = None
+                self._retiring[server] = None
+                retiring.create_task(self._retire(server))
+                await self._pause(pauses.after(self._clock.monotonic_s() - began_s))
+                await self._shorten(RETIRING_MAX)
+                async with self._changing:
+                    if not self._stopped.is_set():
+                        await self.start()
+
+    async def _end_of(self, server: grpc.aio.Server) -> None:
+        """Return once the server has stopped or gRPC has given it up, which is logged."""
+        while not self._stopped.is_set():
+            try:
+                await server.wait_for_termination(LOOK_S)
+            except Exception as error:  # noqa: BLE001 -- whatever ended it, others must be served
+                if not self._stopped.is_set():
                     cause = type(error).__name__  # its text is the sender's
                     self._trouble.error("gRPC gave up its server, which is replaced", cause)
-                    retiring.create_task(self._retire(server))
-                    await self.start()
+                return
+
+    async def _pause(self, pause_s: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(pause_s):
+                await self._stopped.wait()
 
     async def _retire(self, server: grpc.aio.Server) -> None:
-        await server.stop(longest_call_s(self._settings))
-        self._servers.remove(server)
+        """Let the calls of a server that was given up end, while there are descriptors for it."""
+        stopping = asyncio.create_task(server.stop(longest_call_s(self._settings)))
+        try:
+            while not stopping.done():
+                await asyncio.wait((stopping,), timeout=LOOK_S)
+                if descriptors_are_short():
+                    await self._shorten(0)
+            await stopping
+        finally:
+            stopping.cancel()
+            self._retiring.pop(server, None)
+
+    async def _shorten(self, count: int) -> None:
+        """Cut the oldest servers that were given up until no more than ``count`` are left."""
+        while len(self._retiring) > count:
+            oldest = next(iter(self._retiring))
+            self._trouble.warn("calls of a replaced gRPC server are cut", "too_many")
+            await oldest.stop(0)
+            self._retiring.pop(oldest, None)
 
     def _credentials(self, certificates: Certificates) -> grpc.ServerCredentials:
         """Return credentials that ask for the certificate at each handshake, on gRPC's thread."""
@@ -159,10 +214,10 @@ class GrpcServer:
         shorter grace hurries the first.
         """
         self._health.drain()
-        if not self._servers:
-            return
-        if grace_s > 0 and not self._draining:
+        if grace_s > 0 and not self._draining and self._listening is not None:
             self._draining = True
             await self._service.drain()
-        self._is_stopped = True
-        await asyncio.gather(*(server.stop(grace_s) for server in self._servers))
+        async with self._changing:
+            self._stopped.set()
+            servers = [*self._retiring, *([self._listening] if self._listening else [])]
+        await asyncio.gather(*(server.stop(grace_s) for server in servers))

@@ -6,6 +6,7 @@ import asyncio
 import resource
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Final
 
 from collector.errors import NoSlotError
@@ -131,3 +132,19 @@ def connections_below(descriptors_max: int) -> int:
     if descriptors_max == resource.RLIM_INFINITY:
         return CONNECTIONS_MAX
     return min(CONNECTIONS_MAX, max(descriptors_max - DESCRIPTORS_KEPT, descriptors_max // 2))
+
+
+def descriptors_are_short() -> bool:
+    """Tell whether connections have taken half of what they should leave to the rest.
+
+    Each server bounds its own only, so more than one can come to more than their share.
+    """
+    descriptors_max, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if descriptors_max == resource.RLIM_INFINITY:
+        return False
+    kept = descriptors_max - connections_below(descriptors_max)
+    try:
+        used = sum(1 for _ in Path("/dev/fd").iterdir())
+    except OSError:  # not one is left to look with
+        return True
+    return descriptors_max - used < kept // 2
