@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
 from typing import NamedTuple
 
@@ -30,6 +31,9 @@ from collector.telemetry.probe import Probe
 
 Read = Callable[[], Awaitable[bytes]]
 """Reads the one body of a call; a protocol's own way to do it."""
+
+Transcode = Callable[[bytes], Awaitable[bytes]]
+"""Makes protobuf of a body that came in another encoding; it may have to wait for others."""
 
 
 class Ack(NamedTuple):
@@ -63,6 +67,8 @@ class Export:
     ) -> None:
         self._settings = settings
         self._slots = Slots(settings.slots, per_connection=connection_share(settings))
+        share = max(1, settings.slots // 2)
+        self._slots_to_transcode = Slots(share, per_connection=share)
         self._bodies = Bodies(settings.bodies_bytes_max)
         self._converter = converter
         self._turns = turns
@@ -78,6 +84,7 @@ class Export:
         read: Read,
         *,
         left_s: float | None,
+        transcode: Transcode | None = None,
         body_bytes_max: int | None = None,
         connection: str = "",
         credential_id: bytes = b"",
@@ -88,6 +95,9 @@ class Export:
         is stored, and a retry is recognised.
 
         Units: ``left_s`` is what the sender still waits, None when it named no deadline.
+
+        ``transcode`` None: the body is protobuf. All bodies that are not hold at most half of the
+        slots (but one), since they wait for one another where protobuf needs not.
 
         Units: ``body_bytes_max`` is the largest that ``read`` may return, where less than
         ``request_bytes_max`` is known.
@@ -103,6 +113,7 @@ class Export:
         give_up_at_s = began_s + hold_s(left_s, settings)
         room_by_s = min(began_s + settings.slot_wait_s_max, give_up_at_s)
         async with (
+            self._share_of_slots(transcode, connection, self._until(room_by_s)),
             self._slots.take(connection, self._until(room_by_s)) as slot,
             self._bodies.reserve(
                 settings.request_bytes_max if body_bytes_max is None else body_bytes_max,
@@ -113,6 +124,9 @@ class Export:
             payload = await self._read(read, self._until(give_up_at_s))
             slot.body_is_here()
             room.shrink(len(payload))
+            if transcode is not None:
+                payload = await self._transcode(transcode, payload, self._until(give_up_at_s))
+                room.shrink(len(payload))
             started_s = self._clock.monotonic_s()
             entry = (
                 await self._admit(signal, payload, credential_id, give_up_at_s) if payload else None
@@ -161,6 +175,21 @@ class Export:
                 return await read()
         except TimeoutError:
             raise ReadTimeoutError(wait_s) from None
+
+    def _share_of_slots(
+        self, transcode: Transcode | None, connection: str, wait_s: float
+    ) -> AbstractAsyncContextManager[object]:
+        if transcode is None:
+            return nullcontext()
+        return self._slots_to_transcode.take(connection, wait_s)
+
+    async def _transcode(self, transcode: Transcode, payload: bytes, wait_s: float) -> bytes:
+        await self._probe.reach("receive.transcoding")
+        try:
+            async with asyncio.timeout(wait_s):
+                return await transcode(payload)
+        except TimeoutError:
+            raise HoldExpiredError(wait_s) from None
 
     async def _admit(
         self, signal: Signal, payload: bytes, credential_id: bytes, give_up_at_s: float

@@ -168,7 +168,7 @@ class OtlpHttpService:
         body_is_here = asyncio.Event()
 
         async def read() -> bytes:
-            body = await self._read(signal, media, request)
+            body = await self._read(media, request)
             body_is_here.set()
             return body
 
@@ -182,6 +182,7 @@ class OtlpHttpService:
                 signal,
                 read,
                 left_s=None,
+                transcode=partial(self._transcode, signal) if media == JSON else None,
                 body_bytes_max=self._body_bytes_max(media, request),
                 connection=_peer(request),
                 credential_id=credential_id,
@@ -217,8 +218,8 @@ class OtlpHttpService:
         settings = self._settings
         return settings.json_bytes_max if media == JSON else settings.request_bytes_max
 
-    async def _read(self, signal: Signal, media: str, request: Request) -> bytes:
-        """Return the body in protobuf.
+    async def _read(self, media: str, request: Request) -> bytes:
+        """Return the unpacked body.
 
         Raises:
             RejectedRequestError: it cannot be read, or is too large.
@@ -229,9 +230,14 @@ class OtlpHttpService:
         bytes_max = self._bytes_max(media)
         if _content_length(request) > bytes_max:
             raise TooLargeError(bytes_max)
-        body = await read_content(request.stream(), _coding_of(request), bytes_max, self._turns)
-        if media != JSON:
-            return body
+        return await read_content(request.stream(), _coding_of(request), bytes_max, self._turns)
+
+    async def _transcode(self, signal: Signal, body: bytes) -> bytes:
+        """Return JSON in protobuf, once those that came before have theirs.
+
+        Raises:
+            RejectedRequestError: it is no JSON, or not of this signal, or too much.
+        """
         async with self._json:
             steps = transcode(signal, body, items_max=self._items_max)
             del body

@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from collector.convert.request import Converter
 from collector.errors import WrongSignalError
 from collector.receive.auth import Gate
-from collector.receive.export import Ack, Export, Read
+from collector.receive.export import Ack, Export, Read, Transcode
 from collector.receive.http_server import HttpServer
 from collector.receive.turns import Turns
 from collector.rows import Signal
@@ -44,6 +44,7 @@ class _Converting(Export):
         read: Read,
         *,
         left_s: float | None,
+        transcode: Transcode | None = None,
         body_bytes_max: int | None = None,
         connection: str = "",
         credential_id: bytes = b"",
@@ -51,6 +52,8 @@ class _Converting(Export):
         """Read, convert, and answer as if it were stored."""
         del left_s, body_bytes_max, connection, credential_id
         body = await read()
+        if transcode is not None:
+            body = await transcode(body)
         converted = self._converter.convert(signal, body, digest=bytes(16), now_ns=NOW_UNIX_NANO)
         if converted.wrong_signal:
             raise WrongSignalError(signal, converted.items)

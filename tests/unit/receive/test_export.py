@@ -22,7 +22,7 @@ from collector.errors import (
     UndecodableError,
     WrongSignalError,
 )
-from collector.receive.export import BYTES_WHILE_CONVERTED, Ack, Export
+from collector.receive.export import BYTES_WHILE_CONVERTED, Ack, Export, Transcode
 from collector.receive.turns import Turns
 from collector.rows import ConvertedRequest, DeadLetterRow, Signal
 from collector.settings import ReceiveSettings
@@ -30,6 +30,8 @@ from collector.telemetry.clock import SystemClock
 from collector.telemetry.metrics import Metrics
 from collector.telemetry.probe import TestProbe
 from tests.converted import log_row, request
+
+WAIT_S = 10.0
 
 
 class ScriptedConverter(Converter):
@@ -83,13 +85,28 @@ class Bench:
         if items:
             self.metrics.items.add(items, "logs", end)
 
-    def send(self, body: bytes, *, left_s: float | None = 30.0) -> asyncio.Task[Ack]:
+    def send(
+        self,
+        body: bytes,
+        *,
+        left_s: float | None = 30.0,
+        transcode: Transcode | None = None,
+        body_bytes_max: int | None = None,
+    ) -> asyncio.Task[Ack]:
         """Export ``body`` in a task, as the server does."""
 
         async def read() -> bytes:
             return body
 
-        return asyncio.create_task(self._export.export(Signal.LOGS, read, left_s=left_s))
+        return asyncio.create_task(
+            self._export.export(
+                Signal.LOGS,
+                read,
+                left_s=left_s,
+                transcode=transcode,
+                body_bytes_max=body_bytes_max,
+            )
+        )
 
     async def take(self) -> list[Entry]:
         """Take what waits, as a flusher does."""
@@ -319,6 +336,51 @@ async def test_a_held_call_has_given_its_slot_back() -> None:
 
     await bench.commit()
     assert await asyncio.gather(*calls) == [Ack(), Ack(), Ack()]
+
+
+async def wait_for_others(_body: bytes) -> bytes:
+    """Transcode nothing, as behind many large documents."""
+    await asyncio.Event().wait()
+    return b""
+
+
+async def test_bodies_to_transcode_leave_half_of_the_slots_to_others() -> None:
+    """Sixteen that wait for one another, and still the call of another sender is served."""
+    bench = Bench(ReceiveSettings(slot_wait_s_max=60.0))
+    waiting = [bench.send(b"{}", transcode=wait_for_others) for _ in range(16)]
+    await bench.probe.reached("receive.transcoding", 8)
+
+    other = bench.send(b"a", left_s=5.0)
+    await asyncio.wait_for(bench.commit(), WAIT_S)
+
+    assert await other == Ack()
+    assert bench.probe.counts["receive.transcoding"] == 8
+    for call in waiting:
+        call.cancel()
+    await asyncio.wait(waiting)
+
+
+async def test_a_body_to_transcode_holds_no_more_room_than_it_has_bytes() -> None:
+    """What it might have become is free while it waits for its turn."""
+    limits = ReceiveSettings(
+        request_bytes_max=2**20, json_bytes_max=2**20, bodies_bytes_max=2**20 + 2
+    )
+    bench = Bench(limits)
+    waiting = bench.send(b"{}", transcode=wait_for_others)
+    await bench.probe.reached("receive.transcoding")
+
+    other = bench.send(b"a", left_s=5.0)
+    await asyncio.wait_for(bench.commit(), WAIT_S)
+
+    assert await other == Ack()
+    waiting.cancel()
+    await asyncio.wait((waiting,))
+
+
+async def test_the_hold_ends_for_what_waits_to_be_transcoded_too(bench: Bench) -> None:
+    """Its sender is told in time to come again."""
+    with pytest.raises(HoldExpiredError):
+        await asyncio.wait_for(bench.send(b"{}", left_s=0.05, transcode=wait_for_others), WAIT_S)
 
 
 async def test_no_slot_is_refused_before_the_body_is_read() -> None:

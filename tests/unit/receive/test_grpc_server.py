@@ -22,7 +22,7 @@ from structlog.testing import capture_logs
 from collector.errors import DrainingError, HoldExpiredError, UndecodableError
 from collector.receive import grpc_service, health_service, status
 from collector.receive.auth import Gate
-from collector.receive.export import Ack, Export, Read
+from collector.receive.export import Ack, Export, Read, Transcode
 from collector.receive.grpc_server import GrpcServer
 from collector.receive.grpc_service import SERVICES
 from collector.receive.limits import LISTENERS, connections_below
@@ -55,12 +55,13 @@ class FakeExport(Export):
         read: Read,
         *,
         left_s: float | None,
+        transcode: Transcode | None = None,
         body_bytes_max: int | None = None,
         connection: str = "",
         credential_id: bytes = b"",
     ) -> Ack:
         """Note what came in and answer."""
-        del body_bytes_max, connection, credential_id
+        del transcode, body_bytes_max, connection, credential_id
         self.lefts.append(left_s)
         self.reading.set()
         self.bodies.append((signal, await read()))

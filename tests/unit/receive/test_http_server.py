@@ -27,7 +27,7 @@ from collector.errors import (
 )
 from collector.receive import http_protocol
 from collector.receive.auth import Gate
-from collector.receive.export import Ack, Export, Read
+from collector.receive.export import Ack, Export, Read, Transcode
 from collector.receive.http_server import HttpServer
 from collector.receive.http_service import JSON, PROTOBUF
 from collector.receive.turns import Turns
@@ -61,6 +61,7 @@ class FakeExport(Export):
         read: Read,
         *,
         left_s: float | None,
+        transcode: Transcode | None = None,
         body_bytes_max: int | None = None,
         connection: str = "",
         credential_id: bytes = b"",
@@ -69,7 +70,8 @@ class FakeExport(Export):
         del body_bytes_max, credential_id
         assert left_s is None
         self.connections.append(connection)
-        self.bodies.append((signal, await read()))
+        body = await read()
+        self.bodies.append((signal, await transcode(body) if transcode else body))
         self.held.set()
         try:
             await self.go_on.wait()
