@@ -7,8 +7,9 @@ itself, because core hands a message over whole and tells no size before; over H
 announces it, and ``content.largest`` knows what gzip can make of it.
 
 Nobody can wait for ever: who holds a reservation waits for nothing but its sender, within
-``read_s_max``. A large body is next when it is first in line; small ones pass it meanwhile, and
-cannot keep it waiting, since all slots together hold less of them than the budget has to spare.
+``read_s_max``. A large body is next when it is first in line. Small ones pass it meanwhile, as long
+as all small ones together leave it the room that it wants, and ``PASSED_BYTES_MAX`` beyond. So it
+waits for those who held room before it came, and for a bounded number of others, with any setting.
 """
 
 from __future__ import annotations
@@ -25,11 +26,16 @@ SMALL_BYTES: Final = 2**18
 """Up to this a body passes larger ones that wait."""
 
 
-class Reservation:
+PASSED_BYTES_MAX: Final = 16 * SMALL_BYTES
+"""So much may pass the first in line though it then lacks room for it."""
+
+
+class BodyRoom:
     """Bytes that one body may take; ``shrink`` once it is known how many it does."""
 
     def __init__(self, bodies: Bodies, size_bytes: int) -> None:
         self._bodies = bodies
+        self._small = size_bytes <= SMALL_BYTES
         self.size_bytes = size_bytes
 
     def shrink(self, size_bytes: int) -> None:
@@ -37,7 +43,7 @@ class Reservation:
         spare = self.size_bytes - size_bytes
         if spare > 0:
             self.size_bytes = size_bytes
-            self._bodies.free(spare)
+            self._bodies.free(spare, small=self._small)
 
 
 class Bodies:
@@ -46,42 +52,62 @@ class Bodies:
     def __init__(self, bytes_max: int) -> None:
         self.bytes_max = bytes_max
         self.used = 0
+        self._used_by_small = 0
+        self._passed = 0  # bytes that have passed the first in line and lessened its room
         self._waiting: OrderedDict[asyncio.Future[None], int] = OrderedDict()
 
     @asynccontextmanager
-    async def reserve(self, size_bytes: int, wait_s: float) -> AsyncGenerator[Reservation]:
+    async def reserve(self, size_bytes: int, wait_s: float) -> AsyncGenerator[BodyRoom]:
         """Hold ``size_bytes`` inside the ``async with``; wait at most ``wait_s`` for them.
 
         Raises:
             NoBodyRoomError: they did not become free in time; nothing was read.
         """
-        if not self._fits(size_bytes):
+        first = next(iter(self._waiting.values()), None)
+        if not self._let_in(size_bytes, first):
             await self._wait(size_bytes, wait_s)
-        else:
-            self.used += size_bytes
-        reservation = Reservation(self, size_bytes)
+        room = BodyRoom(self, size_bytes)
         try:
-            yield reservation
+            yield room
         finally:
-            reservation.shrink(0)
+            room.shrink(0)
 
-    def free(self, size_bytes: int) -> None:
-        """Give bytes back, and let in whoever now fits."""
+    def free(self, size_bytes: int, *, small: bool) -> None:
+        """Give bytes back, and let in whoever now fits; ``small`` as they were reserved."""
         self.used -= size_bytes
-        is_first = True
+        if small:
+            self._used_by_small -= size_bytes
+        self._look()
+
+    def _look(self) -> None:
+        first: int | None = None  # what the first in line wants, once it is found to wait on
         for waiter, wanted in list(self._waiting.items()):
             if waiter.done():
                 continue
-            if self.used + wanted <= self.bytes_max and (is_first or wanted <= SMALL_BYTES):
-                self.used += wanted
+            if self._let_in(wanted, first):
                 del self._waiting[waiter]
                 waiter.set_result(None)
-            else:
-                is_first = False
+                if first is None:
+                    self._passed = 0  # the next one is first
+            elif first is None:
+                first = wanted
 
-    def _fits(self, size_bytes: int) -> bool:
-        is_next = not self._waiting or size_bytes <= SMALL_BYTES
-        return is_next and self.used + size_bytes <= self.bytes_max
+    def _let_in(self, size_bytes: int, first: int | None) -> bool:
+        """Charge a body if it may come; ``first`` is what the one that it passes wants."""
+        if self.used + size_bytes > self.bytes_max:
+            return False
+        small = size_bytes <= SMALL_BYTES
+        if first is not None:
+            if not small:
+                return False
+            if self._used_by_small + size_bytes + first > self.bytes_max:
+                if self._passed + size_bytes > PASSED_BYTES_MAX:
+                    return False
+                self._passed += size_bytes
+        self.used += size_bytes
+        if small:
+            self._used_by_small += size_bytes
+        return True
 
     async def _wait(self, size_bytes: int, wait_s: float) -> None:
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -91,10 +117,12 @@ class Bodies:
                 await waiter
         except BaseException as error:
             if waiter.done() and not waiter.cancelled():  # it came at the very moment
-                self.free(size_bytes)
+                self.free(size_bytes, small=size_bytes <= SMALL_BYTES)
             else:
+                if waiter is next(iter(self._waiting), None):
+                    self._passed = 0
                 self._waiting.pop(waiter, None)
-                self.free(0)  # who stood behind may be small enough, or first now
+                self._look()  # who stood behind may be small enough, or first now
             if isinstance(error, TimeoutError):
                 raise NoBodyRoomError(size_bytes, self.bytes_max) from None
             raise

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import pairwise
 
 import pytest
 
 from collector.errors import NoBodyRoomError
-from collector.receive.bodies import SMALL_BYTES, Bodies
+from collector.receive.bodies import PASSED_BYTES_MAX, SMALL_BYTES, Bodies
 
 LARGE = 4 * SMALL_BYTES
 
@@ -67,6 +68,50 @@ async def test_small_bodies_pass_a_large_one_that_waits() -> None:
     until.set()
     await giant
     assert bodies.used == 0
+
+
+async def test_small_bodies_cannot_keep_a_large_one_waiting() -> None:
+    """Where the budget is hardly more than one large body, their stream ends, and it has its turn."""
+    bytes_max = 64 * SMALL_BYTES
+    bodies, until = Bodies(bytes_max), asyncio.Event()
+    small = [asyncio.Event() for _ in range(200)]
+
+    first = asyncio.create_task(hold(bodies, SMALL_BYTES, small[0]))
+    await turns()
+    giant = asyncio.create_task(hold(bodies, bytes_max, until))
+    tasks = [first, giant]
+    for ended, begun in pairwise(small):  # at each moment one of them is there
+        tasks.append(asyncio.create_task(hold(bodies, SMALL_BYTES, begun)))
+        await turns()
+        ended.set()
+        await turns()
+        if bodies.used == bytes_max:
+            break
+
+    assert bodies.used == bytes_max
+    assert len(tasks) - 2 <= PASSED_BYTES_MAX // SMALL_BYTES + 1
+    until.set()
+    for event in small:
+        event.set()
+    await asyncio.gather(*tasks)
+    assert bodies.used == 0
+
+
+async def test_small_bodies_pass_without_end_where_they_leave_room() -> None:
+    """What keeps the first in line waiting is not them."""
+    bodies, until = Bodies(2 * LARGE), asyncio.Event()
+
+    async with bodies.reserve(LARGE + 1, 1.0):
+        large = asyncio.create_task(hold(bodies, LARGE, until))
+        await turns()
+        for _ in range(10 * PASSED_BYTES_MAX // SMALL_BYTES):
+            async with bodies.reserve(SMALL_BYTES, 0.001):
+                pass
+    await turns()
+
+    assert bodies.used == LARGE
+    until.set()
+    await large
 
 
 async def test_large_bodies_come_in_the_order_of_their_calls() -> None:
