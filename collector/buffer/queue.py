@@ -111,7 +111,7 @@ class BoundedQueue:
         try:
             yield reservation
         finally:
-            self._budget.used -= reservation.size_bytes
+            self._budget.remove(reservation.size_bytes)
 
     def offer(self, request: ConvertedRequest) -> Entry:
         """Put a request at the end of the queue, or join the entry that holds the same bytes.
@@ -284,13 +284,13 @@ class BoundedQueue:
 
     def _charge(self, before_bytes: int, size_bytes: int) -> None:
         """Charge ``size_bytes`` for what was charged ``before_bytes``, if there is room for all of it."""
-        self._budget.used -= before_bytes
+        self._budget.remove(before_bytes)
         try:
             self._check_room(0, size_bytes)
         except RefusedRequestError:
-            self._budget.used += before_bytes
+            self._budget.add(before_bytes)
             raise
-        self._budget.used += size_bytes
+        self._budget.add(size_bytes)
 
     def _give_up(self, entry: Entry) -> None:
         self.fail(entry, RefusedRequestError("every sender has left"))
@@ -299,9 +299,7 @@ class BoundedQueue:
         if self.closed:
             raise DrainingError
         budget = self._budget
-        if fits(items, self.items, self.items_max) and fits(
-            size_bytes, budget.used, budget.bytes_max
-        ):
+        if fits(items, self.items, self.items_max) and budget.has_room(size_bytes):
             return
         raise QueueFullError(
             offered_items=items,
@@ -318,7 +316,7 @@ class BoundedQueue:
             self._by_digest[entry.request.digest] = entry
         self.items += entry.items
         self.bytes += entry.size_bytes
-        self._budget.used += entry.size_bytes
+        self._budget.add(entry.size_bytes)
 
     def _release(self, entry: Entry) -> None:
         entry.settled = True
@@ -329,7 +327,7 @@ class BoundedQueue:
             del self._by_digest[entry.request.digest]
         self.items -= entry.items
         self.bytes -= entry.size_bytes
-        self._budget.used -= entry.size_bytes
+        self._budget.remove(entry.size_bytes)
         if entry.giant:
             self._giants_in_flight -= 1
             self._wake_taker()

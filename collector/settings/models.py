@@ -137,7 +137,8 @@ class IngestSettings(Stage):
     queue_bytes_max: Bytes = Field(
         default=192 * 2**20,
         ge=2**20,
-        description="Bytes that are converted, wait or are in flight, all signals together.",
+        description="Bytes that are converted, wait or are in flight, all signals together. "
+        "An eighth is kept for requests of up to 256 KiB.",
     )
     queue_items_max: int = Field(
         default=400_000, ge=1000, description="Items that wait or are in flight, per signal."

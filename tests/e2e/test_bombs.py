@@ -13,9 +13,9 @@ from itertools import count
 from typing import NamedTuple
 
 import grpc
-import psutil
 import pytest
 
+from collector.operate.bench.processes import peak_rss_bytes
 from collector.rows import Signal
 from collector.settings import DatabaseSettings
 from collector.settings.models import IngestSettings, ReceiveSettings
@@ -97,24 +97,6 @@ async def bombed(daemon: Daemon, name: str) -> AsyncGenerator[list[int]]:
         await asyncio.wait(throwing)
 
 
-@asynccontextmanager
-async def peak_of(process: psutil.Process) -> AsyncGenerator[list[int]]:
-    """Watch a process; the list holds its largest resident size so far."""
-    peak = [process.memory_info().rss]
-
-    async def watch() -> None:
-        while True:
-            peak[0] = max(peak[0], process.memory_info().rss)
-            await asyncio.sleep(0.02)
-
-    watching = asyncio.create_task(watch())
-    try:
-        yield peak
-    finally:
-        watching.cancel()
-        await asyncio.wait((watching,))
-
-
 def p99(took_s: list[float]) -> float:
     """Return the 99th percentile."""
     return statistics.quantiles(took_s, n=100, method="inclusive")[98]
@@ -126,9 +108,10 @@ async def measure(database: DatabaseSettings, name: str, for_s: float) -> Impact
         [worker] = daemon.workers()
         before_s, refused = await steady(daemon, for_s / 4)
         assert not refused
-        async with peak_of(worker) as peak, bombed(daemon, name) as codes:
+        async with bombed(daemon, name) as codes:
             with_bomb_s, refused = await steady(daemon, for_s)
-    return Impact(peak[0], before_s, with_bomb_s, codes, refused)
+        peak_bytes = peak_rss_bytes(worker)
+    return Impact(peak_bytes, before_s, with_bomb_s, codes, refused)
 
 
 @pytest.mark.parametrize("name", ["packed varints", "empty events"])

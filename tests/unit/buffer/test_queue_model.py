@@ -17,6 +17,7 @@ from tests.converted import request
 
 ITEMS_MAX = 20
 BYTES_MAX = 2_000
+SMALL_BYTES = 150
 ROWS_MAX = 8
 GROUP_BYTES_MAX = 900
 GIANTS_MAX = 1
@@ -29,7 +30,7 @@ class QueueMachine(RuleBasedStateMachine):
         super().__init__()
         self.loop = asyncio.new_event_loop()
         self.ends: Counter[End] = Counter()
-        self.budget = ByteBudget(BYTES_MAX)
+        self.budget = ByteBudget(BYTES_MAX, small_bytes=SMALL_BYTES)
         self.queue = BoundedQueue(ITEMS_MAX, self.budget, count=self.count)
         self.received = 0
         self.senders: list[tuple[Entry, asyncio.Task[Outcome]]] = []

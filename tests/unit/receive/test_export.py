@@ -268,9 +268,13 @@ async def test_a_queue_that_closes_during_a_conversion_refuses(bench: Bench) -> 
 
 async def test_what_finds_no_room_is_refused_unconverted(bench: Bench) -> None:
     """An overloaded daemon spends nothing on requests that it cannot take."""
-    nearly_all = bench.budget.bytes_max - 10
+    nearly_all, kept_for_small = bench.budget.bytes_max - 10, bench.budget.bytes_max // 8
 
-    with bench.queue.reserve(nearly_all), pytest.raises(QueueFullError):
+    with (
+        bench.queue.reserve(nearly_all),
+        bench.queue.reserve(kept_for_small),
+        pytest.raises(QueueFullError),
+    ):
         await bench.send(b"abc")
 
     assert bench.converter.converted == []
