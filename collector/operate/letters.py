@@ -1,4 +1,4 @@
-"""``otlpg dead-letters list|show|purge``: what was set aside, why, and what can be done about it."""
+"""``otlpg dead-letters list|show``: what was set aside, why, and what can be done about it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collector.store.pool import Connection
 
 PAGE_LETTERS = 1_000
-"""Letters read, or deleted, by one statement."""
+"""Letters read by one statement."""
 
 PRIVILEGE = "42501"
 _PG_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
@@ -142,21 +142,6 @@ async def get(connection: Connection, letter: int) -> Letter:
             f"there is no dead letter {letter}; it may have been replayed or purged"
         )
     return found[0]
-
-
-async def purge(
-    connection: Connection, selection: Selection, *, last: int
-) -> AsyncGenerator[list[int]]:
-    """Delete the letters up to id ``last``; yield the ids of each batch once it is gone."""
-    after = 0
-    while True:
-        deleted = await letter_queries.delete_some(
-            connection, selection, after=after, last=last, limit=PAGE_LETTERS
-        )
-        if not deleted:
-            return
-        yield deleted
-        after = deleted[-1]
 
 
 def outlook(letter: Letter, settings: Settings) -> Outlook:

@@ -188,28 +188,28 @@ async def remaining(
     return {row[0] for row in rows}
 
 
-async def delete_some(
-    connection: Connection, selection: Selection, *, after: int, last: int, limit: int
-) -> list[int]:
-    """Delete up to ``limit`` letters with ``after < id <= last``, lowest first; return their ids.
+async def delete_listed(
+    connection: Connection, selection: Selection, ids: Sequence[int]
+) -> tuple[int, int]:
+    """Delete those of ``ids`` that are still chosen; return how many went, and how many are left.
 
-    One that a replay works on is passed over.
+    One that a replay works on is passed over, and is left; one whose reason a replay changed, too.
 
     Raises:
         StoreError: PostgreSQL did not do it; this role may not.
     """
     with translated(only=DRIVER_ERRORS):
         rows = await connection.fetch(
-            "WITH chosen AS MATERIALIZED (SELECT id FROM dead_letters"  # noqa: S608 -- our own text
-            f" WHERE {_CHOSEN} AND id > $7 AND id <= $8 ORDER BY id LIMIT $9"
-            " FOR UPDATE SKIP LOCKED)"
+            f"WITH chosen AS MATERIALIZED (SELECT id FROM dead_letters WHERE {_CHOSEN}"  # noqa: S608 -- our own text
+            " AND id = ANY($7::bigint[]) ORDER BY id FOR UPDATE SKIP LOCKED)"
             " DELETE FROM dead_letters AS d USING chosen AS c WHERE d.id = c.id RETURNING d.id",
             *selection,
-            after,
-            last,
-            limit,
+            ids,
         )
-    return sorted(row[0] for row in rows)
+        left: int = await connection.fetchval(
+            "SELECT count(*) FROM dead_letters WHERE id = ANY($1::bigint[])", ids
+        )
+    return len(rows), left
 
 
 async def _heads(

@@ -8,6 +8,7 @@ import pytest
 
 from collector.convert.letters import letters_of
 from collector.operate import letters
+from collector.operate import purge as purging
 from collector.rows import DeadLetterRow, Reason, Signal
 from collector.store import dead_letters, letter_queries
 from collector.store.letter_queries import Selection
@@ -59,34 +60,80 @@ async def test_pages_meet_without_gap_or_overlap(
     assert await listed(ids[0], 3) == []
 
 
-async def test_a_purge_takes_what_was_chosen_and_nothing_that_came_later(
+async def test_a_purge_takes_what_was_listed_and_nothing_that_came_later(
     connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In batches; other outcomes, younger letters and those above the last id stay."""
-    monkeypatch.setattr(letters, "PAGE_LETTERS", 3)
+    """In pages; other outcomes, younger letters and those that were put afterwards stay."""
+    monkeypatch.setattr(purging, "PAGE_LETTERS", 3)
     old = [await put(connection, b"", received_at=NOW - 100) for _ in range(7)]
     await put(connection, b"", received_at=NOW - 100, outcome="repaired")
     await put(connection, b"", received_at=NOW)
-    last = await letter_queries.last_id(connection)
-    await put(connection, b"", received_at=NOW - 100)
     chosen = Selection(outcomes=("quarantined",), until=NOW)
 
-    batches = [ids async for ids in letters.purge(connection, chosen, last=last)]
+    listed = await purging.listed(connection, chosen)
+    await put(connection, b"", received_at=NOW - 100)
 
-    assert batches == [old[:3], old[3:6], old[6:]]
+    assert (list(listed.ids), listed.precious, listed.more) == (old, 7, False)
+    assert await purging.purge(connection, chosen, listed.ids) == (7, 0)
     assert await count(connection, "dead_letters") == 3
+
+
+async def test_a_purge_leaves_what_nobody_could_count(
+    connection: Connection, other_connection: Connection
+) -> None:
+    """A letter whose transaction was under way has a lower id than one that was counted."""
+    async with other_connection.transaction():
+        under_way = await put(other_connection, b"")
+        counted = await put(connection, b"")
+        listed = await purging.listed(connection, Selection())
+    assert under_way < counted
+
+    result = await purging.purge(connection, Selection(), listed.ids)
+
+    assert (list(listed.ids), result) == ([counted], (1, 0))
+    assert await connection.fetchval("SELECT id FROM dead_letters") == under_way
+
+
+async def test_a_purge_takes_no_letter_that_bears_another_reason_now(
+    connection: Connection,
+) -> None:
+    """A replay found another one meanwhile; what was confirmed was the old."""
+    letter = await put(connection, b"", reason=Reason.TOO_LARGE)
+    chosen = Selection(reason=Reason.TOO_LARGE)
+    listed = await purging.listed(connection, chosen)
+    await letter_queries.note_attempts(connection, {letter: Reason.TOO_DEEP}, timeout_s=5)
+
+    assert await purging.purge(connection, chosen, listed.ids) == (0, 1)
+
+
+async def test_a_purge_of_very_many_takes_the_oldest_and_says_so(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The list is bounded, so that memory is."""
+    monkeypatch.setattr(purging, "LETTERS_MAX", 2)
+    ids = [await put(connection, b"") for _ in range(3)]
+
+    first = await purging.listed(connection, Selection())
+    await purging.purge(connection, Selection(), first.ids)
+    second = await purging.listed(connection, Selection())
+
+    assert (list(first.ids), first.more) == (ids[:2], True)
+    assert (list(second.ids), second.more) == (ids[2:], False)
 
 
 async def test_a_purge_passes_over_what_a_replay_holds(
     connection: Connection, other_connection: Connection
 ) -> None:
-    """It neither waits nor deletes it."""
-    ids = [await put(connection, b"") for _ in range(3)]
+    """It neither waits nor deletes it, and tells that it is left; what is gone is not."""
+    ids = [await put(connection, b"") for _ in range(4)]
+    listed = await purging.listed(connection, Selection())
+    await connection.execute("DELETE FROM dead_letters WHERE id = $1", ids[3])
     async with other_connection.transaction():
         await other_connection.execute("SELECT FROM dead_letters WHERE id = $1 FOR UPDATE", ids[1])
-        batches = [b async for b in letters.purge(connection, Selection(), last=ids[-1])]
+        result = await purging.purge(connection, Selection(), listed.ids)
 
-    assert batches == [[ids[0], ids[2]]]
+    assert result == (2, 1)
+    assert await connection.fetchval("SELECT id FROM dead_letters") == ids[1]
 
 
 def test_letters_of_a_replayed_request_know_its_attempts() -> None:

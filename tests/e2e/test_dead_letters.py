@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -14,7 +17,7 @@ from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 
 from collector.rows import Signal
 from collector.settings import DatabaseSettings
-from collector.store.pool import Connection
+from collector.store.pool import Connection, resolve_dsn
 from tests.db.lettering import put
 from tests.e2e.daemon import Daemon
 from tests.e2e.senders import Caller
@@ -158,6 +161,53 @@ async def test_purge_asks_before_it_deletes_what_exists_nowhere_else(
     assert await purge(str(letters["quarantined"]), "--yes") == (0, 1)
     assert await purge(str(letters["quarantined"]), "--yes") == (3, 1)
     assert await purge("--all", "--yes") == (0, 0)
+
+
+async def test_purge_asks_while_no_connection_is_open(
+    connection: Connection, database_settings: DatabaseSettings
+) -> None:
+    """Whoever thinks about the question costs the server nothing; what he confirms is deleted."""
+    await put(connection, b"")
+    mine, typed = os.openpty()
+    environment = dict(os.environ, DATABASE_URL=resolve_dsn(database_settings))
+    purge = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "collector", "dead-letters", "purge", "--all",
+        env=environment, stdin=typed, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert purge.stderr is not None
+    async with asyncio.timeout(30):
+        asked = await purge.stderr.readuntil(b"Delete them?")
+        await nobody_else(connection)
+        os.write(mine, b"y\n")
+        out, err = await purge.communicate()
+    os.close(mine)
+    os.close(typed)
+
+    assert b"1 of these letters hold what exists nowhere else" in asked
+    assert (purge.returncode, lines(out.decode())) == (0, [{"deleted": 1}]), err
+    assert await connection.fetchval("SELECT count(*) FROM dead_letters") == 0
+
+
+async def nobody_else(connection: Connection) -> None:
+    """Return once the server has no other session of this database; one that left takes a moment."""
+    while await connection.fetchval(
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    ):
+        pass  # each look is a round trip
+
+
+async def test_what_a_replay_holds_is_left_and_the_exit_code_says_so(
+    connection: Connection, other_connection: Connection, database_settings: DatabaseSettings
+) -> None:
+    """Code 1 of a purge."""
+    letter = await put(connection, b"")
+    async with other_connection.transaction():
+        await other_connection.execute("SELECT FROM dead_letters WHERE id = $1 FOR UPDATE", letter)
+        purge = await otlpg("dead-letters", "purge", "--all", "--yes", database=database_settings)
+
+    assert (purge[0], lines(purge[1])) == (1, [{"deleted": 0}])
+    assert "1 are left" in purge[2]
 
 
 async def test_a_database_without_a_schema_says_what_to_run(

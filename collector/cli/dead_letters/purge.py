@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from collector.cli import options, printing
+from collector.cli import exit_codes, options, printing
 from collector.cli.dead_letters import filters
 from collector.cli.dead_letters.filters import selection_of, with_letters
 from collector.errors import CommandError, NotFoundError, UsageError
 
 if TYPE_CHECKING:
+    from collector.operate.purge import Listed
     from collector.store.letter_queries import Selection
     from collector.store.pool import Connection
+
+DOING = "purge dead letters"
 
 
 def purge(
@@ -42,39 +45,44 @@ def purge(
         raise UsageError("--older-than and --until say the same; give one")
     selection = selection_of(signal, reason, outcome, since, older_than or until, ids)
 
-    async def action(connection: Connection) -> tuple[int, int]:
-        return await _purge(connection, selection, yes=yes)
-
-    found, deleted = with_letters(config, data_dir, action, doing="purge dead letters")
+    listed = with_letters(config, data_dir, lambda found: _listed(found, selection), doing=DOING)
+    _confirm(listed.precious, yes=yes)
+    deleted, left = with_letters(
+        config, data_dir, lambda found: _purge(found, selection, listed), doing=DOING
+    )
     if sys.stdout.isatty() and not as_json:
         print(f"{deleted:,} letters deleted")
     else:
         printing.ascii_json_line({"deleted": deleted})
-    if found > deleted:
-        printing.note(f"{found - deleted:,} were replayed or purged by somebody else meanwhile")
-    if ids and found < len(set(ids)):
-        raise NotFoundError(f"{len(set(ids)) - found} of the letters do not exist")
+    if elsewhere := len(listed.ids) - deleted - left:
+        printing.note(f"{elsewhere:,} were replayed or purged by somebody else meanwhile")
+    if listed.more:
+        printing.note(f"there are more than {len(listed.ids):,}; purge again")
+    if left:
+        printing.note(f"{left:,} are left: a replay works on them, or gave them another reason")
+        raise typer.Exit(exit_codes.FAILURE)
+    if ids and len(listed.ids) < len(set(ids)):
+        raise NotFoundError(f"{len(set(ids)) - len(listed.ids)} of the letters do not exist")
 
 
-async def _purge(connection: Connection, selection: Selection, *, yes: bool) -> tuple[int, int]:
-    """Delete letters; return how many there were, and how many were deleted.
+async def _listed(connection: Connection, selection: Selection) -> Listed:
+    from collector.operate.purge import listed
 
-    Only letters with ids up to the highest that was counted are deleted. One whose transaction was
-    under way during the count may be among them: it got its id before.
-    """
-    from collector.operate import letters
-    from collector.store import letter_queries
+    return await listed(connection, selection)
 
-    last = await letter_queries.last_id(connection)
-    groups = await letter_queries.groups(connection, selection, last=last)
-    precious = sum(group.letters for group in groups if group.outcome != "repaired")
-    if precious and not yes:
-        text = f"{precious:,} of these letters hold what exists nowhere else"
-        if not sys.stdin.isatty():
-            raise UsageError(f"{text}; --yes deletes them")
-        if not typer.confirm(f"{text}. Delete them?", err=True):
-            raise CommandError("nothing was deleted")
-    deleted = 0
-    async for ids in letters.purge(connection, selection, last=last):
-        deleted += len(ids)
-    return sum(group.letters for group in groups), deleted
+
+def _confirm(precious: int, *, yes: bool) -> None:
+    """Return if what exists nowhere else may be deleted; no connection is open meanwhile."""
+    if not precious or yes:
+        return
+    text = f"{precious:,} of these letters hold what exists nowhere else"
+    if not sys.stdin.isatty():
+        raise UsageError(f"{text}; --yes deletes them")
+    if not typer.confirm(f"{text}. Delete them?", err=True):
+        raise CommandError("nothing was deleted")
+
+
+async def _purge(connection: Connection, selection: Selection, listed: Listed) -> tuple[int, int]:
+    from collector.operate import purge
+
+    return await purge.purge(connection, selection, listed.ids)
