@@ -52,7 +52,6 @@ STORE_RETRY_S: Final = 1.0
 """Pause between two attempts to reach PostgreSQL at start: below any hold."""
 LAST_WORD_S: Final = 1.0
 """The listener gets this long beyond a drain, to answer the calls that were given up."""
-DAY_S: Final = 86_400
 
 
 class Daemon:
@@ -110,9 +109,7 @@ class Daemon:
         turns = Turns(clock)
         export = Export(
             settings=settings.receive,
-            converter=Converter(
-                settings.convert, retention_s=settings.partitions.retention_days * DAY_S
-            ),
+            converter=Converter(settings.convert, retention_s=settings.partitions.retention_s),
             queues=self._queues,
             clock=clock,
             metrics=metrics,

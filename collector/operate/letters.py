@@ -7,8 +7,6 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
-from collector.convert.identity import request_digest
-from collector.convert.request import Converter
 from collector.errors import (
     CommandError,
     NotFoundError,
@@ -17,7 +15,7 @@ from collector.errors import (
     UnlistedStoreError,
     UsageError,
 )
-from collector.operate.replay import DAY_S
+from collector.operate.letter_request import as_received, letter_converter
 from collector.operate.replay_result import REMEDIES, why_not
 from collector.rows import PG_EPOCH_UNIX_US, Reason, Signal
 from collector.settings.units import duration_from_text
@@ -33,6 +31,7 @@ PAGE_LETTERS = 1_000
 """Letters read by one statement."""
 
 PRIVILEGE = "42501"
+AGE_S_MAX = 100 * 365 * 86_400
 _PG_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 
 EXPLANATIONS: dict[str, str] = {
@@ -101,7 +100,7 @@ def age_ago(text: str, *, now_ns: int) -> int:
             seconds = duration_from_text(1, hint)(text)
         except ValueError:
             seconds = None
-    if not isinstance(seconds, int | float) or not 0 <= seconds < 100 * 365 * DAY_S:
+    if not isinstance(seconds, int | float) or not 0 <= seconds < AGE_S_MAX:
         raise UsageError(f"{text!a} must be {hint}")
     return now_ns // 1_000 - PG_EPOCH_UNIX_US - round(seconds * 1_000_000)
 
@@ -151,7 +150,7 @@ def outlook(letter: Letter, settings: Settings) -> Outlook:
         return _outlook_of_body(letter, settings)
     if why := why_not(head, as_signal=None):
         return Outlook(False, why)
-    request = _converted(letter, Signal(head.signal), settings)
+    request = _converted(letter, settings)
     if request is None:
         return Outlook(False, f"it is still no request of {head.signal}")
     reasons = {row.reason for row in request.dead_letters if row.outcome == "quarantined"}
@@ -169,22 +168,18 @@ def outlook(letter: Letter, settings: Settings) -> Outlook:
 def _outlook_of_body(letter: Letter, settings: Settings) -> Outlook:
     """Look which signal the whole body may be of."""
     for signal in Signal:
-        request = _converted(letter, signal, settings)
+        request = _converted(letter, settings, signal)
         if request is not None and request.rows:
             count = f"{len(request.rows)} of {request.items} items"
             return Outlook(True, f"with --as {signal}: {count} would be stored")
     return Outlook(False, "it is a request of no signal")
 
 
-def _converted(letter: Letter, signal: Signal, settings: Settings) -> ConvertedRequest | None:
-    """Return what the payload becomes as a request of ``signal``; None when it is none."""
-    retention_s = settings.partitions.retention_days * DAY_S
+def _converted(
+    letter: Letter, settings: Settings, as_signal: Signal | None = None
+) -> ConvertedRequest | None:
+    """Return what the payload becomes; None when it is no such request."""
     try:
-        return Converter(settings.convert, retention_s=retention_s).convert(
-            signal,
-            letter.payload,
-            digest=request_digest(b"", signal, letter.payload),
-            now_ns=(letter.head.received_at + PG_EPOCH_UNIX_US) * 1_000,
-        )
+        return as_received(letter_converter(settings), letter, as_signal=as_signal)
     except RejectedRequestError:
         return None

@@ -236,6 +236,11 @@ class PartitionSettings(Stage):
         default=48, ge=25, le=24 * 366, description="Leaves are made this far ahead of the clock."
     )
 
+    @property
+    def retention_s(self) -> int:
+        """Return ``retention_days`` in seconds."""
+        return self.retention_days * 86_400
+
 
 class TelemetrySettings(Stage):
     """What otlpg tells about itself."""
