@@ -221,14 +221,15 @@ class LedgerHeldError(RetryableStoreError):
 
 
 class LettersGoneError(StoreError):
-    """Dead letters to be replayed are not there any more, or another replay holds them.
+    """Dead letters to be replayed are not there any more, or somebody else works on them.
 
-    ``letters`` are the ids of those; all others may be replayed.
+    ``gone`` and ``busy`` are the ids of those; all others may be replayed.
     """
 
-    def __init__(self, letters: frozenset[int]) -> None:
-        super().__init__(f"{len(letters)} dead letters are gone or held by another replay")
-        self.letters = letters
+    def __init__(self, *, gone: frozenset[int], busy: frozenset[int]) -> None:
+        super().__init__(f"of the dead letters {len(gone)} are gone and {len(busy)} are busy")
+        self.gone = gone
+        self.busy = busy
 
 
 class TooManySeriesError(StoreError):

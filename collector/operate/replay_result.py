@@ -25,7 +25,8 @@ class End(StrEnum):
     DUPLICATE = "duplicate"  # the same bytes came to the right door and are stored already
     KEPT = "kept"  # it still cannot be stored; one attempt more
     SKIPPED = "skipped"  # not one to be replayed
-    GONE = "gone"  # replayed or purged meanwhile, or another replay works on it
+    BUSY = "busy"  # another replay, or a purge, works on it; it may end either way
+    GONE = "gone"  # replayed or purged meanwhile
 
 
 class Result(NamedTuple):
@@ -60,8 +61,13 @@ def why_not(head: LetterHead, *, as_signal: Signal | None) -> str:
 
 
 def gone_result(head: LetterHead) -> Result:
-    """Return the result of a letter that is not there, or not free."""
+    """Return the result of a letter that is not there any more."""
     return Result(head.id, head.signal, End.GONE, why="replayed or purged by somebody else")
+
+
+def busy_result(head: LetterHead) -> Result:
+    """Return the result of a letter that is there and not free."""
+    return Result(head.id, head.signal, End.BUSY, why="somebody else works on it; replay again")
 
 
 def kept_result(head: LetterHead, left: int, why: str) -> Result:

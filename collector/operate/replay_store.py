@@ -21,6 +21,7 @@ from collector.maintain.partitions import Partitions
 from collector.operate.replay_result import (
     Replayed,
     Result,
+    busy_result,
     gone_result,
     still_kept,
     stored_result,
@@ -94,10 +95,13 @@ class ReplayStore:
             try:
                 stored = await self._write_patiently(group)
             except LettersGoneError as error:
-                for replayed in group:
-                    if replayed.head.id in error.letters:
-                        yield gone_result(replayed.head), ""
-                group = [replayed for replayed in group if replayed.head.id not in error.letters]
+                for head, _ in group:
+                    if head.id in error.gone:
+                        yield gone_result(head), ""
+                    elif head.id in error.busy:
+                        yield busy_result(head), ""
+                taken = error.gone | error.busy
+                group = [replayed for replayed in group if replayed.head.id not in taken]
             except PoisonRowError as error:
                 if len(group) > 1:
                     half = len(group) // 2

@@ -54,9 +54,15 @@ async def take(connection: Connection, letters: Collection[int], *, timeout_s: f
         list(letters),
         timeout=timeout_s,
     )
-    gone = frozenset(letters).difference(row[0] for row in taken)
-    if gone:
-        raise LettersGoneError(gone)
+    missing = frozenset(letters).difference(row[0] for row in taken)
+    if missing:
+        there = await connection.fetch(
+            "SELECT id FROM dead_letters WHERE id = ANY($1::bigint[])",
+            list(missing),
+            timeout=timeout_s,
+        )
+        busy = frozenset(row[0] for row in there)
+        raise LettersGoneError(gone=missing - busy, busy=busy)
 
 
 async def quarantine(

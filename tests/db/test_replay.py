@@ -279,7 +279,7 @@ async def test_of_two_replays_at_once_one_stores(
     second = await replay(database_settings)
     probe.release("flush.before_commit")
 
-    assert {(result.letter, result.end) for result in second} == {(id_, End.GONE) for id_ in ids}
+    assert {(result.letter, result.end) for result in second} == {(id_, End.BUSY) for id_ in ids}
     assert {result.end for result in await first} == {End.STORED}
     assert await count(connection, "logs") == 5
     assert await count(connection, "dead_letters") == 0
@@ -296,11 +296,31 @@ async def test_letters_that_are_taken_cost_the_others_nothing(
 
     assert {result.letter: result.end for result in results} == {
         ids[0]: End.STORED,
-        ids[1]: End.GONE,
+        ids[1]: End.BUSY,
         ids[2]: End.STORED,
     }
     assert await count(connection, "logs") == 2
     assert await count(connection, "dead_letters") == 1
+
+
+async def test_letters_that_went_meanwhile_are_gone(
+    database_settings: DatabaseSettings, connection: Connection
+) -> None:
+    """Somebody deleted one after it was read: the other is stored."""
+    ids = [await put(connection, log(str(number))) for number in range(2)]
+    probe = TestProbe()
+    probe.hold("flush.begun")
+    running = asyncio.create_task(replay(database_settings, probe=probe))
+    await probe.reached("flush.begun")
+    await connection.execute("DELETE FROM dead_letters WHERE id = $1", ids[0])
+    probe.release("flush.begun")
+
+    results = await running
+
+    assert [(result.letter, result.end) for result in results] == [
+        (ids[0], End.GONE),
+        (ids[1], End.STORED),
+    ]
 
 
 @pytest.mark.parametrize("fault", [Fault.LOSE_COMMIT, Fault.LOSE_REPLY])

@@ -200,12 +200,15 @@ async def nobody_else(connection: Connection) -> None:
 async def test_what_a_replay_holds_is_left_and_the_exit_code_says_so(
     connection: Connection, other_connection: Connection, database_settings: DatabaseSettings
 ) -> None:
-    """Code 1 of a purge."""
-    letter = await put(connection, b"")
+    """Code 1 of a replay, and of a purge."""
+    payload = logs_request(items=1, base_unix_nano=time.time_ns()).SerializeToString()
+    letter = await put(connection, payload)
     async with other_connection.transaction():
         await other_connection.execute("SELECT FROM dead_letters WHERE id = $1 FOR UPDATE", letter)
+        replay = await otlpg("dead-letters", "replay", "--all", database=database_settings)
         purge = await otlpg("dead-letters", "purge", "--all", "--yes", database=database_settings)
 
+    assert (replay[0], [line["end"] for line in lines(replay[1])]) == (1, ["busy"])
     assert (purge[0], lines(purge[1])) == (1, [{"deleted": 0}])
     assert "1 are left" in purge[2]
 

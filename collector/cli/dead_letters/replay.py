@@ -77,7 +77,7 @@ def replay(
     )
     if ids and counts["letters"] < len(set(ids)):
         raise NotFoundError(f"{len(set(ids)) - counts['letters']} of the letters do not exist")
-    if counts[End.KEPT] or counts["left"]:
+    if counts[End.KEPT] or counts[End.BUSY] or counts["left"]:
         raise typer.Exit(exit_codes.FAILURE)
 
 
