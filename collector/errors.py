@@ -206,10 +206,12 @@ class UnlistedStoreError(RetryableStoreError):
 class CommitUnknownError(StoreUnavailableError):
     """COMMIT was sent and no answer came; the ledger decides on the next try.
 
-    ``stored`` tells, once the transaction is over, which of its requests it would have stored.
+    ``stored`` tells which of its requests the transaction would have stored. ``transaction`` is its
+    id as PostgreSQL writes it, where it replayed dead letters; else empty.
     """
 
     stored: tuple[bool, ...] = ()
+    transaction: str = ""
 
 
 class LedgerHeldError(RetryableStoreError):

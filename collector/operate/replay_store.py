@@ -135,17 +135,17 @@ class ReplayStore:
         while True:
             try:
                 if unknown is not None:
-                    if not await self._remaining(group):
+                    if await self._is_stored(group, unknown):
                         return unknown.stored
                     unknown = None
                 return await self._write(group)
             except RetryableStoreError as error:
-                if isinstance(error, CommitUnknownError):
+                if isinstance(error, CommitUnknownError) and error.transaction:
                     unknown = error
                 elif isinstance(error, MissingLeafError):
                     self._leaves.forget()
                 if not _passes(error) or self._clock.monotonic_s() > deadline_s:
-                    raise
+                    raise (_unconfirmed(unknown, len(group)) if unknown else error) from error
                 await self._probe.reach("replay.failed")
                 await asyncio.sleep(backoff_s(attempt, self._random))
                 attempt += 1
@@ -181,16 +181,26 @@ class ReplayStore:
             raise
         self._database.release(connection)
 
-    async def _remaining(self, group: Sequence[Replayed]) -> set[int]:
-        """Return which letters of a group exist, once its COMMIT is over, one way or the other."""
-        limits = self._limits
+    async def _is_stored(self, group: Sequence[Replayed], unknown: CommitUnknownError) -> bool:
+        """Return what became of a COMMIT without a good answer, once it is over, and certain."""
         async with self._database.acquire() as connection:
-            return await letter_queries.remaining(
+            return await letter_queries.taken_by(
                 connection,
-                [replayed.head.id for replayed in group],
-                lock_s=limits.lock_s_max,
-                timeout_s=limits.statement_s_max,
+                unknown.transaction,
+                [head.id for head, _ in group],
+                lock_s=self._limits.lock_s_max,
+                timeout_s=self._limits.statement_s_max,
             )
+
+
+def _unconfirmed(error: CommitUnknownError, letters: int) -> CommitUnknownError:
+    """Return what to tell about letters that may be stored, or on one server only."""
+    return CommitUnknownError(
+        f"whether {letters} letters are stored is not certain: {error}",
+        sqlstate=error.sqlstate,
+        hint="is a synchronous standby away? then `otlpg dead-letters replay` again: what is not "
+        "stored is a letter still",
+    )
 
 
 def _passes(error: RetryableStoreError) -> bool:

@@ -38,8 +38,8 @@ async def write(
     return len(letters)
 
 
-async def take(connection: Connection, letters: Collection[int], *, timeout_s: float) -> None:
-    """Delete ``letters`` inside the transaction that stores what they hold.
+async def take(connection: Connection, letters: Collection[int], *, timeout_s: float) -> str:
+    """Delete ``letters`` inside the transaction that stores what they hold; return its id.
 
     So an item is in its table or in its letter, and of two replays of one letter only one stores
     it: the other does not wait for the outcome, it is told at once.
@@ -50,7 +50,8 @@ async def take(connection: Connection, letters: Collection[int], *, timeout_s: f
     taken = await connection.fetch(
         "WITH free AS MATERIALIZED (SELECT id FROM dead_letters"
         " WHERE id = ANY($1::bigint[]) FOR UPDATE SKIP LOCKED)"
-        " DELETE FROM dead_letters AS d USING free AS f WHERE d.id = f.id RETURNING d.id",
+        " DELETE FROM dead_letters AS d USING free AS f WHERE d.id = f.id"
+        " RETURNING d.id, pg_current_xact_id()::text",
         list(letters),
         timeout=timeout_s,
     )
@@ -63,6 +64,7 @@ async def take(connection: Connection, letters: Collection[int], *, timeout_s: f
         )
         busy = frozenset(row[0] for row in there)
         raise LettersGoneError(gone=missing - busy, busy=busy)
+    return str(taken[0][1])
 
 
 async def quarantine(

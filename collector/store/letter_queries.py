@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from collector.errors import RetryableStoreError
+from collector.store.commit import commit
 from collector.store.failures import translated
 from collector.store.pool import DRIVER_ERRORS
 
@@ -73,6 +75,11 @@ _CHOSEN = """
     AND ($5::timestamptz IS NULL OR received_at < $5)
     AND ($6::bigint[] IS NULL OR id = ANY($6))"""
 """Of the parameters of a ``Selection``, in the order of its fields."""
+
+_STATUS = """
+SELECT CASE WHEN $1::text::xid8 < pg_snapshot_xmax(pg_current_snapshot())
+            THEN pg_xact_status($1::text::xid8) END"""
+"""NULL for a transaction that this server has never seen."""
 
 
 async def newest_first(
@@ -165,27 +172,49 @@ async def note_attempts(
         )
 
 
-async def remaining(
-    connection: Connection, ids: Sequence[int], *, lock_s: float, timeout_s: float
-) -> set[int]:
-    """Return those letters that exist once everybody who works on them is done.
+async def taken_by(
+    connection: Connection,
+    transaction: str,
+    ids: Sequence[int],
+    *,
+    lock_s: float,
+    timeout_s: float,
+) -> bool:
+    """Return whether ``transaction``, whose COMMIT had no good answer, has stored and taken ``ids``.
 
-    So says, after a COMMIT without an answer, whether it happened.
+    True is vouched for like any COMMIT: after it was looked at, something small is written and
+    committed, so that whoever has to keep that has the letters' transaction, too. That a letter is
+    not there would tell nothing: somebody may have deleted it. Nor would the id alone after a
+    failover, which gives the number of a lost transaction to another one.
 
     Raises:
-        StoreError: somebody works on one for longer than ``lock_s``; ask again.
+        CommitUnknownError: it has, but nobody vouches for it; ask again.
+        StoreError: PostgreSQL did not answer, or somebody works on a letter for longer than
+            ``lock_s``; ask again.
     """
-    with translated(only=DRIVER_ERRORS):
-        async with connection.transaction():
-            await connection.execute(
-                f"SET LOCAL lock_timeout = {max(1, round(lock_s * 1000))}", timeout=timeout_s
-            )
-            rows = await connection.fetch(
-                "SELECT id FROM dead_letters WHERE id = ANY($1::bigint[]) ORDER BY id FOR UPDATE",
-                list(ids),
-                timeout=timeout_s,
-            )
-    return {row[0] for row in rows}
+    with translated(connection, only=DRIVER_ERRORS):
+        await connection.execute(
+            f"BEGIN; SET LOCAL lock_timeout = {max(1, round(lock_s * 1000))}"
+            f"; SET LOCAL statement_timeout = {max(1, round(timeout_s * 1000))}",
+            timeout=timeout_s,
+        )
+        there = await connection.fetchval(
+            "SELECT count(*) FROM (SELECT FROM dead_letters WHERE id = ANY($1::bigint[])"
+            " ORDER BY id FOR UPDATE) AS locked",  # so that whoever works on one is done
+            ids,
+            timeout=timeout_s,
+        )
+        status = await connection.fetchval(_STATUS, transaction, timeout=timeout_s)
+        if status == "in progress":
+            raise RetryableStoreError("the transaction that took the letters is not over")
+        if there or status != "committed":
+            await connection.execute("ROLLBACK", timeout=timeout_s)
+            return False
+        await connection.execute(
+            "SELECT pg_logical_emit_message(true, 'otlpg', '')", timeout=timeout_s
+        )
+        await commit(connection, timeout_s=timeout_s)
+        return True
 
 
 async def delete_listed(

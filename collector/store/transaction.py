@@ -29,14 +29,13 @@ from collector.errors import (
 )
 from collector.rows import Dimensions, Reason, Signal
 from collector.store import dead_letters, dimensions, ledger, traces
+from collector.store.commit import commit
 from collector.store.copy import copy_rows
 from collector.store.failures import translated
 from collector.store.series_limit import numbers_beyond
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
-
-    from asyncpg import PostgresLogMessage
 
     from collector.rows import ConvertedRequest
     from collector.settings import DatabaseSettings
@@ -248,8 +247,9 @@ async def _run(
     upserts = await _upserts(requests, presumed, context)
     seen = await _begin_and_look_up(connection, keys, _begin(context, statement_s), timeout_s)
     await probe.reach("flush.begun")
+    transaction = ""
     if replayed:
-        await dead_letters.take(connection, replayed, timeout_s=timeout_s)
+        transaction = await dead_letters.take(connection, replayed, timeout_s=timeout_s)
 
     stored = _first_of_unseen(requests, keys, seen)
     fresh = [request for request, first in zip(requests, stored, strict=True) if first]
@@ -270,9 +270,9 @@ async def _run(
 
     commit_s = clock.monotonic_s()
     try:
-        await _commit(connection, timeout_s)
+        await commit(connection, timeout_s=timeout_s)
     except CommitUnknownError as error:
-        error.stored = tuple(stored)
+        error.stored, error.transaction = tuple(stored), transaction
         raise
     done_s = clock.monotonic_s()
     await probe.reach("flush.committed")
@@ -367,33 +367,3 @@ async def _upserts(
 
 def _rows(requests: Sequence[ConvertedRequest]) -> chain[tuple[Any, ...]]:
     return chain.from_iterable(request.rows for request in requests)
-
-
-async def _commit(connection: Connection, timeout_s: float) -> None:
-    """COMMIT, and return only if the server vouches for it.
-
-    A warning during COMMIT says that it did not wait for its synchronous standby, or that there was
-    no transaction: either way nobody vouches. Its text is translated and its code shared with
-    others, so any warning counts.
-    """
-    warnings: list[str] = []
-
-    def hear(_connection: object, message: PostgresLogMessage) -> None:
-        if getattr(message, "severity_en", None) == "WARNING":
-            warnings.append(getattr(message, "sqlstate", None) or "01000")
-
-    connection.add_log_listener(hear)
-    try:
-        status = await connection.execute("COMMIT", timeout=timeout_s)
-    except Exception as error:
-        code = getattr(error, "sqlstate", None)
-        raise CommitUnknownError(
-            f"no answer to COMMIT: {type(error).__name__}", sqlstate=code or ""
-        ) from error
-    finally:
-        if not connection.is_closed():
-            connection.remove_log_listener(hear)
-    if warnings:
-        raise CommitUnknownError("the server does not vouch for COMMIT", sqlstate=warnings[0])
-    if status != "COMMIT":
-        raise RetryableStoreError(f"the server answered COMMIT with {status}")

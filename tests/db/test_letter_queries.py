@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from collector.convert.letters import letters_of
+from collector.errors import RetryableStoreError
 from collector.operate import letters
 from collector.operate import purge as purging
 from collector.rows import DeadLetterRow, Reason, Signal
@@ -134,6 +135,40 @@ async def test_a_purge_passes_over_what_a_replay_holds(
 
     assert result == (2, 1)
     assert await connection.fetchval("SELECT id FROM dead_letters") == ids[1]
+
+
+@pytest.mark.postgres_versions
+async def test_only_the_transaction_itself_tells_that_it_took_a_letter(
+    connection: Connection, other_connection: Connection
+) -> None:
+    """Committed and the letter not there; anything else is no."""
+    taken, left = [await put(connection, b"") for _ in range(2)]
+
+    async def take(letter: int, end: str) -> str:
+        await connection.execute("BEGIN")
+        transaction = await dead_letters.take(connection, [letter], timeout_s=5)
+        await connection.execute(end)
+        return transaction
+
+    async def is_taken(transaction: str, letter: int) -> bool:
+        return await letter_queries.taken_by(
+            other_connection, transaction, [letter], lock_s=0.1, timeout_s=5
+        )
+
+    aborted = await take(taken, "ROLLBACK")
+    assert not await is_taken(aborted, taken)
+    committed = await take(taken, "COMMIT")
+    assert await is_taken(committed, taken)
+    assert not await is_taken(committed, left)  # after a failover, the number of another one
+    assert not await is_taken(aborted, taken)  # somebody else took it
+    assert not await is_taken(str(int(committed) + 1_000), taken)  # a server that never saw it
+
+    await connection.execute("BEGIN")
+    running = await dead_letters.take(connection, [left], timeout_s=5)
+    with pytest.raises(RetryableStoreError):
+        await is_taken(running, left)
+    await other_connection.execute("ROLLBACK")
+    await connection.execute("ROLLBACK")
 
 
 def test_letters_of_a_replayed_request_know_its_attempts() -> None:

@@ -350,6 +350,32 @@ async def test_a_commit_without_an_answer_is_neither_lost_nor_repeated(
     assert await count(connection, "dead_letters") == 0
 
 
+async def test_a_lost_commit_is_not_stored_because_its_letters_went(
+    database_settings: DatabaseSettings, connection: Connection
+) -> None:
+    """The COMMIT never came, and a purge takes the letter before anybody looks: it is gone."""
+    await make_leaves(database_settings)
+    warm = await put(connection, log("warm"))
+    async with wire_to(database_settings) as (wire, wired):
+        await replay(wired, Selection(ids=(warm,)))
+        await put(connection, log())
+        probe = TestProbe()
+        probe.hold("flush.before_commit")
+        probe.hold("replay.failed")
+        running = asyncio.create_task(replay(wired, probe=probe))
+        await probe.reached("flush.before_commit")
+        wire.fault = Fault.LOSE_COMMIT
+        probe.release("flush.before_commit")
+        await probe.reached("replay.failed")
+        await connection.execute("DELETE FROM dead_letters")
+        probe.release("replay.failed")
+        [result] = await running
+
+    assert wire.struck == 1
+    assert result.end is End.GONE
+    assert await count(connection, "logs") == 1
+
+
 async def test_killed_before_commit_nothing_has_happened(
     database_settings: DatabaseSettings, connection: Connection
 ) -> None:
