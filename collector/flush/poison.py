@@ -109,6 +109,20 @@ async def _find(request: ConvertedRequest, named: int | None, context: Context) 
         connection.terminate()
 
 
+async def check_own_row(request: ConvertedRequest, context: Context) -> None:
+    """Return if a row of our own making goes where ``request``'s rows should go.
+
+    Raises:
+        StoreError: it does not; what failed before says nothing about ``request``.
+    """
+    connection = await connect(context.limits)
+    try:
+        look = _Look(request, context, connection, Dimensions({}, {}, {}, {}))
+        await look.check_health()
+    finally:
+        connection.terminate()
+
+
 class _Look:
     """One look for the refused rows of one request, over a connection of its own.
 
@@ -164,7 +178,7 @@ class _Look:
             elif len(group) > 1:
                 groups += self._halves(group) if together else self._parts(group, refusal)
             else:
-                await self._check_health()
+                await self.check_health()
                 culprits += group
                 if self._context.clock.monotonic_s() > end_s:
                     break
@@ -181,7 +195,7 @@ class _Look:
         half = len(group) // 2
         return [group[half:], group[:half]]
 
-    async def _check_health(self) -> None:
+    async def check_health(self) -> None:
         """Return if a row of our own making goes where the request's rows should go.
 
         Raises:

@@ -12,10 +12,12 @@ from collector.errors import (
     MissingLeafError,
     PoisonRowError,
     RetryableStoreError,
+    StoreError,
+    StoreUnavailableError,
     UnlistedStoreError,
 )
 from collector.flush.leaves import make_leaves
-from collector.flush.poison import quarantine_culprits
+from collector.flush.poison import check_own_row, quarantine_culprits
 from collector.flush.retry import backoff_s
 from collector.maintain.partitions import Partitions
 from collector.operate.replay_result import (
@@ -23,12 +25,13 @@ from collector.operate.replay_result import (
     Result,
     busy_result,
     gone_result,
+    kept_result,
     still_kept,
     stored_result,
 )
 from collector.rows import Signal
 from collector.store import letter_queries
-from collector.store.failures import translated
+from collector.store.failures import PERHAPS_ONE_REQUEST, translated
 from collector.store.known import KnownDimensions
 from collector.store.pool import DRIVER_ERRORS, Database
 from collector.store.transaction import Context, write_batch
@@ -85,15 +88,24 @@ class ReplayStore:
             for signal in Signal
         }
 
-    async def store(self, group: list[Replayed]) -> AsyncGenerator[tuple[Result, str]]:
-        """Store a group in one transaction; in halves, if PostgreSQL refuses a row of it.
+    def store(self, group: list[Replayed]) -> AsyncGenerator[tuple[Result, str]]:
+        """Store a group in one transaction; in halves, if PostgreSQL does not take it whole.
 
-        Yield each result, and the reason of a letter that is to be kept; empty for others.
+        Yield each result, and the reason of a letter that is to be kept; empty for others. A letter
+        alone that fails, while a row of our own making passes, is kept.
+
+        Raises:
+            StoreError: the server is away, or takes nothing; no letter is to blame.
         """
+        return self._store(group, GIVE_UP_S)
+
+    async def _store(
+        self, group: list[Replayed], patience_s: float
+    ) -> AsyncGenerator[tuple[Result, str]]:
         named = 0
         while group:
             try:
-                stored = await self._write_patiently(group)
+                stored = await self._write_patiently(group, patience_s)
             except LettersGoneError as error:
                 for head, _ in group:
                     if head.id in error.gone:
@@ -102,34 +114,66 @@ class ReplayStore:
                         yield busy_result(head), ""
                 taken = error.gone | error.busy
                 group = [replayed for replayed in group if replayed.head.id not in taken]
-            except PoisonRowError as error:
+            except (PoisonRowError, RetryableStoreError) as error:
+                if _is_of_server(error):
+                    raise
                 if len(group) > 1:
+                    rest_s = patience_s if _is_of_one(error) else 0.0  # it has been used up
                     half = len(group) // 2
                     for part in (group[:half], group[half:]):
-                        async for result in self.store(part):
+                        async for result in self._store(part, rest_s):
                             yield result
                     return
                 [replayed] = group
-                request = replayed.request
-                context = self._contexts[request.signal]
-                named += await quarantine_culprits(request, error, context, named=named)
-                if not request.rows:
-                    yield still_kept(replayed)
+                moved, kept = await self._without_culprits(replayed, error, named)
+                if kept is not None:
+                    yield kept
                     return
+                named += moved
             else:
                 for replayed, first in zip(group, stored, strict=True):
                     yield stored_result(replayed, first), ""
                 return
 
-    async def _write_patiently(self, group: Sequence[Replayed]) -> Sequence[bool]:
-        """Write a group; again after failures that pass, for ``GIVE_UP_S``.
+    async def _without_culprits(
+        self, replayed: Replayed, error: StoreError, named: int
+    ) -> tuple[int, tuple[Result, str] | None]:
+        """Move what PostgreSQL refuses out of a letter's rows; return how many, and why to keep it.
+
+        The latter is None where what is left may be stored.
+
+        Raises:
+            StoreError: our own row is refused, too.
+        """
+        head, request = replayed
+        context = self._contexts[request.signal]
+        moved = 0
+        try:
+            if not isinstance(error, PoisonRowError):
+                raise error
+            moved = await quarantine_culprits(request, error, context, named=named)
+        except RetryableStoreError as failure:
+            if _is_of_server(failure):
+                raise
+            await check_own_row(request, context)
+            why = f"PostgreSQL did not store it: {failure}"
+            return 0, (kept_result(head, request.items, why), head.reason)
+        return moved, None if request.rows else still_kept(replayed)
+
+    async def _write_patiently(
+        self, group: Sequence[Replayed], patience_s: float
+    ) -> Sequence[bool]:
+        """Write a group; again after failures that pass, for ``patience_s``.
+
+        A server that is away is waited for as long as ever. What perhaps one letter alone is to
+        blame for is tried again only with that letter alone.
 
         Raises:
             LettersGoneError: without some of them it can be stored.
             PoisonRowError: PostgreSQL refuses a row.
             StoreError: any other failure that did not pass.
         """
-        deadline_s = self._clock.monotonic_s() + GIVE_UP_S
+        begun_s = self._clock.monotonic_s()
         attempt = 0
         unknown: CommitUnknownError | None = None
         while True:
@@ -144,8 +188,14 @@ class ReplayStore:
                     unknown = error
                 elif isinstance(error, MissingLeafError):
                     self._leaves.forget()
-                if not _passes(error) or self._clock.monotonic_s() > deadline_s:
-                    raise (_unconfirmed(unknown, len(group)) if unknown else error) from error
+                if unknown is None and len(group) > 1 and _is_of_one(error):
+                    raise
+                away = unknown is not None or isinstance(error, StoreUnavailableError)
+                limit_s = GIVE_UP_S if away else patience_s
+                if not _passes(error) or self._clock.monotonic_s() - begun_s > limit_s:
+                    if unknown is not None:
+                        raise _unconfirmed(unknown, len(group)) from error
+                    raise
                 await self._probe.reach("replay.failed")
                 await asyncio.sleep(backoff_s(attempt, self._random))
                 attempt += 1
@@ -200,6 +250,18 @@ def _unconfirmed(error: CommitUnknownError, letters: int) -> CommitUnknownError:
         sqlstate=error.sqlstate,
         hint="is a synchronous standby away? then `otlpg dead-letters replay` again: what is not "
         "stored is a letter still",
+    )
+
+
+def _is_of_server(error: StoreError) -> bool:
+    """Return whether no letter can be stored now, whichever it is."""
+    return isinstance(error, StoreUnavailableError) or error.sqlstate.startswith(_NEVER_BY_ITSELF)
+
+
+def _is_of_one(error: StoreError) -> bool:
+    """Return whether perhaps one letter is to blame, and the others would pass without it."""
+    return isinstance(error, PoisonRowError | UnlistedStoreError) or error.sqlstate.startswith(
+        PERHAPS_ONE_REQUEST
     )
 
 

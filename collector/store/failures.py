@@ -38,7 +38,7 @@ _SERVER = ("08", _READ_ONLY, "25P03", "28", "53", "57", "58")
 """No row of ours is to blame: lost, starting, read-only, refusing the login, full, stopping; or it
 ended the session because this process stood still inside a transaction."""
 
-_SERVER_BUT_PERHAPS_ONE_REQUEST = ("53200", "57014", "25P04")
+PERHAPS_ONE_REQUEST = ("53200", "57014", "25P04")
 """Out of memory, cancelled by statement_timeout, ended by a transaction_timeout that somebody set:
 a request of another size may well pass."""
 
@@ -118,7 +118,7 @@ def _from_server(error: asyncpg.PostgresError, table: str | None) -> StoreError:
         message += f": {_text(error, 'message')}"
     if code == _CHECK_VIOLATION and not _text(error, "constraint_name"):
         return MissingLeafError(message, sqlstate=code)
-    if code == _INVALID_BINARY or code.startswith(_SERVER_BUT_PERHAPS_ONE_REQUEST):
+    if code == _INVALID_BINARY or code.startswith(PERHAPS_ONE_REQUEST):
         return RetryableStoreError(message, sqlstate=code)
     if code.startswith(_SERVER):
         return StoreUnavailableError(message, sqlstate=code)

@@ -11,6 +11,7 @@ from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from collector.convert.identity import request_digest
 from collector.errors import CommandError
 from collector.maintain.ledger import LedgerRetirement
+from collector.operate import replay_store
 from collector.operate.letters import explained
 from collector.operate.replay import BATCH_LETTERS
 from collector.operate.replay_result import End, Result
@@ -235,6 +236,60 @@ async def test_one_refused_item_of_a_letter_leaves_the_others(
     assert await letters(connection) == [
         ("traces", Reason.REFUSED_BY_POSTGRES, "quarantined", 3, rest)
     ]
+
+
+REFUSE = """
+CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    IF NEW.body_text = 'poison' THEN {}; END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER refuse BEFORE INSERT ON logs FOR EACH ROW EXECUTE FUNCTION refuse()"""
+
+
+@pytest.mark.parametrize(
+    "how",
+    ["RAISE EXCEPTION 'odd'", "RAISE EXCEPTION 'slow' USING ERRCODE = '57014'"],
+    ids=["unlisted", "retryable"],
+)
+async def test_one_stubborn_letter_does_not_end_the_replay(
+    database_settings: DatabaseSettings,
+    connection: Connection,
+    monkeypatch: pytest.MonkeyPatch,
+    how: str,
+) -> None:
+    """A failure that nobody foresaw, or that never passes: the others are stored, it is kept."""
+    monkeypatch.setattr(replay_store, "GIVE_UP_S", 0.0)
+    await connection.execute(REFUSE.format(how))
+    bodies = ["a", "b", "poison", "c", "d"]
+    for body in bodies:
+        await put(connection, log(body), reason=Reason.TOO_LARGE)
+
+    results = sorted(await replay(database_settings))
+
+    assert [result.end for result in results] == [
+        End.KEPT if body == "poison" else End.STORED for body in bodies
+    ]
+    assert "PostgreSQL did not store it" in results[2].why
+    assert await letters(connection) == [
+        ("logs", Reason.TOO_LARGE, "quarantined", 1, log("poison"))
+    ]
+
+
+async def test_an_odd_failure_of_our_own_row_blames_no_letter(
+    database_settings: DatabaseSettings, connection: Connection
+) -> None:
+    """Somebody's trigger takes nothing at all: every letter stays as it was."""
+    await connection.execute(
+        REFUSE.format("RAISE EXCEPTION 'odd'").replace("= 'poison'", "IS NULL OR true")
+    )
+    for _ in range(2):
+        await put(connection, log())
+    before = await letters(connection)
+
+    with pytest.raises(CommandError), explained("replay dead letters"):
+        await replay(database_settings)
+
+    assert await letters(connection) == before
 
 
 async def test_a_table_that_takes_nothing_blames_no_letter(
