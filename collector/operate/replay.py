@@ -9,8 +9,9 @@ one attempt more; of a letter with several items only the rest does, as letters 
 The ledger has no part in it: the request that a letter came from stands there under its own digest,
 so its repetition is a duplicate as before, and the letter's bytes are looked up nowhere. The
 exception is a body of a wrong signal, replayed as what it is: its sender may have sent the same
-bytes to the right door since, so it is looked up, and entered, as that request of that signal (of
-a sender without a key).
+bytes to the right door since, so it is looked up, and entered, as that request of that signal, of a
+sender without a key. A letter does not know the key of its sender: with keys, the same bytes at the
+right door are another request to the ledger, and README says so.
 
 Rejected: a transaction for each letter (ten times as slow; a batch that fails is halved instead).
 """
