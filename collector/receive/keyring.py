@@ -3,7 +3,8 @@
 Promises: a new key works at once, a revoked one stops within ``auth.refresh_s``, and senders whose
 key is known go on while PostgreSQL is away, for ``auth.stale_s_max``. Not knowing is never "no": a
 key that cannot be looked up is UNAVAILABLE, which a sender retries, and not UNAUTHENTICATED, for
-which it throws its data away.
+which it throws its data away. That holds as well for keys that a reading left out because there
+are more than ``KEYS_MAX``.
 
 A key that does not match (unknown, or with another secret: time tells nobody which) is looked at
 again after the next reading. Such readings come at most once a second however many ask, and as many
@@ -40,7 +41,11 @@ _NOBODY: Final = LiveKey("", frozenset(), bytes(32), None)
 
 
 class Keyring:
-    """The keys of one process. ``read`` gives those that are neither revoked nor expired."""
+    """The keys of one process.
+
+    ``read`` gives those that are neither revoked nor expired, and more than ``KEYS_MAX`` of them
+    where there are more than it gave.
+    """
 
     def __init__(
         self,
@@ -58,7 +63,7 @@ class Keyring:
         self._early_s_min = early_s_min
         self._keys: dict[str, LiveKey] = {}
         self._read_at_s: float | None = None  # when the reading began that the keys are from
-        self._failed = True  # whether the latest reading did
+        self._whole = False  # whether the latest reading saw every valid key
         self._wanted = asyncio.Event()
         self._next = asyncio.Event()
         self._waiting = 0
@@ -98,17 +103,17 @@ class Keyring:
             keys = await self._read()
         except Exception as error:  # noqa: BLE001 -- whatever it is, the keys were not read
             failure = translate(error)
-            self._failed = True
+            self._whole = False
             self._trouble.warn("keys not read", failure.sqlstate or type(failure).__name__,
                                error=str(failure), usable=self.usable)  # fmt: skip
         else:
-            self._failed = False
+            self._whole = len(keys) <= KEYS_MAX
             self._read_at_s = began_s
-            self._keys = {key.id: key for key in keys}
-            if len(keys) >= KEYS_MAX:
-                self._trouble.warn(
-                    "too many keys: the oldest are not taken", "keys_max", keys_max=KEYS_MAX
-                )
+            self._keys = {key.id: key for key in keys[:KEYS_MAX]}
+            if not self._whole:
+                self._trouble.error("too many keys: the oldest are told to come again", "keys_max",
+                                    keys_max=KEYS_MAX,
+                                    hint="revoke keys that nobody uses")  # fmt: skip
         finally:
             done.set()
 
@@ -128,7 +133,7 @@ class Keyring:
             await self._next_reading()
             key = self._match(token)
         if key is None:
-            raise KeysAwayError if self._failed else UnauthenticatedError
+            raise UnauthenticatedError if self._whole else KeysAwayError
         if not key.scopes & allowed:
             wanted = " or ".join(sorted(allowed))
             raise ForbiddenError(f"this API key lacks the scope {wanted}")

@@ -21,7 +21,7 @@ service is far less; a table that somebody filled by mistake must not stall ever
 _LIVE = """
 SELECT id, scopes, hash, expires_at FROM api_keys
 WHERE revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())
-ORDER BY created_at DESC LIMIT $1
+ORDER BY created_at DESC, id LIMIT $1
 """
 _SHOWN = """
 id, name, scopes,
@@ -67,14 +67,19 @@ class ApiKey(NamedTuple):
 
 
 async def read_live_keys(database: Database) -> list[LiveKey]:
-    """Return the keys that are neither revoked nor expired; the ``KEYS_MAX`` newest.
+    """Return the keys that are neither revoked nor expired, the newest first.
+
+    Bounded: of more than ``KEYS_MAX`` it gives ``KEYS_MAX + 1``, by which the caller sees that the
+    reading was cut.
 
     Raises:
         StoreError: PostgreSQL is away, slower than a connection may be, or this role may not read.
     """
     with translated():
         async with database.acquire() as connection:
-            rows = await connection.fetch(_LIVE, KEYS_MAX, timeout=database.settings.connect_s_max)
+            rows = await connection.fetch(
+                _LIVE, KEYS_MAX + 1, timeout=database.settings.connect_s_max
+            )
     return [LiveKey(row[0], frozenset(row[1]), row[2], row[3]) for row in rows]
 
 

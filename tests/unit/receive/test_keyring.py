@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator
 from datetime import timedelta
 
 import pytest
+from structlog.testing import capture_logs
 
 from collector.errors import (
     ForbiddenError,
@@ -203,3 +204,30 @@ async def test_a_reading_that_never_ends_is_not_waited_for(
         await rig.check(Token.new())
 
     rig.probe.release("keys.read")
+
+
+async def test_a_reading_that_was_cut_tells_nobody_that_a_key_is_wrong(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The key may be among those that were left out; with as many as are kept nothing is missing."""
+    monkeypatch.setattr(subject, "KEYS_MAX", 2)
+    newest, other, oldest = rig.table.add(), rig.table.add(), rig.table.add()
+    with capture_logs() as lines:
+        await rig.keyring.refresh()
+        await rig.keyring.refresh()
+
+    assert await rig.check(newest)
+    assert await rig.check(other)
+    assert rig.keyring.count == 2
+    for left_out in (oldest, Token.new(), Token(newest.id, Token.new().secret)):
+        with pytest.raises(KeysAwayError):
+            await rig.check(left_out)
+    (line,) = lines
+    assert line["log_level"] == "error"
+    assert "revoke" in line["hint"]
+
+    rig.table.keys.pop()
+    await rig.keyring.refresh()
+    assert await rig.check(other)
+    with pytest.raises(UnauthenticatedError):
+        await rig.check(oldest)
