@@ -162,9 +162,10 @@ class Daemon:
     def store_up(self) -> bool:
         """Whether PostgreSQL was reached, has a schema for us, and takes what is written.
 
-        With keys, also whether they are known: without them every sender is told to come again.
+        With keys, also whether they are known, and shown to us: without them every sender is told to
+        come again.
         """
-        if self._keyring is not None and not self._keyring.usable:
+        if self._keyring is not None and not self._keyring.ready:
             return False
         return self._store_reached and bool(self._metrics.store_up.values.get(()))
 

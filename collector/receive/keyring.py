@@ -6,6 +6,10 @@ key that cannot be looked up is UNAVAILABLE, which a sender retries, and not UNA
 which it throws its data away. That holds as well for keys that a reading left out because there
 are more than ``KEYS_MAX``.
 
+A PostgreSQL that answers and will not show the keys (no right, no table) is no outage: it stores
+what senders bring, so revoked keys would go on for a day, and waiting mends nothing. Then known keys
+go on for ``REFUSED_S_MAX`` only, and the daemon is not ready.
+
 A key that does not match (unknown, or with another secret: time tells nobody which) is looked at
 again after the next reading. Such readings come at most once a second however many ask, and as many
 askers wait as ``WAITING_MAX``: a flood of wrong keys costs PostgreSQL one small query a second.
@@ -19,7 +23,14 @@ import hmac
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from collector.errors import ForbiddenError, KeysAwayError, UnauthenticatedError
+from collector.errors import (
+    ForbiddenError,
+    KeysAwayError,
+    RetryableStoreError,
+    StoreError,
+    UnauthenticatedError,
+    UnlistedStoreError,
+)
 from collector.receive.token import Scope, Token
 from collector.rows import PG_EPOCH_UNIX_US
 from collector.settings import AuthSettings
@@ -31,11 +42,18 @@ from collector.telemetry.probe import Probe
 
 EARLY_S_MIN: Final = 1.0
 """Between two readings, however many unknown keys come."""
+REFUSED_S_MAX: Final = 60.0
+"""Known keys go on so long after PostgreSQL first refused to show them: time for a migration that
+is under way, or for a GRANT."""
 WAIT_S_MAX: Final = 3.0
 """An unknown key waits this long for the next reading."""
 WAITING_MAX: Final = 256
 """Calls that wait for it; beyond, they are told to come again."""
 
+_REMEDY: Final = (
+    "as the owner of the tables: `otlpg migrate up`, or GRANT SELECT ON api_keys to the daemon's "
+    "role; `otlpg check` looks closer"
+)
 _NOBODY: Final = LiveKey("", frozenset(), bytes(32), None)
 """What an unknown key is compared with: no secret has this hash."""
 
@@ -64,6 +82,7 @@ class Keyring:
         self._keys: dict[str, LiveKey] = {}
         self._read_at_s: float | None = None  # when the reading began that the keys are from
         self._whole = False  # whether the latest reading saw every valid key
+        self._refused_at_s: float | None = None  # since when PostgreSQL will not show them
         self._wanted = asyncio.Event()
         self._next = asyncio.Event()
         self._waiting = 0
@@ -71,12 +90,19 @@ class Keyring:
 
     @property
     def usable(self) -> bool:
-        """Whether keys were read, not longer ago than ``stale_s_max``."""
-        read_at_s = self._read_at_s
+        """Whether keys were read within ``stale_s_max``, and not refused for ``REFUSED_S_MAX``."""
+        read_at_s, refused_at_s = self._read_at_s, self._refused_at_s
+        now_s = self._clock.monotonic_s()
         return (
             read_at_s is not None
-            and self._clock.monotonic_s() - read_at_s <= self._settings.stale_s_max
+            and now_s - read_at_s <= self._settings.stale_s_max
+            and (refused_at_s is None or now_s - refused_at_s <= REFUSED_S_MAX)
         )
+
+    @property
+    def ready(self) -> bool:
+        """Whether keys are usable and PostgreSQL, when it answers, shows them."""
+        return self.usable and self._refused_at_s is None
 
     @property
     def count(self) -> int:
@@ -102,13 +128,11 @@ class Keyring:
         try:
             keys = await self._read()
         except Exception as error:  # noqa: BLE001 -- whatever it is, the keys were not read
-            failure = translate(error)
             self._whole = False
-            self._trouble.warn("keys not read", failure.sqlstate or type(failure).__name__,
-                               error=str(failure), usable=self.usable)  # fmt: skip
+            self._not_read(translate(error), began_s)
         else:
             self._whole = len(keys) <= KEYS_MAX
-            self._read_at_s = began_s
+            self._read_at_s, self._refused_at_s = began_s, None
             self._keys = {key.id: key for key in keys[:KEYS_MAX]}
             if not self._whole:
                 self._trouble.error("too many keys: the oldest are told to come again", "keys_max",
@@ -116,6 +140,17 @@ class Keyring:
                                     hint="revoke keys that nobody uses")  # fmt: skip
         finally:
             done.set()
+
+    def _not_read(self, failure: StoreError, began_s: float) -> None:
+        """Tell of a failed reading; one that was refused begins the end of what is known."""
+        cause = failure.sqlstate or type(failure).__name__
+        if _is_outage(failure):
+            self._trouble.warn("keys not read", cause, error=str(failure), usable=self.usable)
+            return
+        if self._refused_at_s is None:
+            self._refused_at_s = began_s
+        self._trouble.error("PostgreSQL does not show the keys", cause, error=str(failure),
+                            usable=self.usable, hint=_REMEDY)  # fmt: skip
 
     async def check(self, text: str, allowed: frozenset[Scope]) -> bytes:
         """Return the credential id of a key that may do what one of ``allowed`` may.
@@ -127,6 +162,7 @@ class Keyring:
         """
         token = Token.parse(text)
         if not self.usable:
+            self._wanted.set()
             raise KeysAwayError
         key = self._match(token)
         if key is None:
@@ -164,3 +200,12 @@ class Keyring:
             raise KeysAwayError from None
         finally:
             self._waiting -= 1
+
+
+def _is_outage(failure: StoreError) -> bool:
+    """Tell whether the server is away or busy, which time mends: no missing right or table."""
+    return (
+        isinstance(failure, RetryableStoreError)
+        and not isinstance(failure, UnlistedStoreError)
+        and not failure.sqlstate.startswith("42")
+    )

@@ -78,6 +78,6 @@ class AuthSettings(Stage):
         default=86_400.0,
         ge=1,
         le=30 * 86_400,
-        description="Keys known before PostgreSQL went away are taken so long; then senders are "
-        "told to try again. A key to ingest proves no more than the right to be stored later.",
+        description="Keys known before PostgreSQL went away are taken so long, and for a minute "
+        "where it answers but may not show them; then senders are told to try again. A key to ingest proves no more than the right to be stored later.",
     )

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 
 import pytest
 
+from collector.app import Daemon
+from collector.errors import StoreError
 from collector.receive.token import Token
-from collector.settings import DatabaseSettings
+from collector.settings import AuthSettings, DatabaseSettings, ReceiveSettings, Settings
 from collector.store import api_keys
 from collector.store.pool import Connection, Database
+from collector.telemetry.clock import SystemClock
+from collector.telemetry.metrics import Metrics
+from collector.telemetry.probe import TestProbe
 
 pytestmark = pytest.mark.postgres_versions
 
@@ -44,3 +50,45 @@ async def test_a_reading_shows_whether_it_was_cut(
     found = await api_keys.read_live_keys(database)
 
     assert [key.id for key in found] == ids[:3]
+
+
+async def test_a_daemon_that_may_not_see_the_keys_is_not_ready(
+    database_settings: DatabaseSettings, connection: Connection
+) -> None:
+    """Until they are there again: each reading tells."""
+    probe = TestProbe()
+    daemon = Daemon(
+        Settings(
+            receive=ReceiveSettings(grpc_port=0, http_port=0),
+            auth=AuthSettings(keys=True, refresh_s=1),
+            database=database_settings,
+        ),
+        clock=SystemClock(), metrics=Metrics(), probe=probe,
+    )  # fmt: skip
+    await daemon.start()
+    try:
+        async with asyncio.timeout(30):
+            await probe.reached("keys.read")
+            await probe.reached("schedule.round")
+            ready = [daemon.store_up]
+            for name, other in (("api_keys", "hidden_keys"), ("hidden_keys", "api_keys")):
+                await connection.execute(f"ALTER TABLE {name} RENAME TO {other}")
+                await probe.reached("keys.read", probe.counts["keys.read"] + 2)
+                ready.append(daemon.store_up)
+    finally:
+        await daemon.stop()
+
+    assert ready == [True, False, True]
+
+
+async def test_a_missing_right_is_told_by_its_code(
+    database: Database, connection: Connection
+) -> None:
+    """By which the keyring knows that this is no outage."""
+    role = await connection.fetchval("SELECT current_user")
+    await connection.execute(f'REVOKE ALL ON api_keys FROM "{role}"')
+
+    with pytest.raises(StoreError) as caught:
+        await api_keys.read_live_keys(database)
+
+    assert caught.value.sqlstate == "42501"

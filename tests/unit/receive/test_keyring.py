@@ -12,8 +12,11 @@ from structlog.testing import capture_logs
 from collector.errors import (
     ForbiddenError,
     KeysAwayError,
+    RetryableStoreError,
+    StoreError,
     StoreUnavailableError,
     UnauthenticatedError,
+    UnlistedStoreError,
 )
 from collector.receive import keyring as subject
 from collector.receive.keyring import Keyring
@@ -33,6 +36,7 @@ class Table:
     def __init__(self) -> None:
         self.keys: list[LiveKey] = []
         self.away = False
+        self.refusal: StoreError | None = None
         self.readings = 0
 
     async def read(self) -> list[LiveKey]:
@@ -40,6 +44,8 @@ class Table:
         self.readings += 1
         if self.away:
             raise StoreUnavailableError("no answer")
+        if self.refusal is not None:
+            raise self.refusal
         return list(self.keys)
 
     def add(self, *scopes: Scope, expires_us: int | None = None) -> Token:
@@ -55,7 +61,7 @@ class Rig:
 
     def __init__(self) -> None:
         self.table, self.clock, self.probe = Table(), HandClock(), TestProbe()
-        self.settings = AuthSettings(keys=True, refresh_s=3600, stale_s_max=60)
+        self.settings = AuthSettings(keys=True, refresh_s=3600, stale_s_max=7200)
         self.keyring = Keyring(
             self.settings, self.table.read, clock=self.clock, probe=self.probe, early_s_min=0.0
         )
@@ -231,3 +237,73 @@ async def test_a_reading_that_was_cut_tells_nobody_that_a_key_is_wrong(
     assert await rig.check(other)
     with pytest.raises(UnauthenticatedError):
         await rig.check(oldest)
+
+
+REFUSALS = [
+    RetryableStoreError("InsufficientPrivilegeError (42501)", sqlstate="42501"),
+    RetryableStoreError("UndefinedTableError (42P01)", sqlstate="42P01"),
+    StoreError("InvalidSchemaNameError (3F000)", sqlstate="3F000"),
+    UnlistedStoreError("unexpected KeyError"),
+]
+"""A server that answers, and gives no keys: nothing that waiting mends."""
+
+
+@pytest.mark.parametrize("refusal", REFUSALS, ids=str)
+async def test_a_refused_reading_is_no_outage(rig: Rig, refusal: StoreError) -> None:
+    """Not ready at once; known keys, which may be revoked by now, go on for a minute more."""
+    token = rig.table.add()
+    await rig.check(token)
+    rig.table.refusal = refusal
+    with capture_logs() as lines:
+        await rig.keyring.refresh()
+
+    assert not rig.keyring.ready
+    assert [line["log_level"] for line in lines] == ["error"]
+    assert "GRANT SELECT ON api_keys" in lines[0]["hint"]
+    rig.clock.move(timedelta(seconds=subject.REFUSED_S_MAX))
+    assert await rig.check(token)
+    rig.clock.move(timedelta(seconds=0.1))
+    with pytest.raises(KeysAwayError):
+        await rig.check(token)
+
+    rig.table.refusal = None
+    await rig.keyring.refresh()
+    assert rig.keyring.ready
+    assert await rig.check(token)
+
+
+async def test_an_outage_after_a_refusal_gives_no_more_time(rig: Rig) -> None:
+    """The minute runs from the first refusal until keys are read again, whatever else fails."""
+    token = rig.table.add()
+    await rig.check(token)
+    rig.table.refusal = REFUSALS[0]
+    await rig.keyring.refresh()
+    rig.table.away = True
+    rig.clock.move(timedelta(seconds=subject.REFUSED_S_MAX))
+    await rig.keyring.refresh()
+    rig.clock.move(timedelta(seconds=1))
+
+    assert not rig.keyring.ready
+    with pytest.raises(KeysAwayError):
+        await rig.check(token)
+
+
+async def test_an_outage_leaves_the_keyring_ready(rig: Rig) -> None:
+    """As long as known keys are taken."""
+    rig.table.away = True
+    await rig.keyring.refresh()
+    assert rig.keyring.ready
+
+    rig.clock.move(timedelta(seconds=rig.settings.stale_s_max + 1))
+    assert not rig.keyring.ready
+
+
+async def test_who_asks_in_vain_brings_the_next_reading_forward(rig: Rig) -> None:
+    """With readings an hour apart, nobody waits an hour after PostgreSQL came back."""
+    token = rig.table.add()
+    rig.clock.move(timedelta(seconds=rig.settings.stale_s_max + 1))
+    with pytest.raises(KeysAwayError):
+        await rig.check(token)
+
+    await rig.probe.reached("keys.read", times=2)
+    assert await rig.check(token)
