@@ -209,6 +209,16 @@ def _schema(version: int) -> Step:
 
 async def _keys(connection: Connection) -> Step:
     """Count the keys by which senders come in."""
+    allowed, role = await connection.fetchrow(
+        "SELECT has_table_privilege('api_keys', 'SELECT'), quote_ident(current_user)"
+    ) or (False, "")
+    if not allowed:
+        text = f"{role} may not read api_keys: nobody could send"
+        hint = (
+            "as the owner of the tables: `otlpg migrate up` where the roles of `--roles` are in use, "
+            f"else GRANT SELECT ON api_keys TO {role}"
+        )
+        return Step("keys", text, CommandError(text), hint)
     count = await connection.fetchval(
         "SELECT count(*) FROM api_keys WHERE 'ingest' = ANY (scopes)"
         " AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())"

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from collector.cli.exit_codes import exit_code
 from collector.errors import SettingsError
 from collector.operate.check import Step, check
-from collector.settings import DatabaseSettings, Loaded, RedisSettings, Settings
+from collector.settings import AuthSettings, DatabaseSettings, Loaded, RedisSettings, Settings
 from collector.store import migrate, migration_files
 from collector.store.embedded import ROLE, EmbeddedPostgres
 from collector.store.pool import Connection, resolve_dsn
@@ -213,6 +213,32 @@ async def test_role_that_may_not_ask_is_a_failed_step(
     assert "otlpg_leaves" in step.found
     assert "otlpg_read" in step.hint
     assert code(step) == 1
+
+
+@pytest.mark.postgres_versions
+async def test_a_role_that_may_not_see_the_keys_is_told_which_right_it_lacks(
+    database_settings: DatabaseSettings, connection: Connection
+) -> None:
+    """As after an update without `migrate up` by the owner; with the right the step is fine."""
+    await migrate.up(connection, roles=True)
+    role = f"keyless_{await connection.fetchval('SELECT current_database()')}"
+    await connection.execute(
+        f"CREATE ROLE {role} LOGIN IN ROLE otlpg_ingest; REVOKE ALL ON api_keys FROM otlpg_ingest"
+    )
+    dsn = resolve_dsn(database_settings).replace(f"{ROLE}@", f"{role}@")
+    settings = Settings(auth=AuthSettings(keys=True), database=DatabaseSettings(dsn=SecretStr(dsn)))
+
+    step = failed(await steps_of(settings))
+    await connection.execute("GRANT SELECT ON api_keys TO otlpg_ingest")
+    steps = await steps_of(settings)
+
+    assert step.name == "keys"
+    assert code(step) == 1
+    assert f"GRANT SELECT ON api_keys TO {role}" in step.hint
+    assert "otlpg migrate up" in step.hint
+    assert steps["keys"].warning  # there is none yet
+    assert [step for step in steps.values() if step.error is not None] == []
+    await connection.execute(f"DROP ROLE {role}")
 
 
 async def test_bound_above_the_servers_room_is_a_warning(

@@ -101,6 +101,23 @@ def spans() -> ConvertedRequest:
     return request("roles", signal=Signal.TRACES, rows=[span_row(1, time=NOW, root=True)])
 
 
+async def test_a_plain_up_brings_roles_of_an_earlier_release_to_the_keys(
+    ingest: Connection, connection: Connection
+) -> None:
+    """The owner need not say --roles again: the database knows that the track is on."""
+    second = next(m for m in migration_files.known_migrations() if m.label == "roles/0002_api_keys")
+    await connection.execute(second.down)
+    await connection.execute(
+        "DELETE FROM otlpg_migrations WHERE track = 'roles' AND version >= $1", second.version
+    )
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await ingest.fetch("SELECT id, hash FROM api_keys")
+
+    assert await migrate.up(connection) == [second]
+
+    assert await ingest.fetch("SELECT id, hash FROM api_keys") == []
+
+
 async def test_ingest_can_do_all_that_serve_does(
     users: dict[str, DatabaseSettings], ingest: Connection, connection: Connection
 ) -> None:
