@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Self
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import ExtensionOID, NameOID
 
 DAY = timedelta(days=1)
 LOCALHOST: Sequence[x509.GeneralName] = (
@@ -58,10 +58,15 @@ class Authority:
         self, name: str, sans: Sequence[x509.GeneralName] = (), *, ends_in: timedelta = 90 * DAY
     ) -> Pair:
         """Return a certificate; with a negative ``ends_in`` it has ended."""
+        return self._pair(
+            name, x509.SubjectAlternativeName(sans) if sans else None, ends_in=ends_in
+        )
+
+    def _pair(self, name: str, names: x509.ExtensionType | None, *, ends_in: timedelta) -> Pair:
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         certificate = self._build(
-            subject, key, ends_in, max(-ends_in, timedelta()) + DAY, sans=sans
+            subject, key, ends_in, max(-ends_in, timedelta()) + DAY, names=names
         )
         return Pair(
             certificate.public_bytes(serialization.Encoding.PEM),
@@ -73,6 +78,13 @@ class Authority:
             certificate.not_valid_after_utc,
         )
 
+    def issue_with_a_name_that_is_no_text(self, name: str) -> Pair:
+        """Return a certificate with one DNS name, ``ff fe``, which no decoder of text takes."""
+        names = x509.UnrecognizedExtension(
+            ExtensionOID.SUBJECT_ALTERNATIVE_NAME, b"\x30\x04\x82\x02\xff\xfe"
+        )
+        return self._pair(name, names, ends_in=90 * DAY)
+
     def _build(
         self,
         subject: x509.Name,
@@ -80,7 +92,7 @@ class Authority:
         ends_in: timedelta,
         began_ago: timedelta,
         *,
-        sans: Sequence[x509.GeneralName] = (),
+        names: x509.ExtensionType | None = None,
         ca: bool = False,
     ) -> x509.Certificate:
         now = datetime.now(UTC)
@@ -94,8 +106,8 @@ class Authority:
             .not_valid_after(now + ends_in)
             .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
         )
-        if sans:
-            builder = builder.add_extension(x509.SubjectAlternativeName(sans), critical=False)
+        if names is not None:
+            builder = builder.add_extension(names, critical=False)
         return builder.sign(self._key, hashes.SHA256())
 
 

@@ -96,5 +96,5 @@ class TlsListener:
         except Exception as error:  # noqa: BLE001 -- the edge: one certificate that ssl cannot read
             # (a name that is not UTF-8) must not end the listener. Mostly it is an SSLError.
             connection.close()
-            reason = getattr(error, "reason", None) or type(error).__name__
-            self._trouble.warn("TLS handshake failed", str(reason))
+            reason = error.reason if isinstance(error, ssl.SSLError) else None
+            self._trouble.warn("TLS handshake failed", reason or type(error).__name__)

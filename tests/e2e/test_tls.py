@@ -279,6 +279,34 @@ async def test_client_certificates(
     assert not wrong
 
 
+@pytest.mark.parametrize("names", ["", ALLOWED])
+async def test_a_name_that_is_no_text_ends_its_own_connection_and_no_listener(
+    database_settings: DatabaseSettings, files: ServerFiles, tmp_path: Path, names: str
+) -> None:
+    """Python's ``ssl`` cannot read it: HTTP has no handshake. Over gRPC it is a name on no list."""
+    senders_ca = Authority("senders")
+    odd = Client(files.authority.pem, senders_ca.issue_with_a_name_that_is_no_text(ALLOWED))
+    good = Client(files.authority.pem, senders_ca.issue(ALLOWED))
+    heard: list[tuple[grpc.StatusCode, int]] = []
+    with Daemon(
+        database_settings,
+        OTLPG_TLS__CLIENT_CA_FILE=str(senders_ca.write(tmp_path, "senders")),
+        OTLPG_TLS__CLIENT_NAMES=names or "[]",
+        **files.environment,
+    ) as daemon:
+        for client in (odd, good, odd, good):
+            heard += [
+                (
+                    await asyncio.to_thread(client.send_grpc, daemon.grpc_port),
+                    await asyncio.to_thread(client.send_http, daemon.http_port, tmp_path),
+                )
+            ]
+        line = daemon.wait_for_log("TLS handshake failed")
+
+    assert heard == [((DENIED if names else OK), 0), (OK, 200)] * 2
+    assert line["cause"] == "UnicodeDecodeError"
+
+
 async def test_another_client_ca_holds_from_the_next_handshake_on(
     database_settings: DatabaseSettings, files: ServerFiles, tmp_path: Path
 ) -> None:
