@@ -51,8 +51,8 @@ def as_text(step: Step, *, colour: bool) -> str:
     word = outcome(step)
     styles = {"ok": typer.colors.GREEN, "warning": typer.colors.YELLOW, "failed": typer.colors.RED}
     shown = typer.style(f"{word:<8}", fg=styles[word]) if colour else f"{word:<8}"
-    hint = f"\n{'':<21}-> {step.hint}" if step.hint else ""
-    return f"{shown} {step.name:<11} {step.found}{hint}"
+    hint = f"\n{'':<21}-> {printing.escaped_lines(step.hint)}" if step.hint else ""
+    return f"{shown} {step.name:<11} {printing.escaped_lines(step.found)}{hint}"
 
 
 def as_map(step: Step) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from collector.cli.printing import escaped_lines
 from collector.errors import (
     NotFoundError,
     OtlpgError,
@@ -44,11 +45,14 @@ def exit_code(error: OtlpgError) -> int:
 
 
 def report(error: OtlpgError) -> None:
-    """Write an error and the next step to standard error, without a traceback."""
-    sys.stderr.write(f"otlpg: {error}\n")
+    """Write an error and the next step to standard error, without a traceback.
+
+    An error may quote a server, a file or a variable: whatever a terminal would obey is escaped.
+    """
+    sys.stderr.write(f"otlpg: {escaped_lines(str(error))}\n")
     next_step = (error.hint if isinstance(error, StoreError) else "") or _entry(error)[2]
     if next_step:
-        sys.stderr.write(f"otlpg: {next_step}\n")
+        sys.stderr.write(f"otlpg: {escaped_lines(next_step)}\n")
 
 
 def _entry(error: OtlpgError) -> tuple[type[OtlpgError], int, str]:

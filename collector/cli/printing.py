@@ -38,6 +38,11 @@ def escaped(text: str) -> str:
     )
 
 
+def escaped_lines(text: str) -> str:
+    """Return ``text`` escaped line by line: its line feeds are ours, nothing else in it need be."""
+    return "\n".join(map(escaped, text.split("\n")))
+
+
 def utc(unix_nano: int) -> str:
     """Return a moment as ISO 8601 in UTC, to the millisecond."""
     moment = datetime.fromtimestamp(unix_nano / 1e9, UTC)

@@ -166,12 +166,18 @@ def _export(sample: Sample, target: Endpoint, access: Access, timeout_s: float) 
 
 def _not_acknowledged(what: str, reason: str) -> CommandError:
     """Return the error for a request that came back, or did not: whether to look or to correct."""
+    reason = _one_line(reason)
     if any(code in reason for code in _LATER):
         return UnreachableError(
             f"the daemon did not acknowledge {what} ({reason}); is PostgreSQL away? "
             "its log says why, and so does /health/ready on its telemetry port (9095)"
         )
     return CommandError(f"the daemon did not take {what}: {reason}")
+
+
+def _one_line(said: str) -> str:
+    """Return the words of whoever listens there as one line: they may not look like one of ours."""
+    return " ".join(said.splitlines())
 
 
 def _reason(complaints: list[str]) -> str:
@@ -184,7 +190,7 @@ def _reason(complaints: list[str]) -> str:
     if not said:
         return "the exporter gives no reason"
     code = re.search(r"StatusCode\.(\w+)", said[-1])
-    details = re.search(r"error details: (.+)$", said[-1], re.IGNORECASE)
+    details = re.search(r"error details: (.+)$", said[-1], re.IGNORECASE | re.DOTALL)
     return f"{code[1]}, {details[1]}" if code and details else said[-1]
 
 
@@ -227,7 +233,8 @@ def send_summary(
     except grpc.RpcError as error:
         raise _not_acknowledged("the summary", f"{error.code().name}, {error.details()}") from error
     if reply.partial_success.rejected_data_points:
-        raise CommandError(f"the summary was rejected: {reply.partial_success.error_message}")
+        said = _one_line(reply.partial_success.error_message)
+        raise CommandError(f"the summary was rejected: {said}")
 
 
 def summary_request(run_id: str, now_ns: int) -> ExportMetricsServiceRequest:

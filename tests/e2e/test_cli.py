@@ -10,6 +10,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import grpc
+import grpc.aio
 import pytest
 
 from collector.settings import DatabaseSettings
@@ -18,6 +20,7 @@ from collector.store.migration_files import known_migrations
 from collector.store.pool import Connection, resolve_dsn
 from tests.certificates import ServerFiles
 from tests.e2e.daemon import FOREIGN_SETTINGS, Daemon
+from tests.e2e.senders import METHODS
 
 SLOW = (
     "asyncpg",
@@ -291,6 +294,38 @@ async def test_keys_need_a_schema(empty_database: DatabaseSettings) -> None:
 
     assert code == 6
     assert "otlpg migrate up" in said
+
+
+async def test_what_an_endpoint_says_is_no_command_for_the_terminal() -> None:
+    """Escapes are shown as text, and a line break makes no line of ours."""
+
+    async def refuse(_request: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
+        await context.abort(
+            grpc.StatusCode.INVALID_ARGUMENT, "\x1b[2J\x1b]0;owned\x07\notlpg: fine"
+        )
+        raise AssertionError
+
+    server = grpc.aio.server()
+    server.add_generic_rpc_handlers(
+        tuple(
+            grpc.method_handlers_generic_handler(
+                method.split("/")[1], {"Export": grpc.unary_unary_rpc_method_handler(refuse)}
+            )
+            for method in METHODS.values()
+        )
+    )
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        code, out, err = await otlpg(
+            "send-test", "--no-read", "--endpoint", f"http://127.0.0.1:{port}"
+        )
+    finally:
+        await server.stop(0)
+
+    assert (code, out) == (1, "")
+    assert err.replace("\n", "").isprintable()
+    assert "\\x1b[2J\\x1b]0;owned\\x07 otlpg: fine" in err
 
 
 async def test_send_test_gets_in_with_tls_and_a_key(

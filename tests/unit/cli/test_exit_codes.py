@@ -63,3 +63,14 @@ def test_report_is_plain_text_with_the_next_step(capsys: pytest.CaptureFixture[s
     assert first == "otlpg: cannot connect to PostgreSQL at db:5432/otlpg: refused"
     assert "otlpg check" in second
     assert shown.out == ""
+
+
+def test_words_of_others_are_no_commands_for_the_terminal(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Lines of ours stay lines; what a server said within them is escaped."""
+    report(CommandError("the daemon said:\n\x1b[2J\x1b]0;owned\x07 \u202egood\x9b1m\r"))
+
+    assert capsys.readouterr().err == (
+        "otlpg: the daemon said:\n\\x1b[2J\\x1b]0;owned\\x07 \\u202egood\\x9b1m\\r\n"
+    )
