@@ -4,7 +4,7 @@ Promise: ``transaction.write_batch`` returns once its requests are committed, ea
 it raises one of our errors, which says whether the server, the way to it or a row is at fault.
 
 Follow a batch: ``transaction`` runs it; ``known`` and ``dimensions`` come first, then ``ledger``,
-``copy``, ``dead_letters``, ``traces``; ``failures`` translates what goes wrong. ``pool`` lends the
+``copy``, ``dead_letters``, ``traces``, ``commit``; ``failures`` translates what goes wrong. ``pool`` lends the
 connections, ``reaper`` ends those that hang. ``migrate`` and ``embedded`` are for before, ``read``
 is for after.
 

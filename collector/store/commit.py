@@ -1,8 +1,14 @@
-"""The end of every transaction that somebody is told about."""
+"""COMMIT: sent with the time that its client waits for it, and believed only if vouched for.
+
+While a COMMIT waits for a synchronous standby, no timeout of the server counts. Whether its client
+still waits, only the client knows: a giant may wait for minutes where others wait for seconds. So
+the statement says it, ``reaper`` reads it in ``pg_stat_activity``, and nothing else is needed.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from math import ceil
+from typing import TYPE_CHECKING, Final
 
 from collector.errors import CommitUnknownError, RetryableStoreError
 
@@ -10,6 +16,12 @@ if TYPE_CHECKING:
     from asyncpg import PostgresLogMessage
 
     from collector.store.pool import Connection
+
+GRACE_S: Final = 2.0
+"""The server's own statement_timeout speaks first; this much later the client gives up too."""
+
+PATIENCE_PATTERN: Final = r"^COMMIT /\* waits ([0-9]+) s \*/$"
+"""Finds, as a regular expression of PostgreSQL, the seconds in what ``commit`` sends."""
 
 
 async def commit(connection: Connection, *, timeout_s: float) -> None:
@@ -20,8 +32,9 @@ async def commit(connection: Connection, *, timeout_s: float) -> None:
     others, so any warning counts.
 
     Raises:
-        CommitUnknownError: nobody vouches; the connection must not be used again.
-        RetryableStoreError: the server rolled back instead.
+        CommitUnknownError: no answer within ``timeout_s``, or one that does not vouch; the connection
+            must not be used again.
+        RetryableStoreError: it was no COMMIT but a rollback.
     """
     warnings: list[str] = []
 
@@ -31,7 +44,9 @@ async def commit(connection: Connection, *, timeout_s: float) -> None:
 
     connection.add_log_listener(hear)
     try:
-        status = await connection.execute("COMMIT", timeout=timeout_s)
+        status = await connection.execute(
+            f"COMMIT /* waits {ceil(timeout_s)} s */", timeout=timeout_s
+        )
     except Exception as error:
         code = getattr(error, "sqlstate", None)
         raise CommitUnknownError(

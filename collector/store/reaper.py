@@ -7,7 +7,9 @@ a read of COPY data. What that backend has locked stays locked, so some other wo
 A COMMIT that waits for a synchronous standby which is gone waits for ever too: no timeout of the
 server counts there, and that its client has given up it does not see. With its locks it keeps a
 connection, and each repetition one more, until the server has none left for anybody. Ended, it is
-committed here and nowhere else; the repetition finds it, writes to the ledger, and waits anew.
+committed here and nowhere else; the repetition finds it, writes to the ledger, and waits anew. Its
+age counts from the COMMIT, and none is ended that its client may still wait for: ``commit`` writes
+into the statement how long that is, and any other waits as long as a flush of usual size.
 
 Old is not frozen: a giant request on a slow way may be sent for minutes, and its backend waits for
 its client at nearly every look. So a backend is ended only if it has not moved between two looks:
@@ -23,6 +25,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from collector.store.commit import GRACE_S, PATIENCE_PATTERN
 from collector.store.failures import translate
 
 if TYPE_CHECKING:
@@ -36,9 +39,17 @@ _log = structlog.stdlib.get_logger(__name__)
 LOOKS_PER_LIMIT = 3
 """A frozen backend is ended after 4/3 of ``reap_after_s``, by a worker that has looked before."""
 
+MARGIN_S = 2.0
+"""A client on a busy machine gives up this much later than it said, at most."""
+
 _REAP = """
 WITH waiting AS MATERIALIZED (
-    SELECT a.pid, a.xact_start,
+    SELECT a.pid,
+           CASE a.wait_event
+               WHEN 'SyncRep' THEN a.query_start + make_interval(secs => greatest(
+                   $2, coalesce(substring(a.query FROM $4)::float8, $5) + $6))
+               ELSE a.xact_start + make_interval(secs => $2)
+           END AS given_up_at,
            concat_ws(' ', a.pid, a.backend_start, a.xact_start, a.state_change, c.bytes_processed)
                AS mark
     FROM pg_stat_activity AS a LEFT JOIN pg_stat_progress_copy AS c ON c.pid = a.pid
@@ -51,7 +62,7 @@ WITH waiting AS MATERIALIZED (
 )
 SELECT mark,
        CASE WHEN mark = ANY ($3::text[])
-             AND xact_start < clock_timestamp() - make_interval(secs => $2)
+             AND given_up_at < clock_timestamp()
             THEN pg_terminate_backend(pid) ELSE false END AS ended
 FROM waiting
 """
@@ -70,7 +81,15 @@ async def reap(connection: Connection, settings: DatabaseSettings, looks: Looks)
 
     The first of ``looks`` ends none: it has nothing to compare with.
     """
-    rows = await connection.fetch(_REAP, settings.app_name, settings.reap_after_s, looks.marks)
+    rows = await connection.fetch(
+        _REAP,
+        settings.app_name,
+        settings.reap_after_s,
+        looks.marks,
+        PATIENCE_PATTERN,
+        settings.statement_s_max + GRACE_S,
+        MARGIN_S,
+    )
     looks.marks = [row["mark"] for row in rows]
     before, looks.ended = looks.ended, {row["mark"] for row in rows if row["ended"]}
     return len(looks.ended - before)  # one that is slow to go is told again, and counted once

@@ -29,7 +29,7 @@ from collector.errors import (
 )
 from collector.rows import Dimensions, Reason, Signal
 from collector.store import dead_letters, dimensions, ledger, traces
-from collector.store.commit import commit
+from collector.store.commit import GRACE_S, commit
 from collector.store.copy import copy_rows
 from collector.store.failures import translated
 from collector.store.series_limit import numbers_beyond
@@ -45,9 +45,6 @@ if TYPE_CHECKING:
     from collector.telemetry.clock import Clock
     from collector.telemetry.metrics import Metrics
     from collector.telemetry.probe import Probe
-
-GRACE_S = 2.0
-"""The server's own statement_timeout speaks first; this much later the client gives up too."""
 
 USUAL_ROWS, USUAL_BYTES = 20_000, 2**24
 """Rows and letters, and bytes, that ``statement_s_max`` is meant for: a full group. A larger request

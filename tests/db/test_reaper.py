@@ -5,16 +5,20 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
 from collector.errors import StoreUnavailableError
+from collector.store.commit import GRACE_S, PATIENCE_PATTERN, commit
+from collector.store.embedded import SUPERUSER
 from collector.store.failures import translate
 from collector.store.pool import Database, connect
-from collector.store.reaper import Looks, Reaper, reap
+from collector.store.reaper import MARGIN_S, Looks, Reaper, reap
 from collector.telemetry.metrics import Metrics
 from collector.telemetry.probe import TestProbe
+from tests.conftest import settings_of
 from tests.converted import log_row
 from tests.db.writing import NOW, count, make_leaves
 
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
     from collector.settings import DatabaseSettings
+    from collector.store.embedded import EmbeddedPostgres
     from collector.store.pool import Connection
 
 pytestmark = pytest.mark.postgres_versions
@@ -165,6 +170,112 @@ async def test_backend_that_is_slow_to_go_is_counted_once(
     finally:
         os.kill(pid, signal.SIGCONT)
     hung.terminate()
+
+
+@asynccontextmanager
+async def absent_standby(server: EmbeddedPostgres) -> AsyncGenerator[None]:
+    """Let each synchronous COMMIT inside wait for a standby that there is not."""
+    admin = await connect(settings_of(server, "postgres", role=SUPERUSER))
+    await admin.execute("ALTER SYSTEM SET synchronous_standby_names = 'gone'")
+    await admin.execute("SELECT pg_reload_conf()")
+    try:
+        yield
+    finally:
+        await admin.execute("ALTER SYSTEM RESET synchronous_standby_names")
+        await admin.execute("SELECT pg_reload_conf()")
+        await admin.close()
+
+
+async def committing(
+    settings: DatabaseSettings, connection: Connection, statement: str
+) -> tuple[Connection, asyncio.Task[None]]:
+    """Return a connection whose ``statement``, a COMMIT, waits for its standby."""
+
+    async def send() -> None:
+        try:
+            await waiter.execute(statement)
+        except Exception as error:
+            raise translate(error, connection=waiter) from error
+
+    waiter = await connect(settings)
+    await waiter.execute("SET synchronous_commit = on")
+    while True:
+        await waiter.execute("BEGIN; SELECT pg_logical_emit_message(true, 'otlpg', '')")
+        task = asyncio.create_task(send())
+        while not task.done():  # until the server's process has heard of the standby
+            if await age_s(connection, waiter) is not None:
+                return waiter, task
+        await task
+
+
+async def age_s(connection: Connection, waiter: Connection) -> float | None:
+    """Return for how long the COMMIT has waited for its standby, by the server's clock."""
+    age: float | None = await connection.fetchval(
+        "SELECT extract(epoch FROM clock_timestamp() - query_start)::float8 FROM pg_stat_activity"
+        " WHERE pid = $1 AND wait_event = 'SyncRep'",
+        waiter.get_server_pid(),
+    )
+    return age
+
+
+async def test_commit_that_its_client_still_waits_for_is_left_alone(
+    settings: DatabaseSettings, connection: Connection, server_under_test: EmbeddedPostgres
+) -> None:
+    """However old its transaction is, and with whatever ``statement_s_max``: a giant has time."""
+    hasty = settings.model_copy(update={"statement_s_max": 0.05})
+    patience_s = GRACE_S + hasty.statement_s_max + MARGIN_S
+    async with absent_standby(server_under_test):
+        waiter, task = await committing(hasty, connection, "COMMIT /* waits 60 s */")
+        looks = Looks()
+        while (await age_s(connection, waiter) or 0.0) < patience_s + 0.5:
+            assert await reap(connection, hasty, looks) == 0
+
+    await task
+    waiter.terminate()
+
+
+@pytest.mark.parametrize(
+    "statement", ["COMMIT /* waits 1 s */", "COMMIT"], ids=["it says so", "it does not say"]
+)
+async def test_commit_that_its_client_has_given_up_is_ended(
+    settings: DatabaseSettings,
+    connection: Connection,
+    server_under_test: EmbeddedPostgres,
+    statement: str,
+) -> None:
+    """Not before that, by the statement's own word or else by ``statement_s_max``, and a margin."""
+    hasty = settings.model_copy(update={"statement_s_max": 0.05})
+    patience_s = 1.0 if "waits" in statement else hasty.statement_s_max + GRACE_S
+    async with absent_standby(server_under_test):
+        waiter, task = await committing(hasty, connection, statement)
+        looks, waited_s = Looks(), 0.0
+        while not await reap(connection, hasty, looks):
+            waited_s = await age_s(connection, waiter) or waited_s
+        after_s = await age_s(connection, waiter)
+
+    assert after_s is None or after_s > patience_s + MARGIN_S
+    assert patience_s + MARGIN_S - 0.5 < waited_s
+    with pytest.raises(StoreUnavailableError):
+        await task
+    waiter.terminate()
+
+
+async def test_a_commit_says_how_long_its_client_waits(
+    settings: DatabaseSettings, connection: Connection
+) -> None:
+    """In whole seconds, upwards, where the reaper finds them."""
+    waiter = await connect(settings)
+    await waiter.execute("BEGIN")
+
+    await commit(waiter, 12.3)
+
+    said = await connection.fetchval(
+        "SELECT substring(query FROM $1) FROM pg_stat_activity WHERE pid = $2",
+        PATIENCE_PATTERN,
+        waiter.get_server_pid(),
+    )
+    assert said == "13"
+    waiter.terminate()
 
 
 async def test_reaper_looks_again_and_counts(settings: DatabaseSettings) -> None:

@@ -9,6 +9,7 @@ a slice, a delay, FIN or RST) is drawn from the seed.
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import struct
 from collections.abc import AsyncGenerator, Generator
@@ -32,8 +33,9 @@ front, and a megabyte in pieces of four bytes would measure only this proxy."""
 THROTTLED_BYTES = 4_096
 """A slow wire carries pieces of this size."""
 
-COMMIT = b"Q\x00\x00\x00\x0bCOMMIT\x00"
-"""A simple query, whole. BEGIN says ``READ COMMITTED``, so the word alone would not do."""
+COMMIT = re.compile(rb"Q.{4}COMMIT(?: /\*[^*]*\*/)?\x00", re.DOTALL)
+"""A simple query, whole, with or without a comment. BEGIN says ``READ COMMITTED``, so the word alone
+would not do."""
 COMMITTED = b"C\x00\x00\x00\x0bCOMMIT\x00"
 """CommandComplete: the server has committed."""
 COPY_DATA = b"d"
@@ -232,7 +234,7 @@ class _Link:
     async def _pass_up(self, message: bytes) -> None:
         proxy = self._proxy
         if proxy.postgres and not self._dark_up:
-            if message == COMMIT:
+            if COMMIT.fullmatch(message):
                 self._in_commit = proxy.strikes(*COMMIT_FAULTS)
             elif message.startswith(COPY_DATA):
                 self._dark_up = proxy.strikes(Fault.BLACK_HOLE_COPY) is not None

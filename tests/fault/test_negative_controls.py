@@ -102,8 +102,9 @@ REAPED_SOON = {
     "OTLPG_DATABASE__IDLE_IN_TRANSACTION_S_MAX": "0.5s",
     "OTLPG_DATABASE__REAP_AFTER_S": "0.5s",
     "OTLPG_DATABASE__LOCK_S_MAX": "0.2s",
+    "OTLPG_DATABASE__STATEMENT_S_MAX": "0.5s",
 }
-"""A COMMIT that waits for its standby is ended before its sender has lost patience."""
+"""A COMMIT that waits for its standby is given up, and ended, while its sender has patience."""
 
 STANDBY_HOLDS: list[str] = []
 """It was gone before the first request came: whoever fails over to it finds nothing."""
