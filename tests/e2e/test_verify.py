@@ -6,17 +6,26 @@ import asyncio
 import json
 import re
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
+from random import Random
 
 import pytest
 
+from collector.operate.access import Access
+from collector.operate.verify.canary import Canary
+from collector.operate.verify.judge import End
 from collector.operate.verify.marked import SERVICE_NAME
-from collector.operate.verify.options import Protocol
+from collector.operate.verify.options import Options, Protocol
+from collector.operate.verify.tally import Report
 from collector.settings import DatabaseSettings
 from collector.store.embedded import EmbeddedPostgres
 from collector.store.pool import Connection
-from tests.e2e.daemon import Daemon
+from collector.telemetry.clock import SystemClock
+from collector.telemetry.metrics import VerifyMetrics
+from tests.e2e.daemon import POLL_S, Daemon
 from tests.e2e.verifying import Verifying
+from tests.fault.proxy import wire_to
 
 ROOT = Path(__file__).parents[2]
 EARLY_ACK = ROOT / "tests" / "fault" / "controls" / "early_ack"
@@ -37,6 +46,14 @@ def get(url: str) -> str:
     """Return what is served there with status 200."""
     with urllib.request.urlopen(url, timeout=20) as answer:
         return answer.read().decode()
+
+
+async def until(holds: Callable[[], bool], running: asyncio.Task[Report]) -> None:
+    """Return once it holds; fail when the run is over before."""
+    async with asyncio.timeout(60):
+        while not holds():
+            assert not running.done(), await running
+            await asyncio.sleep(POLL_S)
 
 
 async def sabotage(connection: Connection, table: str, body: str, when: str = "BEFORE") -> None:
@@ -226,6 +243,45 @@ async def test_another_database_than_the_daemons_is_all_loss(
 
     assert code == 1
     assert verifying.ends() == {"lost": ITEMS}
+
+
+async def test_rows_that_vanish_while_nobody_can_read_are_lost(
+    daemon: Daemon, database_settings: DatabaseSettings, connection: Connection
+) -> None:
+    """Acknowledged, then unreadable for longer than a look waits, and gone: a failover that loses."""
+    options = Options(
+        grpc_endpoint=daemon.endpoint,
+        http_endpoint=daemon.endpoint,
+        instance="here",
+        every_s=0.05,
+        repeat_every=0,
+    )
+    async with wire_to(database_settings) as (wire, unreadable):
+        way, wire.target = wire.target, "/nowhere"
+        canary = Canary(
+            options,
+            unreadable,
+            run_id="run",
+            access=Access(),
+            clock=SystemClock(),
+            rng=Random(1),
+            metrics=VerifyMetrics(),
+            tell=lambda _: None,
+            away_s_max=0.0,
+        )
+        running = asyncio.create_task(canary.run())
+        await until(lambda: canary.tally.report(summary=True).rounds["refused"] >= 2, running)
+        deleted = await connection.fetch("DELETE FROM logs RETURNING 1")
+        wire.target = way
+        await until(lambda: canary.tally.report(summary=True).ends[End.LOST] > 0, running)
+        canary.end()
+        report = await running
+
+    assert report.has_alarm
+    assert report.ends[End.LOST] == len(deleted) > 0
+    assert report.ends[End.UNREAD] == 0
+    stored = sum(daemon.items(signal)["stored"] for signal in ("traces", "metrics", "logs"))
+    assert report.ends[End.STORED] == stored - len(deleted)
 
 
 # -- what is away is no loss -----------------------------------------------------------------------

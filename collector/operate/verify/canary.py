@@ -8,13 +8,14 @@ from random import Random
 from typing import TYPE_CHECKING, Final
 
 from collector.errors import CommandError
-from collector.operate.verify.delivery import Delivery, Sender
+from collector.operate.verify.backlog import Backlog, Unread
+from collector.operate.verify.delivery import Sender
 from collector.operate.verify.doors import Door
 from collector.operate.verify.grpc_door import GrpcDoor
 from collector.operate.verify.http_door import HttpDoor
-from collector.operate.verify.judge import ALARMS, End, Finding, judge
-from collector.operate.verify.look import Looker, Seen
-from collector.operate.verify.marked import BAD, Marked, Marker, mark
+from collector.operate.verify.judge import ALARMS, End, Finding, judge, judge_request
+from collector.operate.verify.look import AWAY_S_MAX, Looker
+from collector.operate.verify.marked import Marked, Marker, mark
 from collector.operate.verify.options import Options, Protocol
 from collector.operate.verify.pause import Pause
 from collector.operate.verify.tally import Report, Result, Tally
@@ -49,6 +50,7 @@ class Canary:
         rng: Random,
         metrics: VerifyMetrics,
         tell: Callable[[Report], None],
+        away_s_max: float = AWAY_S_MAX,
     ) -> None:
         self._options = options
         self._run_id = run_id
@@ -57,6 +59,7 @@ class Canary:
         self._rng = rng
         self._metrics = metrics
         self._tell = tell
+        self._away_s_max = away_s_max
         self._began_unix_nano = clock.unix_ns()
         self._pause = Pause()
         self._tally = Tally(metrics, clock)
@@ -76,6 +79,7 @@ class Canary:
             clock=clock,
             pause=self._pause,
         )
+        self._backlog = Backlog(self._looker, self._pause, self._settle)
         self._senders: dict[Protocol, Sender] = {}
         self._rounds: set[asyncio.Task[None]] = set()
         self._failure: CommandError | None = None
@@ -101,9 +105,13 @@ class Canary:
                 self._senders[protocol] = self._sender(protocol)
             async with asyncio.TaskGroup() as tasks:
                 reporter = tasks.create_task(self._report_regularly())
+                again = tasks.create_task(self._look_again())
                 await self._begin_rounds(tasks)
                 while self._rounds:
                     await asyncio.wait(self._rounds)
+                again.cancel()
+                await asyncio.wait([again])
+                await self._look_a_last_time()
                 reporter.cancel()
         finally:
             for sender in self._senders.values():
@@ -120,6 +128,7 @@ class Canary:
     def hurry(self) -> None:
         """End at once; rounds under way are not counted."""
         self.end()
+        self._backlog.give_up()
         for task in self._rounds:
             task.cancel()
 
@@ -182,6 +191,16 @@ class Canary:
             results = [task.result() for task in tasks]
             self._tally.end_round(results, protocol)
             for result in results:
+                if result.is_open:
+                    self._backlog.add(
+                        Unread(
+                            result.signal,
+                            marker,
+                            protocol,
+                            result.delivery,
+                            after_letter if result.signal is Signal.TRACES else None,
+                        )
+                    )
                 self._complain(marker, protocol, result)
 
     async def _request(self, marked: Marked, sender: Sender, after_letter: int | None) -> Result:
@@ -190,10 +209,16 @@ class Canary:
         body = sender.door.encode(marked.request)
         delivery = await sender.deliver(marked.signal, body)
         acknowledged = delivery.told == "acknowledged"
-        seen = await self._looker.see(marked, acknowledged=acknowledged, after_letter=after_letter)
+        seen = await self._looker.see(
+            marked,
+            acknowledged=acknowledged,
+            after_letter=after_letter,
+            away_s_max=self._away_s_max,
+        )
         visible_s = self._clock.monotonic_s() - began_s
-        findings = _judged(marked, seen, delivery, after_letter)
-        result = Result(marked.signal, delivery, findings, visible_s)
+        findings = judge_request(marked, seen, delivery.told, after_letter)
+        is_open = acknowledged and seen is None
+        result = Result(marked.signal, delivery, findings, visible_s, is_open)
         if not result.is_good:
             return result._replace(visible_s=None)
         if not self._options.repeats(marked.marker.number):
@@ -203,10 +228,32 @@ class Canary:
         if repeated.told == "rejected":
             findings = judge(marked.items, None, repeated.told)
             return result._replace(delivery=repeated, findings=findings)
-        again = await self._looker.see(marked, acknowledged=True, after_letter=after_letter)
-        if again is None:
-            return result
-        return result._replace(findings=_judged(marked, again, delivery, after_letter))
+        again = await self._looker.see(
+            marked, acknowledged=True, after_letter=after_letter, away_s_max=self._away_s_max
+        )
+        findings = judge_request(marked, again, delivery.told, after_letter)
+        return result._replace(findings=findings, is_open=again is None)
+
+    # -- what could not be read at once -------------------------------------------------------------
+
+    async def _look_again(self) -> None:
+        try:
+            await self._backlog.run()
+        except CommandError as error:
+            self._failure = self._failure or error
+            self.end()
+
+    async def _look_a_last_time(self) -> None:
+        try:
+            await self._backlog.finish()
+        except CommandError as error:
+            self._failure = self._failure or error
+
+    def _settle(self, unread: Unread, findings: list[Finding]) -> None:
+        """Count what became of items whose round is over long since."""
+        result = Result(unread.signal, unread.delivery, findings, None)
+        self._tally.end_items(result)
+        self._complain(unread.marker, unread.protocol, result)
 
     # -- what is told ------------------------------------------------------------------------------
 
@@ -251,19 +298,6 @@ class Canary:
             pause=self._pause,
             metrics=self._metrics,
         )
-
-
-def _judged(
-    marked: Marked, seen: Seen | None, delivery: Delivery, after_letter: int | None
-) -> list[Finding]:
-    """Return the end of each item, the bad one included where there is one."""
-    findings = judge(marked.items, seen and seen.rows, delivery.told)
-    if after_letter is None:
-        return findings
-    if seen is None or not seen.has_letter:
-        [missing] = judge({BAD: ""}, seen and [], delivery.told)
-        return [*findings, missing]
-    return [*findings, Finding(BAD, End.QUARANTINED)]
 
 
 def _first(group: BaseExceptionGroup[CommandError]) -> CommandError:

@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from collector.operate.verify.marked import BAD
+
+if TYPE_CHECKING:
+    from collector.operate.verify.look import Seen
+    from collector.operate.verify.marked import Marked
 
 
 class End(StrEnum):
@@ -58,6 +64,19 @@ def judge(
             texts[key].append(text)
     missing = End.LOST if told == "refused" and texts else _MISSING[told]
     return [_end(key, sent[key], texts.get(key, ()), told, missing) for key in sent]
+
+
+def judge_request(
+    marked: Marked, seen: Seen | None, told: Told, after_letter: int | None
+) -> list[Finding]:
+    """Return the end of each item, the bad one included where there is one."""
+    findings = judge(marked.items, seen and seen.rows, told)
+    if after_letter is None:
+        return findings
+    if seen is None or not seen.has_letter:
+        [missing] = judge({BAD: ""}, seen and [], told)
+        return [*findings, missing]
+    return [*findings, Finding(BAD, End.QUARANTINED)]
 
 
 _UNSEEN: Mapping[Told, End] = {

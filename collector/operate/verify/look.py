@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 LOOK_S_MAX: Final = 10.0
 """For one look, connection included."""
 AWAY_S_MAX: Final = 60.0
-"""So long a look is tried again while PostgreSQL is away; then the items are unread."""
+"""So long a look is tried again while PostgreSQL is away; then it is left to the backlog."""
 AGAIN_S: Final = 0.5
 LAG_S: Final = 0.05
 """Between two looks at a replica, where a row may still be on its way."""
@@ -93,9 +93,14 @@ class Looker:
             return None
 
     async def see(
-        self, marked: Marked, *, acknowledged: bool, after_letter: int | None = None
+        self,
+        marked: Marked,
+        *,
+        acknowledged: bool,
+        after_letter: int | None = None,
+        away_s_max: float = AWAY_S_MAX,
     ) -> Seen | None:
-        """Return what is there of ``marked``; None when PostgreSQL could not be asked for long.
+        """Return what is there of ``marked``; None: PostgreSQL could not be asked for ``away_s_max``.
 
         What was not ``acknowledged`` is looked for once: it may be there or not, and nobody waits.
         A row that is not there is waited for only where ``visible_within_s`` allows it.
@@ -110,7 +115,7 @@ class Looker:
                     seen = await self._look(marked, after_letter)
             except (StoreError, TimeoutError) as error:
                 _refuse_without_privilege(error)
-                is_over = self._clock.monotonic_s() - began_s > AWAY_S_MAX
+                is_over = self._clock.monotonic_s() - began_s >= away_s_max
                 if is_over or not acknowledged:
                     return None
                 if await self._pause.ended_within(AGAIN_S):

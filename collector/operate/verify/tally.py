@@ -25,6 +25,8 @@ class Result(NamedTuple):
     findings: list[Finding]
     visible_s: float | None
     """From the first attempt to the rows read back; None when they were not, or not all."""
+    is_open: bool = False
+    """Acknowledged and not read yet: its items are counted later, by ``Tally.end_items``."""
 
     @property
     def is_good(self) -> bool:
@@ -109,6 +111,13 @@ class Tally:
         else:
             self._count_round("refused")
 
+    def end_items(self, result: Result) -> None:
+        """Count the items of a request alone; of one that was open, its round is counted already."""
+        for finding in result.findings:
+            self._metrics.items.add(1, result.signal, finding.end)
+        for span in (self._whole, self._interval):
+            span.ends.update(finding.end for finding in result.findings)
+
     def report(self, *, summary: bool = False) -> Report:
         """Return the interval so far, and begin the next one; or return the whole run."""
         span = self._whole if summary else self._interval
@@ -139,10 +148,9 @@ class Tally:
             self._metrics.ack_seconds.observe(result.delivery.took_s, *labels)
             if result.visible_s is not None:
                 self._metrics.visible_seconds.observe(result.visible_s, *labels)
-        for finding in result.findings:
-            self._metrics.items.add(1, result.signal, finding.end)
+        if not result.is_open:
+            self.end_items(result)
         for span in (self._whole, self._interval):
-            span.ends.update(finding.end for finding in result.findings)
             if self.was_acknowledged:
                 span.ack_s.append(result.delivery.took_s)
             if result.visible_s is not None:
