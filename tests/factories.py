@@ -9,9 +9,9 @@ Units: ``base_unix_nano`` is the time of the earliest item; the rest follow with
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from random import Random
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
@@ -19,11 +19,8 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 )
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import (
-    AnyValue,
-    ArrayValue,
     InstrumentationScope,
     KeyValue,
-    KeyValueList,
 )
 from opentelemetry.proto.logs.v1.logs_pb2 import (
     SEVERITY_NUMBER_DEBUG,
@@ -55,50 +52,16 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import (
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span, Status
 
+from collector.operate.attributes import Value as AttributeValue
+from collector.operate.attributes import any_value as any_value
+from collector.operate.attributes import key_values as key_values
+from collector.restore.equality import ExportRequest as ExportRequest
 from collector.rows import Signal
 
 BASE_UNIX_NANO = 1_767_268_800_000_000_000
 """2026-01-01 12:00 UTC, far from any leaf's bound."""
 
 SCHEMA_URL = "https://opentelemetry.io/schemas/1.38.0"
-
-ExportRequest: TypeAlias = (
-    ExportTraceServiceRequest | ExportMetricsServiceRequest | ExportLogsServiceRequest
-)
-AttributeValue: TypeAlias = (
-    str
-    | bool
-    | int
-    | float
-    | bytes
-    | Sequence["AttributeValue"]
-    | Mapping[str, "AttributeValue"]
-    | None
-)
-
-
-def any_value(value: AttributeValue) -> AnyValue:
-    """Return ``value`` as OTLP writes it; None is the empty value."""
-    if value is None:
-        return AnyValue()
-    if isinstance(value, str):
-        return AnyValue(string_value=value)
-    if isinstance(value, bool):
-        return AnyValue(bool_value=value)
-    if isinstance(value, int):
-        return AnyValue(int_value=value)
-    if isinstance(value, float):
-        return AnyValue(double_value=value)
-    if isinstance(value, bytes):
-        return AnyValue(bytes_value=value)
-    if isinstance(value, Mapping):
-        return AnyValue(kvlist_value=KeyValueList(values=key_values(value)))
-    return AnyValue(array_value=ArrayValue(values=[any_value(entry) for entry in value]))
-
-
-def key_values(attributes: Mapping[str, AttributeValue]) -> list[KeyValue]:
-    """Return ``attributes`` as a list of OTLP's KeyValue, in their order."""
-    return [KeyValue(key=key, value=any_value(value)) for key, value in attributes.items()]
 
 
 def request_of(

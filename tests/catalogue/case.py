@@ -13,10 +13,10 @@ from typing import NamedTuple
 
 import grpc
 
+from collector.operate.verify.otlp_json import document_of
 from collector.rows import Reason, Signal
 from tests.catalogue.neighbours import Halves, neighbours
 from tests.factories import ExportRequest
-from tests.otlp_json import document_of
 
 OUTER = {
     Signal.TRACES: "resourceSpans",

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from collector.operate.verify.otlp_json import document_of
 from collector.rows import PG_EPOCH_UNIX_US, Signal
 from tests.catalogue.building import (
     HOUR_NS,
@@ -26,7 +27,6 @@ from tests.catalogue.building import (
     traces,
 )
 from tests.factories import ExportRequest
-from tests.otlp_json import document_of
 
 COUNT = 9_999
 FIRST = NOW - 2 * HOUR_NS

@@ -267,7 +267,7 @@ async def test_a_commit_says_how_long_its_client_waits(
     waiter = await connect(settings)
     await waiter.execute("BEGIN")
 
-    await commit(waiter, 12.3)
+    await commit(waiter, timeout_s=12.3)
 
     said = await connection.fetchval(
         "SELECT substring(query FROM $1) FROM pg_stat_activity WHERE pid = $2",

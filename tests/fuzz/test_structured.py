@@ -6,12 +6,12 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 
+from collector.operate.verify.otlp_json import to_json
 from collector.rows import Signal
 from tests.factories import ExportRequest
 from tests.fuzz.case import Case, Door, Encoding
 from tests.fuzz.oracle import Oracle
 from tests.strategies import HostileRequest, hostile_requests, requests
-from tests.unit.convert.test_otlp_json import in_json
 
 examples = hypothesis_settings(
     max_examples=40,
@@ -37,7 +37,7 @@ def test_any_request_ends_as_it_must(signal: Signal, settings: hypothesis_settin
     @given(requests(signal))
     def check(request: ExportRequest) -> None:
         wire = Case(Door(Encoding.PROTOBUF, signal), request.SerializeToString())
-        text = Case(Door(Encoding.JSON, signal), in_json(request))
+        text = Case(Door(Encoding.JSON, signal), to_json(request))
 
         assert oracle.judge(wire).verdict == oracle.judge(text).verdict
 

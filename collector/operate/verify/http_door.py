@@ -7,11 +7,9 @@ reads proxy variables or tries again by itself would hide what the canary is the
 from __future__ import annotations
 
 import asyncio
-import base64
-import json
 import ssl
 from http import HTTPStatus
-from typing import Any, Final, cast
+from typing import Final
 from urllib.parse import urlsplit
 
 import h11
@@ -23,6 +21,7 @@ from collector.operate.access import Access
 from collector.operate.endpoint import parse
 from collector.operate.verify.doors import RESPONSES, Answer, answer_of
 from collector.operate.verify.options import Protocol
+from collector.operate.verify.otlp_json import to_json
 from collector.restore.equality import ExportRequest
 from collector.rows import Signal
 
@@ -32,7 +31,6 @@ CONTENT_TYPES: Final = {
 }
 REPLY_BYTES_MAX: Final = 2**20
 _READ_BYTES: Final = 2**16
-_IDS: Final = frozenset({"traceId", "spanId", "parentSpanId"})
 
 _RETRYABLE: Final = frozenset(
     {
@@ -157,27 +155,3 @@ def _retry_after_s(head: h11.Response) -> float | None:
     """Return the seconds of Retry-After; a date, which otlpg never sends, is not read."""
     text = dict(head.headers).get(b"retry-after", b"").decode("ascii", "replace")
     return float(text) if text.isdecimal() else None
-
-
-def to_json(request: ExportRequest) -> bytes:
-    """Return a request as OTLP/JSON: proto3 JSON, but ids in hex and enums as numbers.
-
-    Spec: opentelemetry-specification protocol/otlp.md, "JSON Protobuf Encoding".
-    """
-    document = json_format.MessageToDict(request, use_integers_for_enums=True)
-    _write_hex(document)
-    return json.dumps(document).encode()
-
-
-def _write_hex(value: Any) -> None:
-    """Turn the base64 of ids into hex, in place; no attribute can be named like one here."""
-    if isinstance(value, list):
-        for entry in cast("list[Any]", value):
-            _write_hex(entry)
-    elif isinstance(value, dict):
-        fields = cast("dict[str, Any]", value)
-        for name, entry in fields.items():
-            if name in _IDS:
-                fields[name] = base64.b64decode(entry).hex()
-            else:
-                _write_hex(entry)

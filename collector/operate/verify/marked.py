@@ -8,24 +8,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
 )
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.common.v1.common_pb2 import (
-    AnyValue,
-    ArrayValue,
-    InstrumentationScope,
-    KeyValue,
-    KeyValueList,
-)
+from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
 from opentelemetry.proto.logs.v1.logs_pb2 import SEVERITY_NUMBER_INFO, SEVERITY_NUMBER_WARN
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
+from collector.operate.attributes import Value, any_value, key_values
 from collector.operate.verify.points import metrics_of
 from collector.restore.equality import ExportRequest, Json, item_texts, items_of, text_of
 from collector.rows import Signal
@@ -38,8 +33,6 @@ FORM: Final = "1"
 """Version of the scope: that of these requests, not of otlpg, or each release had series anew."""
 BAD: Final = "bad"
 """``ITEM`` of the span without a valid id."""
-
-Value: TypeAlias = str | int | float | bytes | bool | list["Value"] | dict[str, "Value"] | None
 
 
 @dataclass(frozen=True)
@@ -140,32 +133,6 @@ def resource(marker: Marker) -> Resource:
 def scope() -> InstrumentationScope:
     """Return the library that made the items."""
     return InstrumentationScope(name="otlpg.verify", version=FORM)
-
-
-def key_values(values: Mapping[str, Value]) -> list[KeyValue]:
-    """Return attributes as OTLP has them."""
-    return [KeyValue(key=key, value=any_value(value)) for key, value in values.items()]
-
-
-def any_value(value: Value) -> AnyValue:
-    """Return a value as OTLP has it; None is the empty one."""
-    match value:
-        case None:
-            return AnyValue()
-        case bool():
-            return AnyValue(bool_value=value)
-        case int():
-            return AnyValue(int_value=value)
-        case float():
-            return AnyValue(double_value=value)
-        case str():
-            return AnyValue(string_value=value)
-        case bytes():
-            return AnyValue(bytes_value=value)
-        case list():
-            return AnyValue(array_value=ArrayValue(values=map(any_value, value)))
-        case dict():
-            return AnyValue(kvlist_value=KeyValueList(values=key_values(value)))
 
 
 def _marks(marker: Marker, item: str) -> dict[str, Value]:

@@ -19,8 +19,8 @@ from collector.convert.json_scalars import NOT_HEX
 from collector.convert.json_values import VALUES_MAX
 from collector.convert.otlp_json import ITEMS_PER_TURN, LARGE_LIST, transcode
 from collector.errors import MalformedCallError, TooManyItemsError, TooManyValuesError
+from collector.operate.verify.otlp_json import to_json
 from collector.rows import Signal
-from tests.otlp_json import in_json
 from tests.strategies import REQUEST_TYPES, requests
 
 ITEMS_MAX = 1_000_000
@@ -61,7 +61,7 @@ def test_every_request_survives_json(signal: Signal, data: st.DataObject) -> Non
     """Every field of the three requests, as the official library writes it."""
     request = data.draw(requests(signal))
 
-    wire = protobuf_of(signal, in_json(request))
+    wire = protobuf_of(signal, to_json(request))
 
     # As text, in which NaN equals NaN.
     assert str(REQUEST_TYPES[signal].FromString(wire)) == str(request)

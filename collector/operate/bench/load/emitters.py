@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue, InstrumentationScope, KeyValue
+from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
+
+from collector.operate.attributes import key_values
 
 INSTANCES = 40
 SERVICES = (
@@ -11,32 +13,12 @@ SERVICES = (
     "frontend", "payment", "quote", "recommendation", "shipping",
 )  # fmt: skip
 
-Value = str | int | float | bool
-
-
-def attributes(values: dict[str, Value]) -> list[KeyValue]:
-    """Return ``values`` as OTLP attributes in the same order."""
-    return [KeyValue(key=key, value=any_value(value)) for key, value in values.items()]
-
-
-def any_value(value: Value) -> AnyValue:
-    """Return one attribute value of its own OTLP kind."""
-    match value:
-        case bool():
-            return AnyValue(bool_value=value)
-        case int():
-            return AnyValue(int_value=value)
-        case float():
-            return AnyValue(double_value=value)
-        case str():
-            return AnyValue(string_value=value)
-
 
 def resource(instance: int) -> Resource:
     """Return the resource of one of ``INSTANCES`` processes."""
     service = SERVICES[instance % len(SERVICES)]
     return Resource(
-        attributes=attributes(
+        attributes=key_values(
             {
                 "service.name": service,
                 "service.namespace": "shop",

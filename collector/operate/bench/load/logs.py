@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, SeverityNumber
 
-from collector.operate.bench.load.emitters import INSTANCES, any_value, attributes, resource, scope
+from collector.operate.attributes import any_value, key_values
+from collector.operate.bench.load.emitters import INSTANCES, resource, scope
 from collector.operate.bench.load.template import Template, field, mark, mark_integer
 
 SHAPES = 256
@@ -76,7 +77,7 @@ def _record(rng: random.Random, inside: bool) -> LogRecord:
         trace_id=TRACE_ID if inside else b"",
         span_id=SPAN_ID if inside else b"",
         flags=1 if inside else 0,
-        attributes=attributes(
+        attributes=key_values(
             {
                 "code.namespace": f"com.shop.{rng.choice(_CLASSES)}",
                 "code.lineno": rng.randrange(20, 400),

@@ -17,7 +17,8 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import (
     Sum,
 )
 
-from collector.operate.bench.load.emitters import INSTANCES, attributes, resource, scope
+from collector.operate.attributes import key_values
+from collector.operate.bench.load.emitters import INSTANCES, resource, scope
 from collector.operate.bench.load.template import Template, field, mark, mark_integer
 
 METRICS = 25  # per instance
@@ -107,21 +108,21 @@ def _message(
     match _kind(number):
         case "sum":
             return NumberDataPoint(
-                attributes=attributes(values),
+                attributes=key_values(values),
                 start_time_unix_nano=start,
                 time_unix_nano=time,
                 as_int=mark_integer(VALUE),
             )
         case "gauge":
             return NumberDataPoint(
-                attributes=attributes(values),
+                attributes=key_values(values),
                 start_time_unix_nano=start,
                 time_unix_nano=time,
                 as_double=double,
             )
         case _:
             return HistogramDataPoint(
-                attributes=attributes(values),
+                attributes=key_values(values),
                 start_time_unix_nano=start,
                 time_unix_nano=time,
                 sum=double,

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
-from collector.operate.bench.load.emitters import INSTANCES, attributes, resource, scope
+from collector.operate.attributes import key_values
+from collector.operate.bench.load.emitters import INSTANCES, resource, scope
 from collector.operate.bench.load.template import Template, field, mark, mark_integer
 
 SHAPES = 256
@@ -73,7 +74,7 @@ def _span(rng: random.Random, number: int, parent_id: bytes) -> Span:
         end_time_unix_nano=mark_integer(END),
         flags=0x101,
         status=Status(code=Status.STATUS_CODE_ERROR if failed else Status.STATUS_CODE_UNSET),
-        attributes=attributes(
+        attributes=key_values(
             {
                 "http.request.method": method,
                 "http.route": route,

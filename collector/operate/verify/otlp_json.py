@@ -1,4 +1,7 @@
-"""OTLP/JSON as an SDK writes it, made from official messages."""
+"""OTLP/JSON as an SDK writes it, made from official messages.
+
+Spec: opentelemetry-specification protocol/otlp.md, "JSON Protobuf Encoding".
+"""
 
 from __future__ import annotations
 
@@ -8,31 +11,32 @@ from typing import Any, cast
 
 from google.protobuf import json_format
 
-from tests.factories import ExportRequest
+from collector.restore.equality import ExportRequest
 
-IDS = ("traceId", "spanId", "parentSpanId")
+_IDS = ("traceId", "spanId", "parentSpanId")
 
 
-def in_json(request: ExportRequest) -> bytes:
+def to_json(request: ExportRequest) -> bytes:
     """Return a request in proto3 JSON, but with ids in hex and enums as numbers."""
     return json.dumps(document_of(request)).encode()
 
 
 def document_of(request: ExportRequest) -> dict[str, Any]:
-    """Return what ``in_json`` writes."""
+    """Return what ``to_json`` writes."""
     document = json_format.MessageToDict(request, use_integers_for_enums=True)
     _write_hex(document)
     return document
 
 
 def _write_hex(value: Any) -> None:
+    """Turn the base64 of ids into hex, in place; an attribute is no field, whatever its key."""
     if isinstance(value, list):
         for entry in cast("list[Any]", value):
             _write_hex(entry)
     elif isinstance(value, dict):
         fields = cast("dict[str, Any]", value)
         for name, entry in fields.items():
-            if name in IDS:
+            if name in _IDS:
                 fields[name] = base64.b64decode(entry).hex()
             else:
                 _write_hex(entry)
