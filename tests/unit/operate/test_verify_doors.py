@@ -20,6 +20,7 @@ from collector.operate.verify.grpc_door import GrpcDoor
 from collector.operate.verify.http_door import HttpDoor
 from collector.operate.verify.options import Protocol
 from collector.rows import Signal
+from tests.grpc_servers import end
 
 WAIT_S = 20.0
 
@@ -45,6 +46,7 @@ async def ask_grpc(code: grpc.StatusCode, trailer: bytes | None) -> Answer:
         return b""
 
     service, _, name = EXPORT_METHODS[Signal.LOGS][1:].partition("/")
+    before = asyncio.all_tasks()
     server = grpc.aio.server()
     handlers: dict[str, Any] = {name: grpc.unary_unary_rpc_method_handler(refuse)}
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
@@ -55,7 +57,7 @@ async def ask_grpc(code: grpc.StatusCode, trailer: bytes | None) -> Answer:
         return await door.send(Signal.LOGS, b"", WAIT_S)
     finally:
         await door.close()
-        await server.stop(None)
+        await end(server, before)
 
 
 @pytest.mark.parametrize(
