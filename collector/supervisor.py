@@ -19,7 +19,7 @@ import structlog
 
 from collector import __version__, errors
 from collector.child import Child
-from collector.receive.listeners import Reservation, authority
+from collector.receive.listeners import ReservedPort, authority
 from collector.receive.telemetry_gate import TelemetryGate
 from collector.settings import Settings
 from collector.telemetry.clock import SystemClock
@@ -258,7 +258,7 @@ class Supervisor:
 
 def _reserve(
     settings: Settings, held: contextlib.ExitStack
-) -> tuple[Reservation, Reservation, Reservation]:
+) -> tuple[ReservedPort, ReservedPort, ReservedPort]:
     """Return the ports of gRPC, HTTP and telemetry, ours until ``held`` is closed.
 
     Raises:
@@ -266,10 +266,10 @@ def _reserve(
     """
     receive, telemetry = settings.receive, settings.telemetry
 
-    def reserve(host: str, port: int, setting: str, *, shared: bool) -> Reservation:
-        reservation = Reservation(host, port, setting=setting, shared=shared)
-        held.callback(reservation.release)
-        return reservation
+    def reserve(host: str, port: int, setting: str, *, shared: bool) -> ReservedPort:
+        reserved = ReservedPort(host, port, setting=setting, shared=shared)
+        held.callback(reserved.release)
+        return reserved
 
     return (
         reserve(receive.grpc_host, receive.grpc_port, "receive.grpc_port", shared=True),

@@ -94,12 +94,11 @@ class Export:
         Cancelled: this sender leaves. What no flusher has taken yet is removed, what is in flight
         is stored, and a retry is recognised.
 
-        Units: ``left_s`` is what the sender still waits, None when it named no deadline.
-
         ``transcode`` None: the body is protobuf. All bodies that are not hold at most half of the
         slots (but one), since they wait for one another where protobuf needs not.
 
-        Units: ``body_bytes_max`` is the largest that ``read`` may return, where less than
+        Units: ``left_s`` is what the sender still waits, None when it named no deadline;
+        ``body_bytes_max`` the largest that ``read`` may return, None when no less than
         ``request_bytes_max`` is known.
 
         Shape: ``connection`` tells one connection from another, and nothing else.

@@ -17,7 +17,7 @@ def authority(host: str, port: int) -> str:
 _ABSENT = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 
-class Reservation:
+class ReservedPort:
     """Holds a TCP port while workers come and go.
 
     The bind is exclusive, so a port that anybody listens on already is an error here and not a
@@ -97,7 +97,7 @@ def shared_sockets(host: str, port: int, *, setting: str) -> list[socket.socket]
     Shape: at least one, none of which listens yet; the caller owns them.
 
     Raises:
-        SettingsError: as ``Reservation``; the port may be one that this user has reserved.
+        SettingsError: as ``ReservedPort``; the port may be one that this user has reserved.
     """
-    bound = Reservation(host, port, setting=setting, shared=True, beside=True)
+    bound = ReservedPort(host, port, setting=setting, shared=True, beside=True)
     return bound.sockets

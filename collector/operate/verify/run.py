@@ -14,7 +14,7 @@ import structlog
 
 from collector.errors import OtlpgError, UnreachableError
 from collector.operate.verify.canary import Canary
-from collector.receive.listeners import Reservation, authority
+from collector.receive.listeners import ReservedPort, authority
 from collector.store.pool import describe
 from collector.telemetry.clock import Clock, SystemClock
 from collector.telemetry.health import TelemetryServer, build_app
@@ -139,7 +139,7 @@ async def _metrics_served(
     async def scrape() -> Snapshot:
         return metrics.snapshot()
 
-    held = Reservation(
+    held = ReservedPort(
         options.metrics_host, options.metrics_port, setting="--metrics-port", shared=False
     )
     server = TelemetryServer(build_app(scrape, canary.readiness, metrics))

@@ -9,7 +9,7 @@ import grpc
 import pytest
 
 from collector.errors import SettingsError
-from collector.receive.listeners import Reservation, authority, shared_sockets
+from collector.receive.listeners import ReservedPort, authority, shared_sockets
 
 
 def test_a_taken_port_is_a_clear_error() -> None:
@@ -18,22 +18,22 @@ def test_a_taken_port_is_a_clear_error() -> None:
         port = other.getsockname()[1]
 
         with pytest.raises(SettingsError, match=rf"receive\.grpc_port: .*127\.0\.0\.1:{port}"):
-            Reservation("127.0.0.1", port, setting="receive.grpc_port", shared=True)
+            ReservedPort("127.0.0.1", port, setting="receive.grpc_port", shared=True)
 
 
 def test_two_daemons_cannot_reserve_one_port() -> None:
     """With SO_REUSEPORT alone, the second daemon would take half of the first one's connections."""
-    first = Reservation("127.0.0.1", 0, setting="receive.grpc_port", shared=True)
+    first = ReservedPort("127.0.0.1", 0, setting="receive.grpc_port", shared=True)
 
     with pytest.raises(SettingsError):
-        Reservation("127.0.0.1", first.port, setting="receive.grpc_port", shared=True)
+        ReservedPort("127.0.0.1", first.port, setting="receive.grpc_port", shared=True)
 
     first.release()
 
 
 async def test_workers_share_a_reserved_port_and_nobody_gets_in_between() -> None:
     """Two servers listen on it; a third party cannot, even while no worker listens."""
-    held = Reservation("127.0.0.1", 0, setting="receive.grpc_port", shared=True)
+    held = ReservedPort("127.0.0.1", 0, setting="receive.grpc_port", shared=True)
     with socket.socket() as stranger:
         stranger.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         with pytest.raises(OSError, match="in use"):
@@ -51,7 +51,7 @@ async def test_workers_share_a_reserved_port_and_nobody_gets_in_between() -> Non
 def test_an_address_of_another_machine_is_a_clear_error() -> None:
     """192.0.2.1 belongs to nobody (RFC 5737)."""
     with pytest.raises(SettingsError, match=r"cannot listen on 192\.0\.2\.1"):
-        Reservation("192.0.2.1", 0, setting="receive.grpc_host", shared=True)
+        ReservedPort("192.0.2.1", 0, setting="receive.grpc_host", shared=True)
 
 
 def test_a_name_with_an_ipv6_address_that_is_not_here_is_the_rest_of_it(
@@ -69,13 +69,13 @@ def test_a_name_with_an_ipv6_address_that_is_not_here_is_the_rest_of_it(
 
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
 
-    held = Reservation("localhost", 0, setting="receive.grpc_port", shared=True)
+    held = ReservedPort("localhost", 0, setting="receive.grpc_port", shared=True)
 
     assert [one.getsockname() for one in held.sockets] == [("127.0.0.1", held.port)]
     held.release()
     del found[1]
     with pytest.raises(SettingsError, match="cannot listen on localhost"):
-        Reservation("localhost", 0, setting="receive.grpc_port", shared=True)
+        ReservedPort("localhost", 0, setting="receive.grpc_port", shared=True)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_an_ipv6_address_gets_its_brackets(host: str, name: str) -> None:
 
 async def test_a_port_is_free_again_at_once_after_its_listener_closed_connections() -> None:
     """The end that closes first keeps the connection for a minute; the next daemon must not wait."""
-    held = Reservation("127.0.0.1", 0, setting="receive.http_port", shared=True)
+    held = ReservedPort("127.0.0.1", 0, setting="receive.http_port", shared=True)
     (listener,) = shared_sockets("127.0.0.1", held.port, setting="receive.http_port")
     listener.listen()
     with socket.create_connection(("127.0.0.1", held.port)) as sender:
@@ -99,6 +99,6 @@ async def test_a_port_is_free_again_at_once_after_its_listener_closed_connection
     listener.close()
     held.release()
 
-    again = Reservation("127.0.0.1", held.port, setting="receive.http_port", shared=True)
+    again = ReservedPort("127.0.0.1", held.port, setting="receive.http_port", shared=True)
 
     again.release()

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from collector.receive.listeners import Reservation
+from collector.receive.listeners import ReservedPort
 from collector.telemetry.health import TelemetryServer, build_app
 from collector.telemetry.metrics import Metrics, Snapshot
 from collector.telemetry.render import CONTENT_TYPE
@@ -93,7 +93,7 @@ async def test_nothing_else_is_served(site: Site, method: str, path: str, status
 
 async def serve_once(port: int) -> int:
     """Serve on ``port``, answer one request, stop; return the port that it was."""
-    held = Reservation("127.0.0.1", port, setting="telemetry.port", shared=False)
+    held = ReservedPort("127.0.0.1", port, setting="telemetry.port", shared=False)
     site = Site(held.port)
     server = TelemetryServer(build_app(asyncio.Future[Snapshot], lambda: site.conditions))
     serving = asyncio.create_task(server.run_on(held.sockets))
