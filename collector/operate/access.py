@@ -1,4 +1,4 @@
-"""How a command of ours gets in where keys and TLS guard the door.
+"""How a command of ours that sends gets in where keys and TLS guard the door.
 
 It takes what the SDKs take, from the variables that whoever sends has set already: a secret belongs
 in the environment, not into arguments, which every user of a machine can see.

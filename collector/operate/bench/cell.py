@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from collector.operate.access import Access
 from collector.operate.bench.daemon import ServedDaemon
 from collector.operate.bench.guard import Guard
 from collector.operate.bench.load import LoadPlan
@@ -104,10 +105,10 @@ class LoadedDaemon:
         endpoint: str,
         connections: int,
         worker_pids: list[int],
-        guard: Guard | None = None,
+        access: Access | None = None,
     ) -> None:
         """Open the connections and send the section that warms up."""
-        self._crew.order(Connect(endpoint, connections, worker_pids, guard))
+        self._crew.order(Connect(endpoint, connections, worker_pids, access))
         self._send(self.sections.warm, self._cell.in_flight)
 
     def full(self) -> Sent:
@@ -169,9 +170,11 @@ def measure(
     load = LoadedDaemon(crew, cell, seed=seed, seconds=seconds)
     log = server.log_dir / "daemon.log"
     guard = Guard.make(server.log_dir, server) if cell.guarded else None
-    settings = {**cell.settings, **(guard.settings if guard is not None else {})}
+    settings, access = cell.settings, None
+    if guard is not None:
+        settings, access = settings | guard.settings, guard.access
     with ServedDaemon(workers=cell.workers, dsn=server.dsn, log=log, settings=settings) as daemon:
-        load.connect(daemon.endpoint, connections, daemon.worker_pids, guard)
+        load.connect(daemon.endpoint, connections, daemon.worker_pids, access)
         server.checkpoint()
         cpu = CpuMeter(daemon, server, crew)
         full = load.full()

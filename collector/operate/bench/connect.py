@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 
-from collector.operate.bench.guard import HOST, Guard
+from collector.operate.access import Access
+from collector.operate.bench.guard import HOST
 from collector.operate.bench.http2 import Connection, Reply, call_headers
 from collector.operate.bench.processes import serving_pid
 from collector.operate.endpoint import EXPORT_METHODS
@@ -21,11 +22,14 @@ ATTEMPTS_PER_CONNECTION = 16
 
 
 class Line:
-    """One connection to the daemon, opened anew when it has ended."""
+    """One connection to the daemon, opened anew when it has ended.
 
-    def __init__(self, endpoint: str, guard: Guard | None = None) -> None:
+    ``access`` None: in clear and anonymous, otherwise over TLS.
+    """
+
+    def __init__(self, endpoint: str, access: Access | None = None) -> None:
         self._endpoint = endpoint
-        self._guard = guard
+        self._access = access
         self._connection: Connection | None = None
         self._opening = asyncio.Lock()
 
@@ -39,7 +43,7 @@ class Line:
             if self._connection is None or self._connection.ended:
                 host, port = self._endpoint.rsplit(":", 1)
                 async with asyncio.timeout(READY_S_MAX):
-                    tls = self._guard.context() if self._guard is not None else None
+                    tls = self._access.context() if self._access is not None else None
                     self._connection = await Connection.open(host, int(port), tls=tls, name=HOST)
             return self._connection
 
@@ -56,8 +60,14 @@ class Line:
 
     def headers(self, signal: Signal, timeout_s: float) -> bytes:
         """Return what begins every export of ``signal``."""
-        token = self._guard.token if self._guard is not None else ""
-        return call_headers(self._endpoint, EXPORT_METHODS[signal], timeout_s, token=token)
+        access = self._access
+        return call_headers(
+            self._endpoint,
+            EXPORT_METHODS[signal],
+            timeout_s,
+            secure=access is not None,
+            more=access.headers if access is not None else (),
+        )
 
     def close(self) -> None:
         """Close the connection."""
@@ -66,7 +76,7 @@ class Line:
 
 
 async def open_lines(
-    endpoint: str, lines: int, worker_pids: list[int], guard: Guard | None = None
+    endpoint: str, lines: int, worker_pids: list[int], access: Access | None = None
 ) -> list[Line]:
     """Return ``lines`` open lines; each worker serves the same number, give or take one.
 
@@ -80,7 +90,7 @@ async def open_lines(
     for _ in range(lines * ATTEMPTS_PER_CONNECTION):
         if len(kept) == lines:
             return kept
-        line = Line(endpoint, guard)
+        line = Line(endpoint, access)
         connection = await line.open()
         worker = serving_pid(connection.local_port, worker_pids)
         if worker_pids and taken[worker] == share:

@@ -1,32 +1,30 @@
-"""TLS and a key for one measurement: what the daemon reads, and what the load shows."""
+"""TLS and a key for one measurement: what the daemon reads, and how the load gets in."""
 
 from __future__ import annotations
 
-import ssl
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from collector.operate.access import Access
 from collector.operate.bench.server import BenchServer
 from collector.receive.token import Token
 
 HOST = "localhost"
 
 
-@dataclass(frozen=True, slots=True)
-class Guard:
-    """What a sender shows and trusts; crosses to the sender's process."""
+class Guard(NamedTuple):
+    """Both sides of a guarded door."""
 
-    ca: str
-    token: str
     settings: dict[str, str]
     """Environment of the daemon."""
+    access: Access
+    """Of the load; crosses to the sender's process."""
 
     @classmethod
     def make(cls, folder: Path, server: BenchServer) -> Self:
@@ -65,17 +63,10 @@ class Guard:
             f" ('{token.id}', 'bench', '{{ingest}}', '\\x{token.hash.hex()}')"
         )
         return cls(
-            pem.decode(),
-            token.text,
-            {
+            settings={
                 "OTLPG_TLS__CERTIFICATE_FILE": str(folder / "bench.crt"),
                 "OTLPG_TLS__KEY_FILE": str(key_file),
                 "OTLPG_AUTH__KEYS": "true",
             },
+            access=Access(headers=(("authorization", f"Bearer {token.text}"),), ca=pem),
         )
-
-    def context(self) -> ssl.SSLContext:
-        """Return the sender's side of TLS."""
-        context = ssl.create_default_context(cadata=self.ca)
-        context.set_alpn_protocols(["h2"])
-        return context

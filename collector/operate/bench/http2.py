@@ -18,6 +18,7 @@ import asyncio
 import ssl
 import struct
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -73,21 +74,27 @@ def literal(name: str, value: str) -> bytes:
     return b"\x00" + bytes((len(name),)) + name.encode() + bytes((len(value),)) + value.encode()
 
 
-def call_headers(authority: str, path: str, timeout_s: float, *, token: str = "") -> bytes:
-    """Return the header block of an export call, the same for each; with a key it is for TLS."""
-    secret = [("authorization", f"Bearer {token}")] if token else []
+def call_headers(
+    authority: str,
+    path: str,
+    timeout_s: float,
+    *,
+    secure: bool = False,
+    more: Iterable[tuple[str, str]] = (),
+) -> bytes:
+    """Return the header block of an export call, the same for each; ``more`` stands at its end."""
     return b"".join(
         literal(name, value)
         for name, value in (
             (":method", "POST"),
-            (":scheme", "https" if token else "http"),
+            (":scheme", "https" if secure else "http"),
             (":path", path),
             (":authority", authority),
             ("te", "trailers"),
             ("content-type", "application/grpc"),
             ("user-agent", "otlpg-bench"),
             ("grpc-timeout", f"{round(timeout_s * 1_000)}m"),
-            *secret,
+            *more,
         )
     )
 
@@ -129,11 +136,14 @@ class Connection(asyncio.Protocol):
     ) -> Connection:
         """Return a connection whose server has spoken, so a worker has accepted it.
 
-        ``tls`` None: in clear; ``name`` is whom its certificate must name.
+        ``tls`` None: in clear; ``name`` is whom its certificate must name. What is spoken over TLS
+        is settled here.
 
         Raises:
             OSError: nobody listens, or it is no HTTP/2 server.
         """
+        if tls is not None:
+            tls.set_alpn_protocols(["h2"])
         loop = asyncio.get_running_loop()
         _, connection = await loop.create_connection(
             cls, host, port, ssl=tls, server_hostname=name if tls is not None else None

@@ -13,8 +13,8 @@ from math import ceil, inf
 from multiprocessing.connection import Connection
 from time import perf_counter
 
+from collector.operate.access import Access
 from collector.operate.bench.connect import Line, open_lines
-from collector.operate.bench.guard import Guard
 from collector.operate.bench.http2 import DEADLINE_EXCEEDED, UNAVAILABLE
 from collector.operate.bench.load import LoadPlan
 from collector.operate.bench.orders import obey_orders
@@ -40,7 +40,8 @@ class Connect:
     endpoint: str
     connections: int
     worker_pids: list[int]
-    guard: Guard | None = None
+    access: Access | None = None
+    """How to get in; None: in clear and anonymous."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,7 @@ class Sender:
             case Connect():
                 await self.close()
                 self._lines = await open_lines(
-                    order.endpoint, order.connections, order.worker_pids, order.guard
+                    order.endpoint, order.connections, order.worker_pids, order.access
                 )
                 return order.connections
             case Send():
