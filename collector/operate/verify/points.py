@@ -5,8 +5,8 @@ Everything that makes a series stays the same for ever; the round is in values, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Callable, Iterable
+from typing import Final, NamedTuple, TypeAlias
 
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.metrics.v1.metrics_pb2 import (
@@ -35,6 +35,20 @@ METRIC_NAMES: Final = (ROUNDS, GAUGE, HISTOGRAM, EXPONENTIAL, SUMMARY)
 ATTRIBUTES: Final = (KeyValue(key="verify", value=AnyValue(string_value="always the same")),)
 
 
+_Point: TypeAlias = (
+    NumberDataPoint | HistogramDataPoint | ExponentialHistogramDataPoint | SummaryDataPoint
+)
+
+
+class _Round(NamedTuple):
+    """What the values of a round are made of. Units: both times are in Unix nanoseconds."""
+
+    number: int
+    began: int
+    """When the run began, and with it what is cumulative."""
+    now: int
+
+
 def metrics_of(
     *,
     number: int,
@@ -52,99 +66,100 @@ def metrics_of(
         trace_id=trace_id,
         span_id=span_id,
     )
-    return [
-        _rounds(number, began_unix_nano, now_unix_nano, exemplar),
-        _gauge(number, now_unix_nano, exemplar),
-        _histogram(number, began_unix_nano, now_unix_nano, exemplar),
-        _exponential(number, now_unix_nano, exemplar),
-        _summary(number, began_unix_nano, now_unix_nano),
-    ]
+    this = _Round(number, began_unix_nano, now_unix_nano)
+    return [_metric(declared, point_of(this), this.now, exemplar) for declared, point_of in _SERIES]
 
 
-def _rounds(number: int, began: int, now: int, exemplar: Exemplar) -> Metric:
-    point = NumberDataPoint(
-        attributes=ATTRIBUTES,
-        start_time_unix_nano=began,
-        time_unix_nano=now,
-        as_int=number,
-        exemplars=[exemplar],
-    )
-    return Metric(
-        name=ROUNDS,
-        description="Rounds that this run has begun.",
-        unit="{round}",
-        sum=Sum(
-            data_points=[point],
-            aggregation_temporality=AGGREGATION_TEMPORALITY_CUMULATIVE,
-            is_monotonic=True,
-        ),
-    )
+def _metric(declared: Metric, point: _Point, now: int, exemplar: Exemplar) -> Metric:
+    """Return the metric as declared, with ``point`` and what every point has."""
+    point.attributes.extend(ATTRIBUTES)
+    point.time_unix_nano = now
+    if not isinstance(point, SummaryDataPoint):  # the one type that has no exemplars
+        point.exemplars.append(exemplar)
+    metric = Metric()
+    metric.CopyFrom(declared)
+    data = metric.WhichOneof("data")
+    assert data is not None, "each of _SERIES has one"
+    getattr(metric, data).data_points.append(point)
+    return metric
 
 
-def _gauge(number: int, now: int, exemplar: Exemplar) -> Metric:
-    point = NumberDataPoint(
-        attributes=ATTRIBUTES, time_unix_nano=now, as_double=number / 3, exemplars=[exemplar]
-    )
-    return Metric(name=GAUGE, description="A third of it.", gauge=Gauge(data_points=[point]))
+def _rounds(this: _Round) -> _Point:
+    return NumberDataPoint(start_time_unix_nano=this.began, as_int=this.number)
 
 
-def _histogram(number: int, began: int, now: int, exemplar: Exemplar) -> Metric:
-    point = HistogramDataPoint(
-        attributes=ATTRIBUTES,
-        start_time_unix_nano=began,
-        time_unix_nano=now,
-        count=3 * number,
-        sum=0.3 * number,
+def _gauge(this: _Round) -> _Point:
+    return NumberDataPoint(as_double=this.number / 3)
+
+
+def _histogram(this: _Round) -> _Point:
+    return HistogramDataPoint(
+        start_time_unix_nano=this.began,
+        count=3 * this.number,
+        sum=0.3 * this.number,
         min=0.01,
         max=2.5,
-        bucket_counts=[number, 0, 2 * number],
+        bucket_counts=[this.number, 0, 2 * this.number],
         explicit_bounds=[0.05, 0.5],
-        exemplars=[exemplar],
-    )
-    return Metric(
-        name=HISTOGRAM,
-        description="Made up.",
-        unit="s",
-        histogram=Histogram(
-            data_points=[point], aggregation_temporality=AGGREGATION_TEMPORALITY_CUMULATIVE
-        ),
     )
 
 
-def _exponential(number: int, now: int, exemplar: Exemplar) -> Metric:
-    point = ExponentialHistogramDataPoint(
-        attributes=ATTRIBUTES,
-        start_time_unix_nano=now - 1_000_000_000,
-        time_unix_nano=now,
+def _exponential(this: _Round) -> _Point:
+    return ExponentialHistogramDataPoint(
+        start_time_unix_nano=this.now - 1_000_000_000,
         count=7,
-        sum=number + 0.25,
+        sum=this.number + 0.25,
         scale=3,
         zero_count=1,
         zero_threshold=1e-6,
         positive=ExponentialHistogramDataPoint.Buckets(offset=-2, bucket_counts=[1, 0, 2]),
         negative=ExponentialHistogramDataPoint.Buckets(offset=4, bucket_counts=[3]),
-        exemplars=[exemplar],
-    )
-    return Metric(
-        name=EXPONENTIAL,
-        description="Made up.",
-        unit="By",
-        exponential_histogram=ExponentialHistogram(
-            data_points=[point], aggregation_temporality=AGGREGATION_TEMPORALITY_DELTA
-        ),
     )
 
 
-def _summary(number: int, began: int, now: int) -> Metric:
-    point = SummaryDataPoint(
-        attributes=ATTRIBUTES,
-        start_time_unix_nano=began,
-        time_unix_nano=now,
-        count=number,
-        sum=number / 8,
+def _summary(this: _Round) -> _Point:
+    return SummaryDataPoint(
+        start_time_unix_nano=this.began,
+        count=this.number,
+        sum=this.number / 8,
         quantile_values=[
             SummaryDataPoint.ValueAtQuantile(quantile=quantile, value=value)
             for quantile, value in ((0.5, 0.1), (0.99, 0.5))
         ],
     )
-    return Metric(name=SUMMARY, description="Made up.", summary=Summary(data_points=[point]))
+
+
+_SERIES: Final[tuple[tuple[Metric, Callable[[_Round], _Point]], ...]] = (
+    (
+        Metric(
+            name=ROUNDS,
+            description="Rounds that this run has begun.",
+            unit="{round}",
+            sum=Sum(aggregation_temporality=AGGREGATION_TEMPORALITY_CUMULATIVE, is_monotonic=True),
+        ),
+        _rounds,
+    ),
+    (Metric(name=GAUGE, description="A third of it.", gauge=Gauge()), _gauge),
+    (
+        Metric(
+            name=HISTOGRAM,
+            description="Made up.",
+            unit="s",
+            histogram=Histogram(aggregation_temporality=AGGREGATION_TEMPORALITY_CUMULATIVE),
+        ),
+        _histogram,
+    ),
+    (
+        Metric(
+            name=EXPONENTIAL,
+            description="Made up.",
+            unit="By",
+            exponential_histogram=ExponentialHistogram(
+                aggregation_temporality=AGGREGATION_TEMPORALITY_DELTA
+            ),
+        ),
+        _exponential,
+    ),
+    (Metric(name=SUMMARY, description="Made up.", summary=Summary()), _summary),
+)
+"""Each metric but for its data point, and what makes the values of that."""
