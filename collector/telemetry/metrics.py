@@ -9,6 +9,8 @@ that outlive killed workers.
 from __future__ import annotations
 
 from bisect import bisect_left
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 Labels = tuple[str, ...]
@@ -98,143 +100,160 @@ class Declared:
         return {metric.name: cells for metric in self.all() if (cells := metric.cells())}
 
 
+def counter(name: str, documentation: str, label_names: Labels = ()) -> Counter:
+    """Declare a counter as a field of a ``Declared``; each instance gets its own."""
+    return field(default_factory=partial(Counter, name, documentation, label_names))
+
+
+def gauge(name: str, documentation: str, label_names: Labels = ()) -> Gauge:
+    """Declare a gauge, as ``counter`` does."""
+    return field(default_factory=partial(Gauge, name, documentation, label_names))
+
+
+def histogram(
+    name: str, documentation: str, label_names: Labels, bounds: tuple[float, ...]
+) -> Histogram:
+    """Declare a histogram, as ``counter`` does."""
+    return field(default_factory=partial(Histogram, name, documentation, label_names, bounds))
+
+
+@dataclass(eq=False, repr=False)
 class Metrics(Declared):
     """One process's counters. Built once by ``app`` and handed to every stage."""
 
-    def __init__(self) -> None:
-        self.items = Counter(
-            "otlpg_items_total",
-            "Items of decoded requests by their end; 'received' is the sum of the other five.",
-            ("signal", "end"),
-        )
-        self.requests = Counter(
-            "otlpg_requests_total",
-            "Export requests by reply code. CANCELLED: its sender left, or sent a body above "
-            "receive.request_bytes_max, which gRPC itself answers with RESOURCE_EXHAUSTED.",
-            ("signal", "protocol", "code"),
-        )
-        self.refusals = Counter(
-            "otlpg_refusals_total",
-            "Requests sent back as retryable, by cause.",
-            ("signal", "cause"),
-        )
-        self.repaired = Counter(
-            "otlpg_repaired_total",
-            "Dead letters of repairs; items with the same damage above them share one.",
-            ("signal", "reason"),
-        )
-        self.quarantined = Counter(
-            "otlpg_quarantined_total",
-            "Dead letters that are not in a table: items, and whole bodies of a wrong signal.",
-            ("signal", "reason"),
-        )
-        self.ack_seconds = Histogram(
-            "otlpg_ack_seconds",
-            "From the whole body read to the reply of a committed request.",
-            ("signal",),
-            SECONDS_BUCKETS,
-        )
-        self.convert_seconds = Histogram(
-            "otlpg_convert_seconds", "Decoding and converting one request.", ("signal",),
-            SECONDS_BUCKETS,
-        )  # fmt: skip
-        self.loop_lag_seconds = Histogram(
-            "otlpg_loop_lag_seconds",
-            "How late a turn of a worker's event loop comes, looked at twenty times a second.",
-            (),
-            SECONDS_BUCKETS,
-        )
-        self.queue_items = Gauge(
-            "otlpg_queue_items", "Items that wait or are in flight.", ("signal",)
-        )
-        self.queue_bytes = Gauge(
-            "otlpg_queue_bytes",
-            "Bytes that wait or are in flight; what is under conversion counts in the bound too.",
-            ("signal",),
-        )
-        self.queue_items_max = Gauge("otlpg_queue_items_max", "Bound of queue_items.", ("signal",))
-        self.queue_bytes_max = Gauge(
-            "otlpg_queue_bytes_max", "Bound of queue_bytes over all signals.", ("signal",)
-        )
-        self.flush_rows = Histogram(
-            "otlpg_flush_rows", "Rows written by one transaction.", ("signal",), ROWS_BUCKETS
-        )
-        self.flush_seconds = Histogram(
-            "otlpg_flush_seconds", "One transaction, BEGIN to COMMIT.", ("signal",), SECONDS_BUCKETS
-        )
-        self.commit_seconds = Histogram(
-            "otlpg_commit_seconds", "COMMIT alone.", ("signal",), SECONDS_BUCKETS
-        )
-        self.flush_retries = Counter(
-            "otlpg_flush_retries_total", "Failed transactions, by SQLSTATE.", ("signal", "sqlstate")
-        )
-        self.dimensions_written = Counter(
-            "otlpg_dimensions_written_total", "New rows in dimension tables.", ("table",)
-        )
-        self.pool_connections = Gauge(
-            "otlpg_pool_connections", "Connections to PostgreSQL.", ("state",)
-        )
-        self.reaped = Counter(
-            "otlpg_reaped_backends_total", "Own backends ended because they hung in a transaction."
-        )
-        self.leaves_made = Counter("otlpg_leaves_made_total", "Partitions made.", ("table",))
-        self.store_up = Gauge(
-            "otlpg_store_up",
-            "Workers that PostgreSQL takes rows from: it answers, tables and privileges are there, "
-            "and no signal's last transaction failed by the server's or the role's fault.",
-        )
-        self.certificate_expiry = Gauge(
-            "otlpg_certificate_expiry_timestamp_seconds",
-            "When the certificate of tls.certificate_file ends, in seconds since 1970.",
-        )
-        self.api_keys = Gauge(
-            "otlpg_api_keys", "API keys that are taken now, as the supervisor last read them."
-        )
-        self.worker_restarts = Counter(
-            "otlpg_worker_restarts_total", "Workers started again after they died."
-        )
-        self.workers = Gauge("otlpg_workers", "Workers that run.")
+    items: Counter = counter(
+        "otlpg_items_total",
+        "Items of decoded requests by their end; 'received' is the sum of the other five.",
+        ("signal", "end"),
+    )
+    requests: Counter = counter(
+        "otlpg_requests_total",
+        "Export requests by reply code. CANCELLED: its sender left, or sent a body above "
+        "receive.request_bytes_max, which gRPC itself answers with RESOURCE_EXHAUSTED.",
+        ("signal", "protocol", "code"),
+    )
+    refusals: Counter = counter(
+        "otlpg_refusals_total",
+        "Requests sent back as retryable, by cause.",
+        ("signal", "cause"),
+    )
+    repaired: Counter = counter(
+        "otlpg_repaired_total",
+        "Dead letters of repairs; items with the same damage above them share one.",
+        ("signal", "reason"),
+    )
+    quarantined: Counter = counter(
+        "otlpg_quarantined_total",
+        "Dead letters that are not in a table: items, and whole bodies of a wrong signal.",
+        ("signal", "reason"),
+    )
+    ack_seconds: Histogram = histogram(
+        "otlpg_ack_seconds",
+        "From the whole body read to the reply of a committed request.",
+        ("signal",),
+        SECONDS_BUCKETS,
+    )
+    convert_seconds: Histogram = histogram(
+        "otlpg_convert_seconds", "Decoding and converting one request.", ("signal",),
+        SECONDS_BUCKETS,
+    )  # fmt: skip
+    loop_lag_seconds: Histogram = histogram(
+        "otlpg_loop_lag_seconds",
+        "How late a turn of a worker's event loop comes, looked at twenty times a second.",
+        (),
+        SECONDS_BUCKETS,
+    )
+    queue_items: Gauge = gauge(
+        "otlpg_queue_items", "Items that wait or are in flight.", ("signal",)
+    )
+    queue_bytes: Gauge = gauge(
+        "otlpg_queue_bytes",
+        "Bytes that wait or are in flight; what is under conversion counts in the bound too.",
+        ("signal",),
+    )
+    queue_items_max: Gauge = gauge("otlpg_queue_items_max", "Bound of queue_items.", ("signal",))
+    queue_bytes_max: Gauge = gauge(
+        "otlpg_queue_bytes_max", "Bound of queue_bytes over all signals.", ("signal",)
+    )
+    flush_rows: Histogram = histogram(
+        "otlpg_flush_rows", "Rows written by one transaction.", ("signal",), ROWS_BUCKETS
+    )
+    flush_seconds: Histogram = histogram(
+        "otlpg_flush_seconds", "One transaction, BEGIN to COMMIT.", ("signal",), SECONDS_BUCKETS
+    )
+    commit_seconds: Histogram = histogram(
+        "otlpg_commit_seconds", "COMMIT alone.", ("signal",), SECONDS_BUCKETS
+    )
+    flush_retries: Counter = counter(
+        "otlpg_flush_retries_total", "Failed transactions, by SQLSTATE.", ("signal", "sqlstate")
+    )
+    dimensions_written: Counter = counter(
+        "otlpg_dimensions_written_total", "New rows in dimension tables.", ("table",)
+    )
+    pool_connections: Gauge = gauge(
+        "otlpg_pool_connections", "Connections to PostgreSQL.", ("state",)
+    )
+    reaped: Counter = counter(
+        "otlpg_reaped_backends_total", "Own backends ended because they hung in a transaction."
+    )
+    leaves_made: Counter = counter("otlpg_leaves_made_total", "Partitions made.", ("table",))
+    store_up: Gauge = gauge(
+        "otlpg_store_up",
+        "Workers that PostgreSQL takes rows from: it answers, tables and privileges are there, "
+        "and no signal's last transaction failed by the server's or the role's fault.",
+    )
+    certificate_expiry: Gauge = gauge(
+        "otlpg_certificate_expiry_timestamp_seconds",
+        "When the certificate of tls.certificate_file ends, in seconds since 1970.",
+    )
+    api_keys: Gauge = gauge(
+        "otlpg_api_keys", "API keys that are taken now, as the supervisor last read them."
+    )
+    worker_restarts: Counter = counter(
+        "otlpg_worker_restarts_total", "Workers started again after they died."
+    )
+    workers: Gauge = gauge("otlpg_workers", "Workers that run.")
 
 
+@dataclass(eq=False, repr=False)
 class VerifyMetrics(Declared):
     """What ``otlpg verify`` counts; it is a process of its own, with a ``/metrics`` of its own."""
 
-    def __init__(self) -> None:
-        self.rounds = Counter(
-            "otlpg_verify_rounds_total",
-            "Rounds by result: 'good' (all was acknowledged and found as sent), 'refused' (nothing "
-            "wrong, but not all was acknowledged or read), 'bad', 'skipped' (too many under way).",
-            ("result",),
-        )
-        self.items = Counter(
-            "otlpg_verify_items_total",
-            "Marked items by their end. Alert on 'lost', 'duplicated', 'altered', 'rejected'.",
-            ("signal", "end"),
-        )
-        self.repeats = Counter(
-            "otlpg_verify_repeats_total",
-            "Requests sent once more after OK, to see that nothing is stored twice.",
-            ("signal",),
-        )
-        self.attempts = Counter(
-            "otlpg_verify_attempts_total",
-            "Export calls by how they were answered: OK, or the code of gRPC or HTTP.",
-            ("protocol", "code"),
-        )
-        self.ack_seconds = Histogram(
-            "otlpg_verify_ack_seconds",
-            "From the first attempt to OK, retries included.",
-            ("signal", "protocol"),
-            SECONDS_BUCKETS,
-        )
-        self.visible_seconds = Histogram(
-            "otlpg_verify_visible_seconds",
-            "From the first attempt to the rows read back.",
-            ("signal", "protocol"),
-            SECONDS_BUCKETS,
-        )
-        self.rounds_in_flight = Gauge("otlpg_verify_rounds_in_flight", "Rounds under way.")
-        self.last_good = Gauge(
-            "otlpg_verify_last_good_timestamp_seconds",
-            "When the last good round ended, as a Unix time; 0: there was none yet.",
-        )
+    rounds: Counter = counter(
+        "otlpg_verify_rounds_total",
+        "Rounds by result: 'good' (all was acknowledged and found as sent), 'refused' (nothing "
+        "wrong, but not all was acknowledged or read), 'bad', 'skipped' (too many under way).",
+        ("result",),
+    )
+    items: Counter = counter(
+        "otlpg_verify_items_total",
+        "Marked items by their end. Alert on 'lost', 'duplicated', 'altered', 'rejected'.",
+        ("signal", "end"),
+    )
+    repeats: Counter = counter(
+        "otlpg_verify_repeats_total",
+        "Requests sent once more after OK, to see that nothing is stored twice.",
+        ("signal",),
+    )
+    attempts: Counter = counter(
+        "otlpg_verify_attempts_total",
+        "Export calls by how they were answered: OK, or the code of gRPC or HTTP.",
+        ("protocol", "code"),
+    )
+    ack_seconds: Histogram = histogram(
+        "otlpg_verify_ack_seconds",
+        "From the first attempt to OK, retries included.",
+        ("signal", "protocol"),
+        SECONDS_BUCKETS,
+    )
+    visible_seconds: Histogram = histogram(
+        "otlpg_verify_visible_seconds",
+        "From the first attempt to the rows read back.",
+        ("signal", "protocol"),
+        SECONDS_BUCKETS,
+    )
+    rounds_in_flight: Gauge = gauge("otlpg_verify_rounds_in_flight", "Rounds under way.")
+    last_good: Gauge = gauge(
+        "otlpg_verify_last_good_timestamp_seconds",
+        "When the last good round ended, as a Unix time; 0: there was none yet.",
+    )
