@@ -45,13 +45,7 @@ def bench(
     if local == (endpoint is not None):
         raise typer.BadParameter("give either --local or --endpoint")
     if endpoint is not None:
-        target = options.endpoint_of_flag(endpoint)
-        if target.secure:
-            raise typer.BadParameter(
-                "the load speaks no TLS to a daemon that runs already; --local measures TLS and keys",
-                param_hint="--endpoint",
-            )
-        endpoint = target.authority
+        endpoint = _plain_authority(endpoint)
     # Imported here: psutil and grpc's client half belong to this command alone.
     import orjson
     from rich.console import Console
@@ -80,3 +74,18 @@ def bench(
     typer.echo(orjson.dumps(report, option=orjson.OPT_INDENT_2))
     if not report["books_balance"]:
         raise typer.Exit(1)
+
+
+def _plain_authority(endpoint: str) -> str:
+    """Return ``host:port`` of a daemon that is spoken to in clear.
+
+    Raises:
+        BadParameter: it is no endpoint, or one with TLS.
+    """
+    target = options.endpoint_of_flag(endpoint)
+    if target.secure:
+        raise typer.BadParameter(
+            "the load speaks no TLS to a daemon that runs already; --local measures TLS and keys",
+            param_hint="--endpoint",
+        )
+    return target.authority

@@ -6,7 +6,7 @@ import asyncio
 import os
 import shlex
 import signal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -14,6 +14,8 @@ from collector.cli import options, printing
 from collector.cli.counts import LiveCounts
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from collector.settings import Settings
     from collector.store.embedded import EmbeddedPostgres
     from collector.telemetry.metrics import Snapshot
@@ -35,22 +37,14 @@ def dev(
     from collector.operate import dev as running
     from collector.store.embedded import EmbeddedPostgres
 
-    settings = running.quiet(
-        options.load(
-            config,
-            data_dir=data_dir,
-            workers=1,
-            receive__grpc_host="127.0.0.1",
-            receive__grpc_port=grpc_port,
-            receive__http_host="127.0.0.1",
-            receive__http_port=http_port,
-            telemetry__host="127.0.0.1",
-            telemetry__port=telemetry_port,
-            telemetry__log_level=log_level,
-        )
+    settings = _on_loopback(
+        config,
+        data_dir=data_dir,
+        receive__grpc_port=grpc_port,
+        receive__http_port=http_port,
+        telemetry__port=telemetry_port,
+        telemetry__log_level=log_level,
     )
-    if not running.names_no_database(settings.database):
-        printing.note("the database of the settings is left alone: dev brings its own PostgreSQL")
     folder = running.data_dir(settings)
     postgres = EmbeddedPostgres(progress=printing.note)
     counts = LiveCounts()
@@ -80,6 +74,25 @@ def dev(
         raise guard.failure
     printing.note("stopped; the data stays in " + str(folder))
     raise typer.Exit(code)
+
+
+def _on_loopback(config: Path | None, **flags: Any) -> Settings:
+    """Return the settings with ``flags``, as ``options.load`` takes them, and what `dev` changes."""
+    from collector.operate import dev as running
+
+    settings = running.quiet(
+        options.load(
+            config,
+            workers=1,
+            receive__grpc_host="127.0.0.1",
+            receive__http_host="127.0.0.1",
+            telemetry__host="127.0.0.1",
+            **flags,
+        )
+    )
+    if not running.names_no_database(settings.database):
+        printing.note("the database of the settings is left alone: dev brings its own PostgreSQL")
+    return settings
 
 
 def _interrupt() -> None:
