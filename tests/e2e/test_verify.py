@@ -24,6 +24,7 @@ from collector.store.pool import Connection
 from collector.telemetry.clock import SystemClock
 from collector.telemetry.metrics import VerifyMetrics
 from tests.e2e.daemon import POLL_S, Daemon
+from tests.e2e.test_cli import otlpg
 from tests.e2e.verifying import Verifying
 from tests.fault.proxy import wire_to
 
@@ -124,6 +125,9 @@ async def test_a_bad_item_is_quarantined_and_costs_no_good_one(
     assert verifying.ends() == {"stored": 4 * ITEMS, "quarantined": 2}
     found = "SELECT count(*) FROM dead_letters WHERE position('otlpg-verify'::bytea IN payload) > 0"
     assert await connection.fetchval(found) == 2
+    words = ("--signal", "traces", "--reason", "invalid_span_id", "--yes")  # as README says
+    code, out, err = await otlpg("dead-letters", "purge", *words, database=database_settings)
+    assert (code, json.loads(out)) == (0, {"deleted": 2}), err
 
 
 async def test_sigterm_ends_the_round_and_prints_the_summary(
