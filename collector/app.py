@@ -32,7 +32,7 @@ from collector.receive.http_server import HttpServer
 from collector.receive.keyring import Keyring
 from collector.receive.turns import Turns
 from collector.rows import Signal
-from collector.settings import Settings
+from collector.settings import AuthSettings, IngestSettings, Settings
 from collector.store.api_keys import read_live_keys
 from collector.store.failures import translate
 from collector.store.known import KnownDimensions
@@ -67,21 +67,44 @@ class Daemon:
             SettingsError: the certificate's files cannot be used.
         """
         settings = share(settings)
-        self._metrics = metrics
+        self._clock, self._metrics, self._probe = clock, metrics, probe
         self._log = structlog.stdlib.get_logger("otlpg.app")
         self._trouble = Trouble("otlpg.app", clock)
         self._database = Database(settings.database)
         self._partitions = Partitions(settings.partitions, self._database, clock, metrics)
-        budget = ByteBudget(settings.ingest.queue_bytes_max)
-        self._queues = {
+        self._queues = self._make_queues(settings.ingest)
+        standing = Standing(clock=clock, metrics=metrics)
+        self._flushers = self._make_flushers(settings, standing)
+        self._housekeeping = self._make_housekeeping(settings, standing)
+        self._keyring = self._make_keyring(settings.auth)
+        self._grpc, self._http = self._make_listeners(settings)
+        self._loop_lag = LoopLag(clock, metrics)
+        self._stages: asyncio.Task[None] | None = None
+        self._listening = asyncio.Event()
+        self._hurried = asyncio.Event()
+        self._store_reached = False
+        self._schema_version = 0
+
+    # -- stages, against the flow of data --------------------------------------------------------
+
+    def _make_queues(self, ingest: IngestSettings) -> dict[Signal, BoundedQueue]:
+        """Return the queues, which share one budget of bytes."""
+        budget = ByteBudget(ingest.queue_bytes_max)
+        queues = {
             signal: BoundedQueue(
-                settings.ingest.queue_items_max, budget, count=_bookkeeper(metrics, signal)
+                ingest.queue_items_max, budget, count=_bookkeeper(self._metrics, signal)
             )
             for signal in Signal
         }
+        for signal, queue in queues.items():
+            self._metrics.queue_items_max.set(queue.items_max, signal)
+            self._metrics.queue_bytes_max.set(budget.bytes_max, signal)
+        return queues
+
+    def _make_flushers(self, settings: Settings, standing: Standing) -> list[Flushers]:
+        """Return the flushers of each queue; what one of them has made known, all know."""
         known = KnownDimensions()
-        standing = Standing(clock=clock, metrics=metrics)
-        self._flushers = [
+        return [
             Flushers(
                 signal=signal,
                 queue=queue,
@@ -91,21 +114,37 @@ class Daemon:
                 letters_of=letters_of,
                 ingest=settings.ingest,
                 limits=settings.database,
-                clock=clock,
-                metrics=metrics,
+                clock=self._clock,
+                metrics=self._metrics,
                 standing=standing,
-                probe=probe,
+                probe=self._probe,
             )
             for signal, queue in self._queues.items()
         ]
+
+    def _make_housekeeping(
+        self, settings: Settings, standing: Standing
+    ) -> tuple[Schedule, Reaper, Pulse]:
+        database, probe = self._database, self._probe
         ledger = LedgerRetirement(
-            settings.ingest.ledger_window_h, self._database, clock, probe=probe
+            settings.ingest.ledger_window_h, database, self._clock, probe=probe
         )
-        self._housekeeping = (
+        return (
             Schedule(self._partitions, ledger, probe=probe),
-            Reaper(self._database, settings.database, metrics=metrics, probe=probe),
-            Pulse(self._database, standing=standing, probe=probe),
+            Reaper(database, settings.database, metrics=self._metrics, probe=probe),
+            Pulse(database, standing=standing, probe=probe),
         )
+
+    def _make_keyring(self, auth: AuthSettings) -> Keyring | None:
+        """Return the keys of senders; None: nobody is asked for one."""
+        if not auth.keys:
+            return None
+        read = partial(read_live_keys, self._database)
+        return Keyring(auth, read, clock=self._clock, probe=self._probe)
+
+    def _make_listeners(self, settings: Settings) -> tuple[GrpcServer, HttpServer]:
+        """Return both doors: behind one gate, with one certificate, into one export."""
+        clock, metrics = self._clock, self._metrics
         turns = Turns(clock)
         export = Export(
             settings=settings.receive,
@@ -113,19 +152,12 @@ class Daemon:
             queues=self._queues,
             clock=clock,
             metrics=metrics,
-            probe=probe,
+            probe=self._probe,
             turns=turns,
-        )
-        self._keyring = (
-            Keyring(
-                settings.auth, partial(read_live_keys, self._database), clock=clock, probe=probe
-            )
-            if settings.auth.keys
-            else None
         )
         gate = Gate(settings.tls, self._keyring)
         certificates = Certificates(settings.tls, clock=clock) if settings.tls.on else None
-        self._grpc = GrpcServer(
+        grpc = GrpcServer(
             settings.receive,
             export,
             gate=gate,
@@ -133,7 +165,7 @@ class Daemon:
             clock=clock,
             metrics=metrics,
         )
-        self._http = HttpServer(
+        http = HttpServer(
             settings.receive,
             export,
             gate=gate,
@@ -143,15 +175,7 @@ class Daemon:
             metrics=metrics,
             turns=turns,
         )
-        self._loop_lag = LoopLag(clock, metrics)
-        self._stages: asyncio.Task[None] | None = None
-        self._listening = asyncio.Event()
-        self._hurried = asyncio.Event()
-        self._store_reached = False
-        self._schema_version = 0
-        for signal, queue in self._queues.items():
-            metrics.queue_items_max.set(queue.items_max, signal)
-            metrics.queue_bytes_max.set(budget.bytes_max, signal)
+        return grpc, http
 
     @property
     def ports(self) -> dict[str, int]:
