@@ -61,11 +61,7 @@ class Daemon:
     """
 
     def __init__(self, settings: Settings, *, clock: Clock, metrics: Metrics, probe: Probe) -> None:
-        """``settings`` are the whole daemon's; this worker takes its share of the budgets.
-
-        Raises:
-            SettingsError: the certificate's files cannot be used.
-        """
+        """``settings`` are the whole daemon's; this worker takes its share of the budgets."""
         settings = share(settings)
         self._clock, self._metrics, self._probe = clock, metrics, probe
         self._log = structlog.stdlib.get_logger("otlpg.app")
@@ -77,6 +73,7 @@ class Daemon:
         self._flushers = self._make_flushers(settings, standing)
         self._housekeeping = self._make_housekeeping(settings, standing)
         self._keyring = self._make_keyring(settings.auth)
+        self._certificates = Certificates(settings.tls, clock=clock) if settings.tls.on else None
         self._grpc, self._http = self._make_listeners(settings)
         self._loop_lag = LoopLag(clock, metrics)
         self._stages: asyncio.Task[None] | None = None
@@ -156,12 +153,11 @@ class Daemon:
             turns=turns,
         )
         gate = Gate(settings.tls, self._keyring)
-        certificates = Certificates(settings.tls, clock=clock) if settings.tls.on else None
         grpc = GrpcServer(
             settings.receive,
             export,
             gate=gate,
-            certificates=certificates,
+            certificates=self._certificates,
             clock=clock,
             metrics=metrics,
         )
@@ -169,7 +165,7 @@ class Daemon:
             settings.receive,
             export,
             gate=gate,
-            certificates=certificates,
+            certificates=self._certificates,
             items_max=settings.convert.items_max,
             clock=clock,
             metrics=metrics,
@@ -200,7 +196,8 @@ class Daemon:
 
         Raises:
             SchemaError: PostgreSQL is there and its schema is older than the one that we need.
-            SettingsError: the address or the database settings cannot be used.
+            SettingsError: the address, the certificate's files or the database settings cannot be
+                used.
         """
         if self._stages is not None:
             return
@@ -267,6 +264,9 @@ class Daemon:
     async def _run(self) -> None:
         try:
             async with asyncio.TaskGroup() as stages:
+                if self._certificates is not None:
+                    await self._certificates.start()
+                    stages.create_task(self._certificates.run())
                 reached = await self._try_store()
                 if self._keyring is not None:
                     if reached:

@@ -73,6 +73,7 @@ class Supervisor:
                 none has been announced yet.
         """
         self._gate = TelemetryGate(self._settings, clock=SystemClock(), metrics=self._metrics)
+        await self._gate.start()
         with contextlib.ExitStack() as held:
             grpc, http, about = _reserve(self._settings, held)
             self._ports = {"grpc": grpc.port, "http": http.port, "telemetry": about.port}

@@ -16,7 +16,7 @@ import asyncpg
 
 from collector.errors import CommandError, OtlpgError, SettingsError, StoreError, UnreachableError
 from collector.flush.poison import sample
-from collector.receive.certificates import load as load_certificate
+from collector.receive.certificates import read_in_time
 from collector.rows import FACT_COLUMNS, FACT_TABLES, PG_EPOCH_UNIX_US, TIME_INDEX, Signal
 from collector.store.copy import copy_rows
 from collector.store.failures import translate
@@ -51,7 +51,7 @@ async def check(load: Callable[[], Loaded]) -> AsyncGenerator[Step]:
         return
     yield _settings(origins)
     if settings.tls.on:
-        yield _certificate(settings)
+        yield await _certificate(settings)
     yield await _redis(settings)
     try:
         connection = await connect_patiently(settings)
@@ -86,10 +86,10 @@ def _settings(origins: dict[str, str]) -> Step:
     return Step("settings", f"valid; given: {names}" if names else "valid; all defaults")
 
 
-def _certificate(settings: Settings) -> Step:
+async def _certificate(settings: Settings) -> Step:
     """Read the certificate, as `serve` would, and tell when it ends."""
     try:
-        material = load_certificate(settings.tls)
+        material = await read_in_time(settings.tls)
     except SettingsError as error:
         return Step("tls", str(error), error, "correct the files, or OTLPG_TLS__*")
     days = (material.expires_unix_s - time.time()) / 86_400

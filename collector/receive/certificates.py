@@ -1,178 +1,107 @@
 """The listeners' certificate and key: read at the start, and again when the files have changed.
 
-Each handshake looks at the files (three ``stat``, some microseconds), so a renewed certificate holds
-from the next connection on and open ones go on as they are. Kubernetes renews by swapping a symbolic
+The files are looked at once a second, beside all handshakes, which take what is in memory and wait
+for no file: a mount whose server is away must cost nobody a handshake, and least of all the loop that
+ingests. A renewed certificate therefore holds within a second (client certificates of a CA that was
+taken out, too), and open connections go on as they are. Kubernetes renews by swapping a symbolic
 link; certbot writes one file after the other. In between the two need not belong together: then the
 pair in memory stays, and a line in the log says so once in a while.
 """
 
 from __future__ import annotations
 
-import ssl
-import threading
-from pathlib import Path
-from typing import Final, NamedTuple
+import asyncio
+from collections.abc import Callable
+from typing import Final
 
-import grpc
+import structlog
 
 from collector.errors import SettingsError
-from collector.receive.validity import not_after_unix_s
+from collector.receive import hanging
+from collector.receive.certificate_files import CertificateFiles, Material
 from collector.settings import TlsSettings
 from collector.telemetry.clock import Clock
 from collector.telemetry.logging import Trouble
 
-FILE_BYTES_MAX: Final = 2**20
-"""A chain of certificates has a few kB."""
-AGAIN_S: Final = 1.0
-"""Files that could not be used are tried again after so long though they look the same."""
-
-_Looks = tuple[tuple[int, int, int, int] | None, ...]
-"""What tells one state of the files from another."""
+LOOK_S: Final = 1.0
+"""Between two looks at the files."""
+READ_S_MAX: Final = 5.0
+"""Files that have not been read by then hang: a start gives up, a renewal waits in its thread."""
 
 
-class Material(NamedTuple):
-    """What handshakes use: one consistent state of the files."""
+async def read_in_time(settings: TlsSettings) -> Material:
+    """Return what the files hold, without blocking the loop and within ``READ_S_MAX``.
 
-    context: ssl.SSLContext
-    """For HTTP; asks for a client certificate where a CA is set."""
-    plain_context: ssl.SSLContext
-    """The same without client certificates, for telemetry."""
-    grpc: grpc.ServerCertificateConfiguration
-    expires_unix_s: float
-    """When our own certificate ends."""
+    Raises:
+        SettingsError: they cannot be used, or do not answer; the text names the setting and file.
+    """
+    files = CertificateFiles(settings)
+    try:
+        material = await asyncio.wait_for(hanging.begin(files.read), READ_S_MAX)
+    except TimeoutError:
+        raise SettingsError(f"{files.at} does not answer within {READ_S_MAX:g} s") from None
+    assert material is not None
+    return material
 
 
 class Certificates:
-    """The present certificate of this process; safe to ask from any thread."""
+    """The present certificate of this process; once started, safe to ask from any thread."""
 
     def __init__(self, settings: TlsSettings, *, clock: Clock) -> None:
-        """Read the files.
+        """``settings`` have a certificate and its key; nothing is read yet."""
+        self.settings = settings
+        self._files = CertificateFiles(settings)
+        self._current: Material | None = None
+        self._failed = False
+        self._log = structlog.stdlib.get_logger("otlpg.receive")
+        self._trouble = Trouble("otlpg.receive", clock)
+
+    async def start(self) -> None:
+        """Read the files for the first time; bounded by ``READ_S_MAX``.
 
         Raises:
-            SettingsError: they cannot be used; the text names the setting.
+            SettingsError: they cannot be used, or do not answer; the text names the setting.
         """
-        assert settings.certificate_file is not None
-        assert settings.key_file is not None
-        self.settings = settings
-        self._files = [
-            file
-            for file in (settings.certificate_file, settings.key_file, settings.client_ca_file)
-            if file is not None
-        ]
-        self._clock = clock
-        self._trouble = Trouble("otlpg.receive", clock)
-        self._lock = threading.Lock()
-        self._looks = self._look()
-        self._tried_s = clock.monotonic_s()
-        self._failed = False
-        self._current = load(settings)
+        self._current = await read_in_time(self.settings)
+
+    async def run(self) -> None:
+        """Look for renewed files until cancelled; ``start`` came first."""
+        while True:
+            await asyncio.sleep(LOOK_S)
+            await self.renew()
 
     def current(self) -> Material:
-        """Return what the next handshake uses: the files' content, or the last that was good.
+        """Return what the next handshake uses: the files' content, or the last that was good."""
+        assert self._current is not None
+        return self._current
 
-        Never raises; bounded to one reading of the files per change and second.
+    async def renew(self) -> None:
+        """Look at the files once, and take what they hold if it has changed and can be used.
+
+        Returns when the files have answered, however long that takes, so that there is never more
+        than one thread that reads them. Files that hang are told once, and once more at their end.
         """
-        with self._lock:
-            looks, now_s = self._look(), self._clock.monotonic_s()
-            same = looks == self._looks
-            if same and not (self._failed and now_s - self._tried_s >= AGAIN_S):
-                return self._current
-            self._looks, self._tried_s = looks, now_s
-            try:
-                fresh = load(self.settings)
-            except SettingsError as error:
-                self._failed = True
-                self._trouble.warn("certificate not read again", "certificate", error=str(error))
-                return self._current
-            # Swapped while we read: what we have may be of two states, so look once more.
-            self._failed = self._look() != looks
-            if not self._failed:
-                self._current = fresh
-            return self._current
+        seen = self.current().looks
+        try:
+            fresh = await self._answer_of(lambda: self._files.read(None if self._failed else seen))
+        except Exception as error:  # noqa: BLE001 -- the loop: neither a file nor want of threads
+            # may end the listeners, which have a certificate. Mostly it is a SettingsError.
+            self._failed = True
+            self._trouble.warn("certificate not read again", type(error).__name__, error=str(error))
+            return
+        self._failed = False
+        self._current = fresh or self._current
 
-    def _look(self) -> _Looks:
-        return tuple(_look(file) for file in self._files)
-
-
-def _look(file: Path) -> tuple[int, int, int, int] | None:
-    try:
-        found = file.stat()
-    except OSError:
-        return None
-    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
-
-
-def load(settings: TlsSettings) -> Material:
-    """Return what the files hold now.
-
-    Raises:
-        SettingsError: one is missing, is no such thing, is encrypted, or the two do not belong
-            together; the text names the setting and quotes nothing of a file.
-    """
-    certificate_file, key_file = settings.certificate_file, settings.key_file
-    assert certificate_file is not None
-    assert key_file is not None
-    chain = _read(certificate_file, "tls.certificate_file")
-    key = _read(key_file, "tls.key_file")
-    if b"ENCRYPTED" in key:
-        raise SettingsError(
-            f"tls.key_file: {key_file} is encrypted; otlpg has nobody to ask for its password"
-        )
-    authority: bytes | None = None
-    if settings.client_ca_file is not None:
-        authority = _read(settings.client_ca_file, "tls.client_ca_file")
-    plain = _context(certificate_file, key_file)
-    context = _context(certificate_file, key_file)
-    if authority is not None:
-        _ask_for_certificates(context, authority, settings.client_ca_file)
-    try:
-        expires_unix_s = not_after_unix_s(chain)
-    except ValueError:
-        raise SettingsError(f"tls.certificate_file: {certificate_file} is no certificate") from None
-    return Material(
-        context,
-        plain,
-        grpc.ssl_server_certificate_configuration([(key, chain)], authority),
-        expires_unix_s,
-    )
-
-
-def _read(file: Path, setting: str) -> bytes:
-    try:
-        with file.open("rb") as opened:
-            content = opened.read(FILE_BYTES_MAX + 1)
-    except OSError as error:
-        raise SettingsError(f"{setting}: {file}: {error.strerror or 'cannot be read'}") from error
-    if len(content) > FILE_BYTES_MAX:
-        raise SettingsError(f"{setting}: {file} is larger than {FILE_BYTES_MAX} bytes")
-    return content
-
-
-def _context(certificate_file: Path, key_file: Path) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.options |= ssl.OP_NO_RENEGOTIATION
-    context.set_alpn_protocols(["http/1.1"])
-    try:
-        context.load_cert_chain(
-            certificate_file, key_file, password=""
-        )  # or it would ask the terminal
-    except (ssl.SSLError, OSError) as error:
-        reason = getattr(error, "reason", None) or type(error).__name__
-        if reason == "KEY_VALUES_MISMATCH":
-            reason = "the certificate is not of this key"
-        raise SettingsError(
-            f"tls.certificate_file, tls.key_file: {certificate_file} and {key_file} cannot be used: "
-            f"{reason}"
-        ) from None
-    return context
-
-
-def _ask_for_certificates(context: ssl.SSLContext, authority: bytes, file: Path | None) -> None:
-    try:
-        context.load_verify_locations(cadata=authority.decode("ascii"))
-    except (ssl.SSLError, ValueError):
-        raise SettingsError(f"tls.client_ca_file: {file} holds no certificate") from None
-    if not context.get_ca_certs():
-        raise SettingsError(f"tls.client_ca_file: {file} holds no certificate of a CA")
-    context.verify_mode = ssl.CERT_REQUIRED
+    async def _answer_of(self, read: Callable[[], Material | None]) -> Material | None:
+        reading = hanging.begin(read)
+        try:
+            await asyncio.wait((reading,), timeout=READ_S_MAX)
+            if not reading.done():
+                self._log.error(
+                    "certificate not renewed: a file does not answer", file=self._files.at
+                )
+                await asyncio.wait((reading,))
+                self._log.info("certificate files answer again")
+            return await reading
+        finally:
+            reading.cancel()

@@ -37,11 +37,7 @@ class TelemetryGate:
     """Lets readers of ``/metrics`` in, and watches the certificate for all of the daemon."""
 
     def __init__(self, settings: Settings, *, clock: Clock, metrics: Metrics) -> None:
-        """Read the certificate.
-
-        Raises:
-            SettingsError: its files cannot be used.
-        """
+        """Nothing is read yet."""
         self._clock = clock
         self._metrics = metrics
         self._certificates = Certificates(settings.tls, clock=clock) if settings.tls.on else None
@@ -54,6 +50,15 @@ class TelemetryGate:
             read = partial(read_live_keys, self._database)
             self._keyring = Keyring(settings.auth, read, clock=clock, probe=Probe())
         self._log = structlog.stdlib.get_logger("otlpg.receive")
+
+    async def start(self) -> None:
+        """Read the certificate.
+
+        Raises:
+            SettingsError: its files cannot be used, or do not answer.
+        """
+        if self._certificates is not None:
+            await self._certificates.start()
 
     @property
     def accept(self) -> Accept | None:
@@ -68,12 +73,13 @@ class TelemetryGate:
         ).run
 
     async def run(self) -> None:
-        """Read the keys and look at the certificate until cancelled."""
+        """Read the keys and look at the certificate until cancelled; ``start`` came first."""
         try:
             async with asyncio.TaskGroup() as tasks:
                 if self._keyring is not None:
                     tasks.create_task(self._keyring.run())
                 if self._certificates is not None:
+                    tasks.create_task(self._certificates.run())
                     tasks.create_task(self._watch(self._certificates))
         finally:
             if self._database is not None:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import os
+import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
+from collector.errors import SettingsError
 from collector.receive import certificates as subject
-from collector.receive.certificates import Certificates
+from collector.receive import hanging
+from collector.receive.certificate_files import CertificateFiles, Looks, Material
+from collector.receive.certificates import Certificates, read_in_time
 from collector.receive.validity import not_after_unix_s
 from collector.settings import TlsSettings
 from tests.certificates import DAY, Authority, ServerFiles
@@ -49,63 +56,143 @@ def test_no_bytes_make_it_fail_in_another_way(noise: bytes, place: int) -> None:
         not_after_unix_s(pem[:place] + noise + pem[place:])
 
 
-class Counted:
-    """Certificates that count how often their files are read."""
+class Served:
+    """Certificates of files that a test may change, and how often these were read."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.files = ServerFiles.make(folder)
-        self.clock = HandClock()
         self.loads = 0
-        load = subject.load
+        load = CertificateFiles._load  # pyright: ignore[reportPrivateUsage]
 
-        def counted(settings: TlsSettings) -> subject.Material:
+        def counted(files: CertificateFiles, looks: Looks) -> Material:
             self.loads += 1
-            return load(settings)
+            return load(files, looks)
 
-        monkeypatch.setattr(subject, "load", counted)
-        self.certificates = Certificates(
-            TlsSettings(certificate_file=self.files.certificate, key_file=self.files.key),
-            clock=self.clock,
+        monkeypatch.setattr(CertificateFiles, "_load", counted)
+        self.settings = TlsSettings(
+            certificate_file=self.files.certificate, key_file=self.files.key
         )
+        self.certificates = Certificates(self.settings, clock=HandClock())
+
+    def take(self, what: str) -> bytes:
+        """Remove the certificate or the key and return what was in it."""
+        file: Path = getattr(self.files, what)
+        content = file.read_bytes()
+        file.unlink()
+        return content
+
+    def put(self, what: str, content: bytes) -> None:
+        """Write the certificate or the key."""
+        file: Path = getattr(self.files, what)
+        file.write_bytes(content)
 
 
 @pytest.fixture
-def counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Counted:
+async def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Served:
     """Certificates that were read once."""
-    return Counted(tmp_path, monkeypatch)
+    made = Served(tmp_path, monkeypatch)
+    await made.certificates.start()
+    return made
 
 
-def test_files_that_did_not_change_are_not_read_again(counted: Counted) -> None:
-    """However many shake hands."""
-    first = counted.certificates.current()
+async def test_files_that_did_not_change_are_not_read_again(served: Served) -> None:
+    """However often they are looked at."""
+    first = served.certificates.current()
 
-    assert all(counted.certificates.current() is first for _ in range(100))
-    assert counted.loads == 1
+    for _ in range(10):
+        await served.certificates.renew()
+
+    assert served.certificates.current() is first
+    assert served.loads == 1
 
 
-def test_files_that_cannot_be_used_are_tried_once_a_second(counted: Counted) -> None:
-    """A flood of handshakes while a file is broken costs no flood of readings."""
-    first = counted.certificates.current()
-    counted.files.key.write_bytes(b"broken")
-    for _ in range(100):
-        assert counted.certificates.current() is first
-    assert counted.loads == 2
+async def test_files_that_cannot_be_used_are_read_at_each_look(served: Served) -> None:
+    """They may be mended without a change that shows; the pair in memory stays meanwhile."""
+    first = served.certificates.current()
+    served.files.key.write_bytes(b"broken")
 
-    counted.clock.move(timedelta(seconds=subject.AGAIN_S))
-    assert counted.certificates.current() is first
-    assert counted.loads == 3
+    for _ in range(3):
+        await served.certificates.renew()
+
+    assert served.certificates.current() is first
+    assert served.loads == 1 + 3
 
 
 @pytest.mark.parametrize("what", ["certificate", "key"])
-def test_a_file_that_is_gone_for_a_moment_costs_nothing(counted: Counted, what: str) -> None:
+async def test_a_file_that_is_gone_for_a_moment_costs_nothing(served: Served, what: str) -> None:
     """The pair in memory stays; the file's return is noticed."""
-    first = counted.certificates.current()
-    file: Path = getattr(counted.files, what)
-    content = file.read_bytes()
-    file.unlink()
-    assert counted.certificates.current() is first
+    first = served.certificates.current()
+    content = served.take(what)
+    await served.certificates.renew()
+    assert served.certificates.current() is first
 
-    file.write_bytes(content)
+    served.put(what, content)
+    await served.certificates.renew()
 
-    assert counted.certificates.current().expires_unix_s == first.expires_unix_s
-    assert counted.loads == 3
+    assert served.certificates.current() is not first
+    assert served.certificates.current().expires_unix_s == first.expires_unix_s
+
+
+async def test_files_replaced_while_they_are_read_are_read_again(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is used is of one state, the last one."""
+    load = CertificateFiles._load  # pyright: ignore[reportPrivateUsage]
+    renewed = served.files.authority.server(ends_in=3 * DAY)
+
+    def replaced_behind(files: CertificateFiles, looks: Looks) -> Material:
+        material = load(files, looks)
+        if served.loads == 2:
+            renewed.write(served.files.certificate.parent, "server")
+        return material
+
+    monkeypatch.setattr(CertificateFiles, "_load", replaced_behind)
+    served.files.authority.server().write(served.files.certificate.parent, "server")
+    await served.certificates.renew()
+
+    assert served.certificates.current().expires_unix_s == renewed.not_after.timestamp()
+    assert served.loads == 3
+
+
+async def test_files_that_hang_keep_one_thread_however_long(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next look waits for them; what is in memory is served."""
+    monkeypatch.setattr(subject, "READ_S_MAX", 0.5)
+    monkeypatch.setattr(subject, "LOOK_S", 0.01)
+    first = served.certificates.current()
+    served.files.key.unlink()
+    os.mkfifo(served.files.key)
+    looking = asyncio.create_task(served.certificates.run())
+    with structlog.testing.capture_logs() as said:
+        async with asyncio.timeout(10):
+            while not said:
+                await asyncio.wait((looking,), timeout=0.05)
+        await asyncio.wait((looking,), timeout=0.2)  # twenty looks, were they not to wait
+
+    assert hanging_threads() == 1
+    assert [line["file"] for line in said] == [f"tls.key_file: {served.files.key}"]
+    assert served.certificates.current() is first
+    looking.cancel()
+    await asyncio.wait((looking,))
+    os.close(os.open(served.files.key, os.O_WRONLY))  # the thread reads an empty file, and ends
+
+
+async def test_a_first_reading_that_hangs_ends_in_time_and_names_the_file(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A start and ``otlpg check`` do not wait for a mount that is away."""
+    monkeypatch.setattr(subject, "READ_S_MAX", 0.5)
+    served.files.key.unlink()
+    os.mkfifo(served.files.key)
+
+    with pytest.raises(SettingsError, match="does not answer within") as caught:
+        await read_in_time(served.settings)
+
+    assert f"tls.key_file: {served.files.key}" in str(caught.value)
+    os.close(os.open(served.files.key, os.O_WRONLY))
+
+
+def hanging_threads() -> int:
+    """Return how many threads of ``hanging`` there are."""
+    return sum(thread.name == hanging.THREAD for thread in threading.enumerate())
