@@ -9,8 +9,6 @@ import ssl
 from pathlib import Path
 from typing import Final, NamedTuple
 
-import grpc
-
 from collector.errors import SettingsError
 from collector.receive.validity import not_after_unix_s
 from collector.settings import TlsSettings
@@ -31,7 +29,10 @@ class Material(NamedTuple):
     """For HTTP; asks for a client certificate where a CA is set."""
     plain_context: ssl.SSLContext
     """The same without client certificates, for telemetry."""
-    grpc: grpc.ServerCertificateConfiguration
+    chain: bytes
+    key: bytes
+    authority: bytes | None
+    """The same in PEM, for gRPC, which makes contexts of its own."""
     expires_unix_s: float
     """When our own certificate ends."""
     looks: Looks
@@ -106,7 +107,9 @@ class CertificateFiles:
         return Material(
             context,
             plain,
-            grpc.ssl_server_certificate_configuration([(key, chain)], authority),
+            chain,
+            key,
+            authority,
             expires_unix_s,
             looks,
         )

@@ -10,6 +10,7 @@ import grpc
 
 from collector.errors import SettingsError
 from collector.receive.auth import Gate
+from collector.receive.certificate_files import Material
 from collector.receive.certificates import Certificates
 from collector.receive.export import Export
 from collector.receive.grpc_service import SERVICES, OtlpService
@@ -202,8 +203,8 @@ class GrpcServer:
     def _credentials(self, certificates: Certificates) -> grpc.ServerCredentials:
         """Return credentials that ask for the certificate at each handshake, on gRPC's thread."""
         return grpc.dynamic_ssl_server_credentials(
-            certificates.current().grpc,
-            lambda: certificates.current().grpc,
+            _to_grpc(certificates.current()),
+            lambda: _to_grpc(certificates.current()),
             require_client_authentication=certificates.settings.client_ca_file is not None,
         )
 
@@ -221,3 +222,10 @@ class GrpcServer:
             self._stopped.set()
             servers = [*self._retiring, *([self._listening] if self._listening else [])]
         await asyncio.gather(*(server.stop(grace_s) for server in servers))
+
+
+def _to_grpc(material: Material) -> grpc.ServerCertificateConfiguration:
+    """Return what gRPC wants for one handshake; it parses the texts itself."""
+    return grpc.ssl_server_certificate_configuration(
+        [(material.key, material.chain)], material.authority
+    )

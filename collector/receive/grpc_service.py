@@ -12,8 +12,9 @@ import grpc
 from collector.errors import DrainingError, MalformedCallError, TooLargeError
 from collector.receive.auth import Gate, names_of_grpc
 from collector.receive.export import Export
+from collector.receive.refusal import to_trailers
 from collector.receive.reply import to_reply
-from collector.receive.status import Verdict, to_trailers, to_verdict
+from collector.receive.status import Verdict, to_verdict
 from collector.receive.verdicts import Verdicts
 from collector.rows import Signal
 from collector.settings import ReceiveSettings
@@ -26,6 +27,7 @@ SERVICES: Final = {
     "opentelemetry.proto.collector.logs.v1.LogsService": Signal.LOGS,
 }
 _METHODS: Final = {f"/{service}/Export": signal for service, signal in SERVICES.items()}
+_STATUS_CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
 
 QUIET_S: Final = 0.1
 QUIET_S_MAX: Final = 1.0
@@ -110,7 +112,9 @@ class OtlpService(grpc.GenericRpcHandler):
         try:
             # Trailers-Only: no initial metadata was sent, and abort sends both at once.
             await context.abort(
-                verdict.code, verdict.text, to_trailers(verdict, context.time_remaining())
+                _STATUS_CODES[verdict.code],
+                verdict.text,
+                to_trailers(verdict, context.time_remaining()),
             )
         except grpc.aio.InternalError:
             # The call is over already: the sender is gone, or its body was larger than

@@ -38,6 +38,7 @@ from collector.receive.content import largest, read_content
 from collector.receive.export import Ack, Export
 from collector.receive.http_protocol import LEAVES_AT_S, PEER_NAMES
 from collector.receive.listeners import authority
+from collector.receive.refusal import to_message
 from collector.receive.reply import to_reply
 from collector.receive.status import RETRY_AFTER_S, Verdict
 from collector.receive.turns import Turns
@@ -318,7 +319,7 @@ def _refusal(media: str, verdict: Verdict, *, leave: bool) -> Response:
     if verdict.http_status == HTTPStatus.UNAUTHORIZED:
         headers["www-authenticate"] = CHALLENGE
     return Response(
-        _encode(media, verdict.to_message()),
+        _encode(media, to_message(verdict)),
         status_code=verdict.http_status,
         media_type=media,
         headers=headers,

@@ -1,33 +1,40 @@
 """One table: which error becomes which gRPC and HTTP status, and whether the sender may try again.
 
-RetryInfo travels twice, because senders read different places: ``grpc-status-details-bin`` (a
-``google.rpc.Status``; Go, Java and the specification) and the trailer ``google.rpc.retryinfo-bin``
-(the Python SDK, which reads only that one and crashes on a malformed value, so both are built with
-protobuf). A reply holds the fixed texts of ``errors.py`` and nothing else: never the text of a
-foreign exception, SQL or a DSN.
+A reply holds the fixed texts of ``errors.py`` and nothing else: never the text of a foreign
+exception, SQL or a DSN. ``refusal.py`` makes bytes of a verdict. This file, and what the supervisor
+uses of ``receive``, imports neither gRPC nor protobuf: 11 MiB that only workers need.
 """
 
 from __future__ import annotations
 
+from enum import IntEnum
 from http import HTTPStatus
 from typing import Final, NamedTuple
-
-import grpc
-from google.rpc import error_details_pb2, status_pb2
 
 from collector import errors
 
 RETRY_AFTER_S: Final = 2
 """What HTTP's Retry-After says, which has no fractions."""
 
-RETRY_DELAY_S_MAX: Final = 1.6
-"""Longer than a flush, shorter than the second retry of any SDK."""
+
+class Code(IntEnum):
+    """The codes that we say, which are gRPC's too.
+
+    Spec: googleapis google/rpc/code.proto.
+    """
+
+    INVALID_ARGUMENT = 3
+    PERMISSION_DENIED = 7
+    RESOURCE_EXHAUSTED = 8
+    UNIMPLEMENTED = 12
+    UNAVAILABLE = 14
+    UNAUTHENTICATED = 16
 
 
 class Verdict(NamedTuple):
     """What the sender is told; ``cause`` is the label of otlpg_refusals_total."""
 
-    code: grpc.StatusCode
+    code: Code
     retryable: bool
     cause: str
     text: str
@@ -37,40 +44,35 @@ class Verdict(NamedTuple):
         """The same for a sender that speaks HTTP."""
         return _HTTP_STATUS[self.code]
 
-    def to_message(self) -> status_pb2.Status:
-        """Return the body of an error in either protocol, without details."""
-        code: int = self.code.value[0]
-        return status_pb2.Status(code=code, message=self.text)
 
-
-_TABLE: Final[tuple[tuple[type[errors.OtlpgError], grpc.StatusCode, bool, str], ...]] = (
-    (errors.UndecodableError, grpc.StatusCode.INVALID_ARGUMENT, False, "undecodable"),
-    (errors.WrongSignalError, grpc.StatusCode.INVALID_ARGUMENT, False, "wrong_signal"),
-    (errors.MalformedCallError, grpc.StatusCode.INVALID_ARGUMENT, False, "malformed_call"),
-    (errors.UnsupportedMediaError, grpc.StatusCode.UNIMPLEMENTED, False, "unsupported_media"),
-    (errors.TooLargeError, grpc.StatusCode.RESOURCE_EXHAUSTED, False, "too_large"),
-    (errors.TooManyItemsError, grpc.StatusCode.RESOURCE_EXHAUSTED, False, "too_many_items"),
-    (errors.TooManyValuesError, grpc.StatusCode.RESOURCE_EXHAUSTED, False, "too_many_values"),
-    (errors.UnauthenticatedError, grpc.StatusCode.UNAUTHENTICATED, False, "unauthenticated"),
-    (errors.ForbiddenError, grpc.StatusCode.PERMISSION_DENIED, False, "forbidden"),
-    (errors.QueueFullError, grpc.StatusCode.UNAVAILABLE, True, "queue_full"),
-    (errors.NoSlotError, grpc.StatusCode.UNAVAILABLE, True, "no_slot"),
-    (errors.NoBodyRoomError, grpc.StatusCode.UNAVAILABLE, True, "no_body_room"),
-    (errors.ReadTimeoutError, grpc.StatusCode.UNAVAILABLE, True, "read_timeout"),
-    (errors.SeriesLimitError, grpc.StatusCode.UNAVAILABLE, True, "series_limit"),
-    (errors.DrainingError, grpc.StatusCode.UNAVAILABLE, True, "draining"),
-    (errors.KeysAwayError, grpc.StatusCode.UNAVAILABLE, True, "keys_away"),
-    (errors.HoldExpiredError, grpc.StatusCode.UNAVAILABLE, True, "hold_expired"),
+_TABLE: Final[tuple[tuple[type[errors.OtlpgError], Code, bool, str], ...]] = (
+    (errors.UndecodableError, Code.INVALID_ARGUMENT, False, "undecodable"),
+    (errors.WrongSignalError, Code.INVALID_ARGUMENT, False, "wrong_signal"),
+    (errors.MalformedCallError, Code.INVALID_ARGUMENT, False, "malformed_call"),
+    (errors.UnsupportedMediaError, Code.UNIMPLEMENTED, False, "unsupported_media"),
+    (errors.TooLargeError, Code.RESOURCE_EXHAUSTED, False, "too_large"),
+    (errors.TooManyItemsError, Code.RESOURCE_EXHAUSTED, False, "too_many_items"),
+    (errors.TooManyValuesError, Code.RESOURCE_EXHAUSTED, False, "too_many_values"),
+    (errors.UnauthenticatedError, Code.UNAUTHENTICATED, False, "unauthenticated"),
+    (errors.ForbiddenError, Code.PERMISSION_DENIED, False, "forbidden"),
+    (errors.QueueFullError, Code.UNAVAILABLE, True, "queue_full"),
+    (errors.NoSlotError, Code.UNAVAILABLE, True, "no_slot"),
+    (errors.NoBodyRoomError, Code.UNAVAILABLE, True, "no_body_room"),
+    (errors.ReadTimeoutError, Code.UNAVAILABLE, True, "read_timeout"),
+    (errors.SeriesLimitError, Code.UNAVAILABLE, True, "series_limit"),
+    (errors.DrainingError, Code.UNAVAILABLE, True, "draining"),
+    (errors.KeysAwayError, Code.UNAVAILABLE, True, "keys_away"),
+    (errors.HoldExpiredError, Code.UNAVAILABLE, True, "hold_expired"),
 )
 _HTTP_STATUS: Final = {
-    grpc.StatusCode.INVALID_ARGUMENT: HTTPStatus.BAD_REQUEST,
-    grpc.StatusCode.UNIMPLEMENTED: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-    grpc.StatusCode.RESOURCE_EXHAUSTED: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-    grpc.StatusCode.UNAUTHENTICATED: HTTPStatus.UNAUTHORIZED,
-    grpc.StatusCode.PERMISSION_DENIED: HTTPStatus.FORBIDDEN,
-    grpc.StatusCode.UNAVAILABLE: HTTPStatus.SERVICE_UNAVAILABLE,
+    Code.INVALID_ARGUMENT: HTTPStatus.BAD_REQUEST,
+    Code.UNIMPLEMENTED: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    Code.RESOURCE_EXHAUSTED: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    Code.UNAUTHENTICATED: HTTPStatus.UNAUTHORIZED,
+    Code.PERMISSION_DENIED: HTTPStatus.FORBIDDEN,
+    Code.UNAVAILABLE: HTTPStatus.SERVICE_UNAVAILABLE,
 }
-_OURS: Final = Verdict(grpc.StatusCode.UNAVAILABLE, True, "internal", "try again later")
+_OURS: Final = Verdict(Code.UNAVAILABLE, True, "internal", "try again later")
 
 
 def is_expected(error: Exception) -> bool:
@@ -88,30 +90,3 @@ def to_verdict(error: Exception) -> Verdict:
         if isinstance(error, kind):
             return Verdict(code, retryable, cause, str(error))
     return _OURS
-
-
-def retry_delay_s(left_s: float | None) -> float:
-    """Return when to come again: half of what is left of the deadline, 1.6 s at most.
-
-    The Python SDK gives up at once when the delay reaches past its own deadline.
-    """
-    if left_s is None:
-        return RETRY_DELAY_S_MAX
-    return min(RETRY_DELAY_S_MAX, max(0.0, left_s) / 2)
-
-
-def to_trailers(verdict: Verdict, left_s: float | None) -> tuple[tuple[str, bytes], ...]:
-    """Return the trailing metadata of a refusal; empty when there is nothing to retry.
-
-    Spec: opentelemetry-specification protocol/otlp.md, OTLP/gRPC throttling.
-    """
-    if not verdict.retryable:
-        return ()
-    info = error_details_pb2.RetryInfo()
-    info.retry_delay.FromNanoseconds(int(retry_delay_s(left_s) * 1e9))
-    status = verdict.to_message()
-    status.details.add().Pack(info)
-    return (
-        ("grpc-status-details-bin", status.SerializeToString()),
-        ("google.rpc.retryinfo-bin", info.SerializeToString()),
-    )

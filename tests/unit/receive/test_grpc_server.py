@@ -20,12 +20,13 @@ from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
 from structlog.testing import capture_logs
 
 from collector.errors import DrainingError, HoldExpiredError, UndecodableError
-from collector.receive import grpc_service, health_service, status
+from collector.receive import grpc_service, health_service, refusal
 from collector.receive.auth import Gate
 from collector.receive.export import Ack, Export, Read, Transcode
 from collector.receive.grpc_server import GrpcServer
 from collector.receive.grpc_service import SERVICES
 from collector.receive.limits import LISTENERS, connections_below
+from collector.receive.status import Verdict
 from collector.rows import Signal
 from collector.settings import ReceiveSettings, TlsSettings
 from collector.telemetry.clock import SystemClock
@@ -517,9 +518,9 @@ async def test_a_refusal_keeps_nothing_of_its_request(
         converted.append(weakref.ref(request))
         raise HoldExpiredError(1.0)
 
-    def note(verdict: status.Verdict, left_s: float | None) -> tuple[tuple[str, bytes], ...]:
+    def note(verdict: Verdict, left_s: float | None) -> tuple[tuple[str, bytes], ...]:
         alive.append(converted[0]() is not None)
-        return status.to_trailers(verdict, left_s)
+        return refusal.to_trailers(verdict, left_s)
 
     rig.export.verdict = refuse
     monkeypatch.setattr(grpc_service, "to_trailers", note)

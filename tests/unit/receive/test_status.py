@@ -9,7 +9,8 @@ import pytest
 from google.rpc import error_details_pb2, status_pb2
 
 from collector import errors
-from collector.receive.status import is_expected, retry_delay_s, to_trailers, to_verdict
+from collector.receive.refusal import retry_delay_s, to_trailers
+from collector.receive.status import Code, is_expected, to_verdict
 
 REFUSED: list[errors.OtlpgError] = [
     errors.QueueFullError(offered_items=1, offered_bytes=2, free_items=0, free_bytes=0),
@@ -21,16 +22,16 @@ REFUSED: list[errors.OtlpgError] = [
     errors.KeysAwayError(),
     errors.HoldExpiredError(8.5),
 ]
-REJECTED: list[tuple[errors.OtlpgError, grpc.StatusCode]] = [
-    (errors.UndecodableError("traces"), grpc.StatusCode.INVALID_ARGUMENT),
-    (errors.WrongSignalError("logs", 3), grpc.StatusCode.INVALID_ARGUMENT),
-    (errors.MalformedCallError("the call holds no message"), grpc.StatusCode.INVALID_ARGUMENT),
-    (errors.UnsupportedMediaError("no such form"), grpc.StatusCode.UNIMPLEMENTED),
-    (errors.TooLargeError(64), grpc.StatusCode.RESOURCE_EXHAUSTED),
-    (errors.TooManyValuesError(1_000_000), grpc.StatusCode.RESOURCE_EXHAUSTED),
-    (errors.TooManyItemsError(200_000), grpc.StatusCode.RESOURCE_EXHAUSTED),
-    (errors.UnauthenticatedError(), grpc.StatusCode.UNAUTHENTICATED),
-    (errors.ForbiddenError("not yours"), grpc.StatusCode.PERMISSION_DENIED),
+REJECTED: list[tuple[errors.OtlpgError, Code]] = [
+    (errors.UndecodableError("traces"), Code.INVALID_ARGUMENT),
+    (errors.WrongSignalError("logs", 3), Code.INVALID_ARGUMENT),
+    (errors.MalformedCallError("the call holds no message"), Code.INVALID_ARGUMENT),
+    (errors.UnsupportedMediaError("no such form"), Code.UNIMPLEMENTED),
+    (errors.TooLargeError(64), Code.RESOURCE_EXHAUSTED),
+    (errors.TooManyValuesError(1_000_000), Code.RESOURCE_EXHAUSTED),
+    (errors.TooManyItemsError(200_000), Code.RESOURCE_EXHAUSTED),
+    (errors.UnauthenticatedError(), Code.UNAUTHENTICATED),
+    (errors.ForbiddenError("not yours"), Code.PERMISSION_DENIED),
 ]
 
 
@@ -46,22 +47,29 @@ def test_a_refusal_is_unavailable_with_retry_info_in_both_trailers(
     status = status_pb2.Status.FromString(trailers["grpc-status-details-bin"])
     packed = error_details_pb2.RetryInfo()
     assert status.details[0].Unpack(packed)
-    assert verdict.code is grpc.StatusCode.UNAVAILABLE
+    assert verdict.code is Code.UNAVAILABLE
     assert info.retry_delay.ToMilliseconds() == 1000
     assert packed == info
-    assert status.code == grpc.StatusCode.UNAVAILABLE.value[0]
+    assert status.code == Code.UNAVAILABLE
     assert status.message == str(error)
 
 
 @pytest.mark.parametrize(("error", "code"), REJECTED, ids=lambda part: type(part).__name__)
 def test_a_rejection_carries_its_code_and_no_retry_info(
-    error: errors.OtlpgError, code: grpc.StatusCode
+    error: errors.OtlpgError, code: Code
 ) -> None:
     """RetryInfo beside RESOURCE_EXHAUSTED would mean "again": a body too large would come for ever."""
     verdict = to_verdict(error)
 
     assert verdict.code is code
     assert to_trailers(verdict, left_s=10.0) == ()
+
+
+def test_our_codes_are_those_of_grpc() -> None:
+    """By name and number, so that a code means the same over HTTP."""
+    theirs = {code.name: code.value[0] for code in grpc.StatusCode}
+
+    assert {code.name: code.value for code in Code}.items() <= theirs.items()
 
 
 def test_every_request_error_stands_in_the_table() -> None:
@@ -85,7 +93,7 @@ def test_a_bug_of_ours_is_retryable_and_tells_nothing() -> None:
     verdict = to_verdict(bug)
 
     assert not is_expected(bug)
-    assert verdict.code is grpc.StatusCode.UNAVAILABLE
+    assert verdict.code is Code.UNAVAILABLE
     assert verdict.retryable
     assert "hunter2" not in str(to_trailers(verdict, None)) + verdict.text
 
