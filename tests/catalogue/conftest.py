@@ -25,7 +25,7 @@ def stand(postgres_server: EmbeddedPostgres) -> Generator[Stand]:
                 there = Stand(runner, settings, daemon, senders)
                 yield there
                 there.close()
-            there.check_log()
+            there.assert_log_is_clean()
             print(f"\n{there.summary()}")  # noqa: T201 -- shown with -s
         finally:
             runner.run(databases.aclose())

@@ -86,8 +86,8 @@ class Stand:
         """Forget all items and letters; the daemon may go on to know its dimensions."""
         self._await(self._connection.execute(_EMPTY))
 
-    def check(self, run: Run) -> None:
-        """Send a case, and see that it ends as it must and does no harm to anybody."""
+    def assert_ends_as_it_must(self, run: Run) -> None:
+        """Send a case; fail unless it ends as it says, and neither neighbours nor daemon suffer."""
         case, way, company = run
         self.empty()
         body = case.body(way, company=company)
@@ -95,12 +95,12 @@ class Stand:
         answer = self._senders.send(case.signal, way, body, case.headers)
 
         if isinstance(case.end, Rejected):
-            self._check_rejected(case, case.end, answer, body)
+            self._assert_rejected(case, case.end, answer, body)
         else:
-            self._check_accepted(case, case.end, answer, company=company)
-        self.check_health(way)
+            self._assert_accepted(case, case.end, answer, company=company)
+        self.assert_healthy(way)
 
-    def _check_rejected(self, case: Case, end: Rejected, answer: Answer, body: bytes) -> None:
+    def _assert_rejected(self, case: Case, end: Rejected, answer: Answer, body: bytes) -> None:
         assert (answer.code, answer.may_retry) == (end.code, False), answer.said
         assert end.says in answer.said
         assert self.stored(case.signal) == REQUEST_TYPES[case.signal]()
@@ -108,15 +108,15 @@ class Stand:
         kept = [("rejected", "wrong_signal", body)] if end.is_kept else []
         assert self._letters() == kept
 
-    def _check_accepted(self, case: Case, end: Accepted, answer: Answer, *, company: bool) -> None:
+    def _assert_accepted(self, case: Case, end: Accepted, answer: Answer, *, company: bool) -> None:
         assert (answer.code, answer.rejected) == (grpc.StatusCode.OK, 0), answer.said
         assert bool(answer.said) == (end.outcome == "quarantined")
         assert_same_items(self.stored(case.signal), end.stored)
-        self._check_letters(case, end)
+        self._assert_letters(case, end)
         found = self._await(self._sum_of_good(case.signal))
         assert found == (self._expected_sum(case.signal) if company else (0, 0))
 
-    def _check_letters(self, case: Case, end: Accepted) -> None:
+    def _assert_letters(self, case: Case, end: Accepted) -> None:
         letters = self._letters()
         assert {outcome for outcome, _, _ in letters} == ({end.outcome} if end.outcome else set())
         assert {reason for _, reason, _ in letters} == end.reasons
@@ -130,8 +130,8 @@ class Stand:
 
     # -- what is always true -----------------------------------------------------------------------
 
-    def check_health(self, way: Transport = Transport.GRPC) -> None:
-        """See that the daemon serves the next good request, in time and in bounded memory."""
+    def assert_healthy(self, way: Transport = Transport.GRPC) -> None:
+        """Fail unless the daemon serves the next good request, in time and in bounded memory."""
         self._number += 1
         body = numbered_logs([self._number])
         if way is Transport.JSON:
@@ -155,8 +155,8 @@ class Stand:
             f"the worker took {self.rss_bytes_max // 2**20} MiB at the most"
         )
 
-    def check_log(self) -> None:
-        """See that no input made a line long or no JSON, or put into it what steers a terminal."""
+    def assert_log_is_clean(self) -> None:
+        """Fail when an input made a line long or no JSON, or put into it what steers a terminal."""
         for line in self.daemon.raw_log():
             assert line.startswith("{"), line
             assert len(line) <= LINE_CHARS_MAX, line

@@ -11,5 +11,5 @@ from tests.catalogue.stand import Stand
 
 @pytest.mark.parametrize("run", runs_by(Transport.JSON), ids=str)
 def test_bad_input_ends_as_it_must(stand: Stand, run: Run) -> None:
-    """And does no harm to anybody."""
-    stand.check(run)
+    """The answer, the rows and the dead letters are those of its case, and the next is served."""
+    stand.assert_ends_as_it_must(run)

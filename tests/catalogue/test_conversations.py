@@ -53,7 +53,7 @@ def test_http_hears_the_right_status(stand: Stand, spoken: Spoken) -> None:
     assert "location" not in heard.text.lower()
     assert_clean(heard.text)
     assert stand.count(Signal.LOGS) == spoken.stored
-    stand.check_health(Transport.HTTP)
+    stand.assert_healthy(Transport.HTTP)
 
 
 @pytest.mark.parametrize("called", CALLED, ids=str)
@@ -69,7 +69,7 @@ def test_grpc_ends_the_call_rightly(stand: Stand, called: Called) -> None:
         assert_clean(end.text.decode("latin-1"))
     else:
         raw.say(stand.daemon.grpc_port, called.sent)
-    stand.check_health()
+    stand.assert_healthy()
 
     assert stand.count(Signal.LOGS) - 1 in called.stored  # one is the next good request
 
@@ -84,7 +84,7 @@ def test_a_path_that_is_no_text_does_not_end_the_listener(stand: Stand) -> None:
     assert end.status == grpc.StatusCode.CANCELLED.value[0]
     stand.daemon.wait_for_log("gRPC gave up its server")
     stand.reconnect()
-    stand.check_health()
+    stand.assert_healthy()
 
 
 @pytest.mark.parametrize("name", SPOKEN_TO_GRPC)
@@ -96,15 +96,15 @@ def test_another_protocol_at_the_door_of_grpc_is_closed(stand: Stand, name: str)
 
     assert not [status for status in heard.statuses if status < 400]
     assert stand.count(Signal.LOGS) == 0
-    stand.check_health()
+    stand.assert_healthy()
 
 
 @pytest.mark.parametrize("name", FLOODS)
 def test_a_flood_on_one_connection_harms_no_other(stand: Stand, name: str) -> None:
     """While it is open, and after it was closed."""
     with raw.flood(stand.daemon.grpc_port, FLOODS[name]):
-        stand.check_health()
-    stand.check_health()
+        stand.assert_healthy()
+    stand.assert_healthy()
 
 
 def test_idle_connections_harm_nobody(stand: Stand) -> None:
@@ -112,8 +112,8 @@ def test_idle_connections_harm_nobody(stand: Stand) -> None:
     with contextlib.ExitStack() as idle:
         for port in (stand.daemon.grpc_port, stand.daemon.http_port) * IDLE_CONNECTIONS:
             idle.enter_context(socket.create_connection(("127.0.0.1", port), raw.WAIT_S))
-        stand.check_health(Transport.GRPC)
-        stand.check_health(Transport.HTTP)
+        stand.assert_healthy(Transport.GRPC)
+        stand.assert_healthy(Transport.HTTP)
 
 
 @pytest.mark.parametrize("surplus", [-1, 0, 1])
@@ -137,7 +137,7 @@ def test_64_mib_are_the_limit(stand: Stand, how: str, surplus: int) -> None:
         heard = raw.talk(stand.daemon.http_port, sent, raw.request(TWO))
         assert heard.statuses == [200 if surplus <= 0 else 413, 200]
         assert stand.count(Signal.LOGS) == (surplus <= 0) + 1
-    stand.check_health()
+    stand.assert_healthy()
 
 
 @pytest.mark.parametrize("way", list(Transport))
@@ -174,4 +174,4 @@ def test_a_request_that_comes_fifty_times_at_once_is_stored_once(stand: Stand) -
         list(threads.map(partial(stand.send_request, request), ways))
 
     assert stand.count(Signal.LOGS) == 1
-    stand.check_health()
+    stand.assert_healthy()

@@ -93,8 +93,10 @@ def small_disk(durable_server: EmbeddedPostgres) -> Generator[tuple[EmbeddedPost
         shutil.rmtree(folder)
 
 
-async def fill_and_free(server: EmbeddedPostgres, disk: Path, seed: int, rounds: int) -> None:
-    """Run the load, fill the file system while it is on, make room, and judge."""
+async def assert_a_full_disk_costs_nothing(
+    server: EmbeddedPostgres, disk: Path, seed: int, rounds: int
+) -> None:
+    """Run the load, fill the file system while it is on, make room; fail unless promises are kept."""
     admin = await connect(settings_of(server, "postgres", role=SUPERUSER))
     await admin.execute(f"CREATE TABLESPACE small LOCATION '{disk}'")
     await admin.execute(f"CREATE DATABASE small OWNER {ROLE} TABLESPACE small")
@@ -127,7 +129,7 @@ async def test_a_full_disk_loses_and_repeats_nothing(
     small_disk: tuple[EmbeddedPostgres, Path],
 ) -> None:
     """What needs another page is held; once there is room, it is stored exactly once."""
-    await fill_and_free(*small_disk, seed=17, rounds=1)
+    await assert_a_full_disk_costs_nothing(*small_disk, seed=17, rounds=1)
 
 
 @pytest.mark.long
@@ -137,4 +139,4 @@ async def test_a_disk_that_is_full_again_and_again(
     small_disk: tuple[EmbeddedPostgres, Path], seed: int
 ) -> None:
     """The same, three times for each of three seeds."""
-    await fill_and_free(*small_disk, seed=seed, rounds=3)
+    await assert_a_full_disk_costs_nothing(*small_disk, seed=seed, rounds=3)

@@ -71,8 +71,8 @@ async def superuser(server: EmbeddedPostgres) -> Connection:
     return await connect(settings.model_copy(update={"app_name": "administrator"}))
 
 
-async def fail_over(seed: int) -> None:
-    """Run the load, move the address to the standby, promote it later, and judge what it holds."""
+async def assert_a_failover_costs_nothing(seed: int) -> None:
+    """Run the load, move the address to the standby, promote it; fail unless that kept promises."""
     with durable() as primary, standby_of(primary) as standby:
         await migrate_durably(settings_of(primary, ROLE))
         old, new = await superuser(primary), await superuser(standby)
@@ -103,7 +103,7 @@ async def fail_over(seed: int) -> None:
 
 async def test_a_failover_loses_and_repeats_nothing() -> None:
     """Held while the standby is read-only, stored once it is promoted, the unsure ones once."""
-    await fail_over(15)
+    await assert_a_failover_costs_nothing(15)
 
 
 @pytest.mark.long
@@ -111,7 +111,7 @@ async def test_a_failover_loses_and_repeats_nothing() -> None:
 @pytest.mark.parametrize("seed", range(1500, 1500 + LONG_RUNS))
 async def test_many_failovers_lose_and_repeat_nothing(seed: int) -> None:
     """The same, at other moments."""
-    await fail_over(seed)
+    await assert_a_failover_costs_nothing(seed)
 
 
 async def test_a_read_only_setting_is_told_and_loses_nothing(

@@ -108,18 +108,22 @@ async def test_fifty_senders_and_a_killed_daemon_store_each_request_once(
     durable_database: DatabaseSettings, seed: int
 ) -> None:
     """Now and then a daemon dies with the request in its hands; its senders go elsewhere."""
-    await with_kills(durable_database, REQUESTS_OF_LONG_RUN, kill_every=10, seed=seed)
+    await assert_kills_cost_nothing(
+        durable_database, REQUESTS_OF_LONG_RUN, kill_every=10, seed=seed
+    )
 
 
 async def test_a_daemon_killed_among_fifty_senders_costs_nothing(
     durable_database: DatabaseSettings,
 ) -> None:
     """A short run of the same, with one kill."""
-    await with_kills(durable_database, REQUESTS // 2, kill_every=4, seed=9)
+    await assert_kills_cost_nothing(durable_database, REQUESTS // 2, kill_every=4, seed=9)
 
 
-async def with_kills(database: DatabaseSettings, count: int, *, kill_every: int, seed: int) -> None:
-    """Send so many requests; during each ``kill_every``-th a daemon is killed and starts again."""
+async def assert_kills_cost_nothing(
+    database: DatabaseSettings, count: int, *, kill_every: int, seed: int
+) -> None:
+    """Send so many requests, kill a daemon during each ``kill_every``-th; fail unless all is kept."""
     rng = Random(f"choir {seed}")
     records = list(islice(requests(seed), count))
     async with daemons(DAEMONS, database) as running:

@@ -60,8 +60,13 @@ def any_bytes(door: Door) -> SearchStrategy[Case]:
     return st.binary(max_size=200).map(lambda data: Case(door, data))
 
 
-async def check(judge: Judge, cases: SearchStrategy[Case], settings: hypothesis_settings) -> None:
-    """Judge examples, each with its own COPY where it has rows, so that the guilty one is shrunk."""
+async def assert_all_in_order(
+    judge: Judge, cases: SearchStrategy[Case], settings: hypothesis_settings
+) -> None:
+    """Fail at an example that breaks a rule of ``oracle``, or does not come back from PostgreSQL.
+
+    Each has its own COPY where it has rows, so that the guilty one is shrunk.
+    """
 
     async def one(case: Case) -> None:
         await judge.judge(case)
@@ -75,13 +80,13 @@ async def check(judge: Judge, cases: SearchStrategy[Case], settings: hypothesis_
 @pytest.mark.parametrize("door", DOORS, ids=str)
 async def test_changed_requests_end_as_they_must(door: Door, judge: Judge) -> None:
     """The neighbours of every case that is known."""
-    await check(judge, changed(door), examples)
+    await assert_all_in_order(judge, changed(door), examples)
 
 
 @pytest.mark.parametrize("door", DOORS, ids=str)
 async def test_any_bytes_end_as_they_must(door: Door, judge: Judge) -> None:
     """Nothing is expected of them, and nothing must come of them."""
-    await check(judge, any_bytes(door), examples)
+    await assert_all_in_order(judge, any_bytes(door), examples)
 
 
 @pytest.mark.long
@@ -89,4 +94,4 @@ async def test_any_bytes_end_as_they_must(door: Door, judge: Judge) -> None:
 @pytest.mark.parametrize("door", DOORS, ids=str)
 async def test_thousands_of_changed_requests_end_as_they_must(door: Door, judge: Judge) -> None:
     """The same with other examples at each run."""
-    await check(judge, changed(door), many_examples)
+    await assert_all_in_order(judge, changed(door), many_examples)

@@ -36,8 +36,8 @@ class Chain:
                 await self.stored.reaches(Signal.TRACES, int(share * spans))
                 await restart()
 
-    async def holds_exactly(self, items: dict[Signal, int]) -> None:
-        """Wait until the collector was told OK for ``items``, then judge.
+    async def assert_holds_exactly(self, items: dict[Signal, int]) -> None:
+        """Wait until the collector was told OK for ``items``; fail unless the books of both agree.
 
         The collector took as many as were sent and gave up none; PostgreSQL holds each once.
         """
@@ -53,7 +53,7 @@ class Chain:
             assert counted[f"otelcol_receiver_accepted_{ITEMS[signal]}"] == number, signal
             assert counted[f"otelcol_exporter_send_failed_{ITEMS[signal]}"] == 0, signal
             assert counted[f"otelcol_exporter_enqueue_failed_{ITEMS[signal]}"] == 0, signal
-        await self.stored.holds_exactly(items)
+        await self.stored.assert_holds_exactly(items)
 
 
 def crash(otlpg: Daemon) -> None:

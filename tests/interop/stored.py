@@ -49,8 +49,8 @@ class Stored:
         what = f"{items} items of {signal} are in PostgreSQL"
         await wait_until(reached, what=what, within_s=within_s)
 
-    async def holds_exactly(self, items: dict[Signal, int]) -> None:
-        """Judge: every item is committed, none twice, and nothing had to be set aside."""
+    async def assert_holds_exactly(self, items: dict[Signal, int]) -> None:
+        """Fail unless every item is committed, none twice, and nothing had to be set aside."""
         for signal, number in items.items():
             assert await self.items(signal) == number, signal
             assert await self.value(DISTINCT[signal]) == number, signal

@@ -27,7 +27,7 @@ async def test_everything_sent_is_stored_once(chain: Chain) -> None:
 
     await chain.telemetrygen.send(traces(400, children=4), *points, logs(1_500))
 
-    await chain.holds_exactly(items)
+    await chain.assert_holds_exactly(items)
     by_type = dict(await chain.stored.rows(POINTS_PER_TYPE))
     assert by_type == dict.fromkeys(METRIC_TYPES.values(), 400)
     for signal, number in items.items():

@@ -27,7 +27,7 @@ async def test_traces_keep_their_shape(telemetrygen: Telemetrygen, stored: Store
     """Every trace has its root and its children, and one row in ``traces`` that counts them."""
     await telemetrygen.send(traces(300, children=3))
 
-    await stored.holds_exactly({Signal.TRACES: 1_200})
+    await stored.assert_holds_exactly({Signal.TRACES: 1_200})
     children = "SELECT count(*) FROM trace_spans c JOIN trace_spans p"
     children += " ON p.trace_id = c.trace_id AND p.span_id = c.parent_span_id"
     assert await stored.value(children) == 900
@@ -50,7 +50,7 @@ async def test_points_of_every_type(telemetrygen: Telemetrygen, stored: Stored) 
     """Every point arrives, in the columns of its type, with its bounds and buckets."""
     await telemetrygen.send(*(metrics(500, kind) for kind in METRIC_TYPES))
 
-    await stored.holds_exactly({Signal.METRICS: 2_000})
+    await stored.assert_holds_exactly({Signal.METRICS: 2_000})
     names = await stored.rows("SELECT name, type FROM metrics")
     assert dict(names) == {f"gen.{kind}": type_ for kind, type_ in METRIC_TYPES.items()}
     points = "SELECT count(*) FROM metric_data_points"
@@ -71,7 +71,7 @@ async def test_log_records(telemetrygen: Telemetrygen, stored: Stored) -> None:
     """Body, severity and service of each record are where a reader looks for them."""
     await telemetrygen.send(logs(1_000))
 
-    await stored.holds_exactly({Signal.LOGS: 1_000})
+    await stored.assert_holds_exactly({Signal.LOGS: 1_000})
     said = "SELECT DISTINCT body_text, severity_number, severity_text, service_name FROM logs"
     assert await stored.rows(said) == [("the message", 9, "Info", "telemetrygen")]
 
@@ -82,7 +82,7 @@ async def test_one_item_per_request(telemetrygen: Telemetrygen, stored: Stored) 
         traces(100, children=1, batch=1), metrics(200, batch=1), logs(200, batch=1)
     )
 
-    await stored.holds_exactly({Signal.TRACES: 200, Signal.METRICS: 200, Signal.LOGS: 200})
+    await stored.assert_holds_exactly({Signal.TRACES: 200, Signal.METRICS: 200, Signal.LOGS: 200})
 
 
 async def test_sender_does_not_notice_a_crash_of_postgres(
@@ -98,6 +98,6 @@ async def test_sender_does_not_notice_a_crash_of_postgres(
             await stored.reaches(Signal.LOGS, reached)
             await asyncio.to_thread(durable_postgres.restart, "immediate")
 
-    await stored.holds_exactly(items)
+    await stored.assert_holds_exactly(items)
     for signal in items:
         assert (await asyncio.to_thread(otlpg.items, signal))["refused"] == 0

@@ -37,7 +37,7 @@ async def test_otlpg_is_restarted(chain: Chain) -> None:
 
     await chain.send_through(*LOADS, restart=restart, at=AT)
 
-    await chain.holds_exactly(ITEMS)
+    await chain.assert_holds_exactly(ITEMS)
     assert codes == [0] * len(AT)
 
 
@@ -51,7 +51,7 @@ async def test_otlpg_is_killed(chain: Chain) -> None:
 
     await chain.send_through(*LOADS, restart=restart, at=AT)
 
-    await chain.holds_exactly(ITEMS)
+    await chain.assert_holds_exactly(ITEMS)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -63,7 +63,7 @@ async def test_one_worker_is_killed(chain: Chain) -> None:
 
     await chain.send_through(*LOADS, restart=kill_one, at=AT)
 
-    await chain.holds_exactly(ITEMS)
+    await chain.assert_holds_exactly(ITEMS)
     assert await asyncio.to_thread(chain.otlpg.metric, "otlpg_worker_restarts_total") == len(AT)
 
 
@@ -76,7 +76,7 @@ async def test_postgres_crashes(chain: Chain, durable_postgres: EmbeddedPostgres
 
     await chain.send_through(*LOADS, restart=restart, at=AT)
 
-    await chain.holds_exactly(ITEMS)
+    await chain.assert_holds_exactly(ITEMS)
 
 
 async def test_collector_crashes_with_a_full_queue(chain: Chain) -> None:
@@ -100,4 +100,4 @@ async def test_collector_crashes_with_a_full_queue(chain: Chain) -> None:
     for signal, number in items.items():
         await chain.stored.reaches(signal, number)
     await chain.otelcol.stop()
-    await chain.stored.holds_exactly(items)
+    await chain.stored.assert_holds_exactly(items)

@@ -36,8 +36,8 @@ def convert(signal: Signal, payload: bytes) -> ConvertedRequest:
     return REMEMBERING.convert(signal, payload, digest=b"d" * 16, now_ns=NOW_UNIX_NANO)
 
 
-def check(converted: ConvertedRequest) -> None:
-    """Check all that must hold for any result, whatever the bytes were."""
+def assert_consistent(converted: ConvertedRequest) -> None:
+    """Fail unless all holds that must hold for any result, whatever the bytes were."""
     assert converted.items == len(converted.rows) + converted.quarantined + converted.rejected
     assert converted.repaired <= len(converted.rows)
     letters = [letter.outcome for letter in converted.dead_letters]
@@ -51,17 +51,17 @@ def check(converted: ConvertedRequest) -> None:
         assert len(row) == len(FACT_COLUMNS[converted.signal])
         for column, value in zip(FACT_COLUMNS[converted.signal], row, strict=True):
             if isinstance(value, str):
-                check_text(column, value)
+                assert_storable(column, value)
     for rows in converted.dimensions:
         for row_id, row in rows.items():
             assert row[0] == row_id
             for column, value in zip(row._fields, row, strict=True):
                 if isinstance(value, str):
-                    check_text(column, value)
+                    assert_storable(column, value)
 
 
-def check_text(column: str, text: str) -> None:
-    """Check that PostgreSQL takes the text: no NUL, no surrogate, and JSON where it must be."""
+def assert_storable(column: str, text: str) -> None:
+    """Fail unless PostgreSQL takes the text: no NUL, no surrogate, and JSON where it must be."""
     text.encode()
     assert "\0" not in text
     if column in JSON_COLUMNS:
@@ -78,16 +78,16 @@ def refuse(constant: str) -> None:
 @patient
 @given(payload=st.binary(max_size=200))
 def test_any_bytes(signal: Signal, payload: bytes) -> None:
-    """Noise."""
+    """Noise becomes a consistent result, or one of the two errors."""
     with suppress(UndecodableError, TooManyItemsError):
-        check(convert(signal, payload))
+        assert_consistent(convert(signal, payload))
 
 
 @EVERY_SIGNAL
 @patient
 @given(data=st.data())
 def test_damaged_requests(signal: Signal, data: st.DataObject) -> None:
-    """Valid requests with some bytes changed, cut out, or sent twice: deep damage."""
+    """Deep damage, bytes changed or cut out, becomes a consistent result or one of the two errors."""
     payload = bytearray(data.draw(requests(signal)).SerializeToString() or b"\x0a\x00")
     for _ in range(data.draw(st.integers(1, 4))):
         place = data.draw(st.integers(0, len(payload) - 1)) if payload else 0
@@ -95,7 +95,7 @@ def test_damaged_requests(signal: Signal, data: st.DataObject) -> None:
         payload[place : place + length] = data.draw(st.binary(max_size=4))
 
     with suppress(UndecodableError, TooManyItemsError):
-        check(convert(signal, bytes(payload)))
+        assert_consistent(convert(signal, bytes(payload)))
 
 
 @EVERY_SIGNAL
@@ -123,11 +123,11 @@ def test_damage_that_still_decodes_says_the_same(signal: Signal, data: st.DataOb
 @patient
 @given(data=st.data())
 def test_valid_requests_of_any_signal_at_any_door(signal: Signal, data: st.DataObject) -> None:
-    """What is valid elsewhere is noise here."""
+    """What is valid elsewhere is noise here: a consistent result, or one of the two errors."""
     payload = data.draw(requests(data.draw(st.sampled_from(Signal)))).SerializeToString()
 
     with suppress(UndecodableError, TooManyItemsError):
-        check(convert(signal, payload))
+        assert_consistent(convert(signal, payload))
 
 
 @EVERY_SIGNAL
@@ -139,7 +139,7 @@ def test_valid_requests_always_convert(signal: Signal, data: st.DataObject) -> N
 
     converted = convert(signal, request.SerializeToString())
 
-    check(converted)
+    assert_consistent(converted)
     assert converted.items == items_in(request)
 
 
@@ -152,7 +152,7 @@ def test_hostile_text_always_converts(signal: Signal, data: st.DataObject) -> No
 
     converted = convert(signal, hostile.wire)
 
-    check(converted)
+    assert_consistent(converted)
     assert converted.items == items_in(hostile.repaired)
 
 
@@ -162,7 +162,7 @@ def test_letters_and_rows_together_are_the_request(signal: Signal) -> None:
     for payload in truncations(request_of(signal, items=20).SerializeToString()):
         with suppress(UndecodableError):
             converted = convert(signal, payload)
-            check(converted)
+            assert_consistent(converted)
             if not converted.quarantined and not converted.rejected:
                 restored = restore(signal, converted.rows, converted.dimensions)
                 assert_same_items(restored, REQUEST_TYPES[signal].FromString(payload))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import math
 import os
+import ssl
 import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -49,11 +50,28 @@ def test_a_chain_is_judged_by_its_first_certificate() -> None:
 
 
 @given(st.binary(max_size=300), st.integers(0, 500))
-def test_no_bytes_make_it_fail_in_another_way(noise: bytes, place: int) -> None:
-    """A damaged certificate is a ValueError, whatever is in it."""
-    pem = AUTHORITY.pem
-    with contextlib.suppress(ValueError):
-        not_after_unix_s(pem[:place] + noise + pem[place:])
+def test_no_text_makes_it_fail_in_another_way(noise: bytes, place: int) -> None:
+    """Damaged PEM is a ValueError, whatever is in it, or still says when it ends."""
+    assert_ends_or_is_a_value_error(AUTHORITY.pem[:place] + noise + AUTHORITY.pem[place:])
+
+
+@given(st.binary(max_size=4), st.integers(0, 400), st.integers(0, 400))
+def test_no_bytes_make_it_fail_in_another_way(noise: bytes, begin: int, end: int) -> None:
+    """So are damaged bytes inside of the text: changed, added or cut out."""
+    der = ssl.PEM_cert_to_DER_cert(AUTHORITY.pem.decode())
+
+    damaged = der[:begin] + noise + der[max(begin, end) :]
+
+    assert_ends_or_is_a_value_error(ssl.DER_cert_to_PEM_cert(damaged).encode())
+
+
+def assert_ends_or_is_a_value_error(pem: bytes) -> None:
+    """Fail at any other exception, and at an end that is no time."""
+    try:
+        ends_unix_s = not_after_unix_s(pem)
+    except ValueError:
+        return
+    assert math.isfinite(ends_unix_s)
 
 
 class Served:
