@@ -20,6 +20,12 @@ LONG_RENAMED = (*FACTS, "ingest_ledger", "traces", "resources", "metric_series",
 UNDEFINED_TABLE = "42P01"
 LONG_RUNS = 4
 
+FORGET = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+    " WHERE application_name = 'otlpg' AND datname = current_database()"
+)
+"""A worker that loses a connection doubts all dimensions."""
+
 LEAVES = "SELECT leaf::text FROM otlpg_leaves() WHERE parent = $1 ORDER BY starts_at"
 
 
@@ -54,6 +60,9 @@ def rename_tables(administrator: Connection, *tables: str) -> Fault:
         for table in rng.sample(tables, len(tables)):
             await sender.acknowledged(rng.randint(1, ACKNOWLEDGED_BETWEEN_LOSSES_MAX))
             await administrator.execute(f"ALTER TABLE {table} RENAME TO away")
+            await administrator.fetch(
+                FORGET
+            )  # the dimensions that it knows, and does not write again
             try:
                 await failing(daemon, UNDEFINED_TABLE, times=3)
             finally:
