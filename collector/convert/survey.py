@@ -19,9 +19,10 @@ from collector.rows import Reason
 LEVELS_MAX = 100
 """Levels of messages below a request that a full OTLP message may have (upb's own limit)."""
 
-TOTAL_PER_OWN_MAX = 12
-"""Fields at all depths, per part of the cap on an item's own: converting an item is never divided,
-and 120 000 fields take about a tenth of a second."""
+TOTAL_PER_OWN_MAX = 7
+"""Fields at all depths, per part of the cap on an item's own: as many links as events, with an id or
+two each, are 6. Converting an item is never divided: 70 000 fields took 30 to 50 ms as keys and
+values of a body, and 75 ms with all keys to be repaired."""
 
 PACKED_PER_OWN_MAX = 2
 """Packed numbers, per part of that cap: a histogram's bucket is a count and a bound."""
@@ -103,7 +104,7 @@ def has_too_many_parts(payload: bytes, kind: str, parts_max: int, notes: Notes) 
     """Return whether decoding the item or head ``payload`` would cost too much.
 
     Own parts (attributes, events, links, exemplars ...) are counted per field, those at all depths
-    together, so that 10 000 links with two attributes each are fine and 10 000 events with
+    together, so that 10 000 links beside 10 000 events are fine and 10 000 events with
     thousands of empty attributes are not.
 
     Raises:

@@ -148,7 +148,8 @@ def _context(certificate_file: Path, key_file: Path) -> ssl.SSLContext:
 
 def _ask_for_certificates(context: ssl.SSLContext, authority: bytes, file: Path | None) -> None:
     try:
-        context.load_verify_locations(cadata=authority.decode("ascii"))
+        # Beside the certificates there may be text in any coding, as `openssl x509 -text` writes it.
+        context.load_verify_locations(cadata=authority.decode("ascii", errors="ignore"))
     except (ssl.SSLError, ValueError):
         raise SettingsError(f"tls.client_ca_file: {file} holds no certificate") from None
     if not context.get_ca_certs():

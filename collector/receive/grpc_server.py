@@ -202,9 +202,20 @@ class GrpcServer:
 
     def _credentials(self, certificates: Certificates) -> grpc.ServerCredentials:
         """Return credentials that ask for the certificate at each handshake, on gRPC's thread."""
+        used = certificates.current()
+
+        def renewed() -> grpc.ServerCertificateConfiguration | None:
+            """Return what handshakes use from now on; None: what the last one used."""
+            nonlocal used
+            current = certificates.current()
+            if current is used:
+                return None
+            used = current
+            return _to_grpc(current)
+
         return grpc.dynamic_ssl_server_credentials(
-            _to_grpc(certificates.current()),
-            lambda: _to_grpc(certificates.current()),
+            _to_grpc(used),
+            renewed,  # pyright: ignore[reportArgumentType] -- gRPC takes None, its stubs do not
             require_client_authentication=certificates.settings.client_ca_file is not None,
         )
 

@@ -121,8 +121,8 @@ class ConvertSettings(Stage):
     parts_max: int = Field(
         default=10_000,
         ge=1,
-        description="Attributes, events, links or buckets of one item; fields at all its depths: 12 times "
-        "as many, a tenth of a second. Beyond: quarantined. Also around it.",
+        description="Attributes, events, links or buckets of one item; fields at all its depths: 7 times "
+        "as many, which take up to 75 ms in one turn of the loop. Beyond: quarantined. Also around it.",
     )
     memo_bytes_max: Bytes = Field(
         default=16 * 2**20,

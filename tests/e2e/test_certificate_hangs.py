@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import Generator
 from pathlib import Path
 
@@ -13,12 +14,13 @@ import pytest
 from collector.receive import certificates as subject
 from collector.settings import DatabaseSettings
 from tests.certificates import ServerFiles
-from tests.e2e.daemon import Daemon
+from tests.e2e.daemon import POLL_S, Daemon
 from tests.e2e.tls import Client, both, wait_until_shown
 
 READERS = 2
 """The worker, and its supervisor, who tells when the certificate ends."""
 HANDSHAKES = 20
+SAID_S_MAX = 20.0
 SERVED = grpc.StatusCode.OK, 200
 
 
@@ -44,6 +46,14 @@ class Mount:
             except OSError:  # ENXIO: nobody waits
                 continue
         self._fifos.clear()
+
+
+def wait_until_said(daemon: Daemon, event: str, times: int) -> None:
+    """Return once so many lines of the log tell of this event."""
+    deadline_s = time.monotonic() + SAID_S_MAX
+    while sum(line.get("event") == event for line in daemon.log()) < times:
+        assert time.monotonic() < deadline_s, daemon.log_text()
+        time.sleep(POLL_S)
 
 
 @pytest.fixture
@@ -82,6 +92,7 @@ async def test_a_file_that_hangs_keeps_nobody_out(
         for file, content in ((files.certificate, renewed.certificate), (files.key, renewed.key)):
             file.unlink()
             file.write_bytes(content)
+        await asyncio.to_thread(wait_until_said, daemon, line["event"], READERS)
         mount.bring_back()
         await asyncio.to_thread(wait_until_shown, daemon, renewed)
         said = [said for said in daemon.log() if said.get("event") == line["event"]]

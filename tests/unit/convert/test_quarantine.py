@@ -42,7 +42,7 @@ def test_many_links_with_attributes_pass() -> None:
     """The cap on all depths together is far above that on an item's own parts."""
     link = Span.Link(trace_id=b"t" * 16, attributes=key_values({"a": 1, "b": 2}))
 
-    converted = convert(Signal.TRACES, traces_of(span_of(links=[link] * 10_000)))
+    converted = convert(Signal.TRACES, traces_of(span_of(links=[link] * 6_000)))
 
     assert (len(converted.rows), converted.quarantined) == (1, 0)
 

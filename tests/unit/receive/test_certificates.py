@@ -214,3 +214,17 @@ async def test_a_first_reading_that_hangs_ends_in_time_and_names_the_file(
 def hanging_threads() -> int:
     """Return how many threads of ``hanging`` there are."""
     return sum(thread.name == hanging.THREAD for thread in threading.enumerate())
+
+
+def test_a_ca_may_have_text_around_its_certificate(tmp_path: Path) -> None:
+    """As `openssl x509 -text` writes it, in whatever coding its owner's name has."""
+    files = ServerFiles.make(tmp_path)
+    files.ca.write_bytes("# Müller CA, Köln\n".encode() + files.ca.read_bytes() + b"# \xff\n")
+    settings = TlsSettings(
+        certificate_file=files.certificate, key_file=files.key, client_ca_file=files.ca
+    )
+
+    material = CertificateFiles(settings).read()
+
+    assert material is not None
+    assert len(material.context.get_ca_certs()) == 1
