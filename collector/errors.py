@@ -271,7 +271,19 @@ class CommandError(OtlpgError):
 
 
 class UsageError(CommandError):
-    """The command line lacks a word that only the operator can give; the text names it."""
+    """The command line lacks a word that only the operator can give, or has one that is wrong."""
+
+
+class FilterError(UsageError):
+    """A filter cannot be read; the text says where and what was expected, in printable ASCII.
+
+    ``position`` counts characters of the filter from 0; ``expected`` is the text without it.
+    """
+
+    def __init__(self, expected: str, *, position: int) -> None:
+        super().__init__(f"filter, character {position + 1}: {expected}")
+        self.expected = expected
+        self.position = position
 
 
 class SettingsError(CommandError):

@@ -10,6 +10,7 @@ from collector import errors
 from collector.cli.exit_codes import exit_code, report
 from collector.errors import (
     CommandError,
+    FilterError,
     NotFoundError,
     OtlpgError,
     RetryableStoreError,
@@ -28,6 +29,7 @@ from collector.errors import (
         (CommandError("x"), 1),
         (StoreError("x"), 1),
         (UsageError("x"), 2),
+        (FilterError("x", position=0), 2),
         (NotFoundError("x"), 3),
         (SettingsError("x"), 4),
         (UnreachableError("x"), 5),
