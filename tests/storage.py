@@ -53,6 +53,17 @@ class Storage:
         Raises:
             StoreError: it did not take them; the connection must not be used again.
         """
+        await self.store(signal, requests)
+        restored = await self._read_back(signal)
+        await self.forget(signal)
+        return restored
+
+    async def store(self, signal: Signal, requests: Sequence[ConvertedRequest]) -> None:
+        """Commit ``requests`` in one transaction.
+
+        Raises:
+            StoreError: as ``there_and_back``.
+        """
         context = Context(
             signal=signal,
             limits=self._settings,
@@ -65,9 +76,6 @@ class Storage:
             probe=Probe(),
         )
         assert all(await write_batch(self._connection, requests, context))
-        restored = await self._read_back(signal)
-        await self._forget(signal)
-        return restored
 
     async def _read_back(self, signal: Signal) -> ExportRequest:
         """Return everything that is stored of a signal, in chunks so small that items get parted."""
@@ -78,7 +86,8 @@ class Storage:
                 whole.MergeFromString(part.SerializeToString())
         return whole
 
-    async def _forget(self, signal: Signal) -> None:
+    async def forget(self, signal: Signal) -> None:
+        """Delete what is stored of a signal."""
         self._trips += 1
         if self._trips % FORGET_AFTER:
             await self._connection.execute(f"DELETE FROM {FACT_TABLES[signal]}; DELETE FROM traces")
