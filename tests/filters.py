@@ -7,12 +7,15 @@ gaps, other cases and close neighbours.
 from __future__ import annotations
 
 import re
+from random import Random
 
+import orjson
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from collector.items import KIND_BY_NUMBER, SEVERITIES, STATUS_BY_CODE
+from collector.items import KIND_BY_NUMBER, SEVERITIES, STATUS_BY_CODE, Item, JsonValue
 from collector.query.filters import Filter
+from collector.query.json_text import json_text
 from collector.query.terms import (
     DURATION_NS_MAX,
     SIGNALS_BY_TEXT_FIELD,
@@ -26,6 +29,7 @@ from collector.query.terms import (
     PositiveTerm,
     SeverityTerm,
     StatusTerm,
+    Term,
     TextTerm,
     TraceTerm,
     Word,
@@ -52,6 +56,8 @@ SPECIAL_TEXTS = [
 """Signs that LIKE, the grammar, or another way of folding might take for something else."""
 
 wanted_texts: SearchStrategy[str] = texts | st.sampled_from(SPECIAL_TEXTS)
+
+_MUST_BE_QUOTED = re.compile(r'\A\Z|\A[<>]|[\s"*]')
 
 operators = st.sampled_from(Operator)
 orders = st.sampled_from([operator for operator in Operator if operator])
@@ -96,7 +102,7 @@ def attribute_terms(draw: st.DrawFn) -> AttributeTerm:
     )
     if pattern.has_gaps:
         return AttributeTerm(draw(keys), pattern)
-    must_be_quoted = re.search(r'\A\Z|\A[<>]|[\s"*]', pattern.parts[0]) is not None
+    must_be_quoted = _MUST_BE_QUOTED.search(pattern.parts[0]) is not None
     return AttributeTerm(draw(keys), pattern, must_be_quoted or draw(st.booleans()))
 
 
@@ -130,6 +136,82 @@ positive_terms: SearchStrategy[PositiveTerm] = st.one_of(
     number_terms,
 )
 
-filters: SearchStrategy[Filter] = st.lists(
-    positive_terms | st.builds(NotTerm, positive_terms), max_size=3
-).map(lambda terms: Filter(tuple(terms)))
+terms: SearchStrategy[Term] = positive_terms | st.builds(NotTerm, positive_terms)
+filters: SearchStrategy[Filter] = st.lists(terms, min_size=1, max_size=3).map(
+    lambda drawn: Filter(tuple(drawn))
+)
+
+
+def filter_about(item: Item, dice: Random) -> Filter:
+    """Return a filter of one term that the item matches, nearly matches, or is negated about."""
+    term = dice.choice((_about_attribute, _about_attribute, _about_text, _about_number))(item, dice)
+    return Filter((NotTerm(term),) if dice.random() < 0.3 else (term,))
+
+
+def _about_attribute(item: Item, dice: Random) -> PositiveTerm:
+    attributes = {**item.get("resource", {}), **item.get("attributes", {})}
+    if not attributes:
+        return AttributeTerm("service.name", Pattern(("", "")))
+    stored = dice.choice(sorted(attributes))
+    value: JsonValue = attributes[stored]
+    key = stored.removeprefix("$") if dice.random() < 0.9 else stored
+    text = value if isinstance(value, str) else orjson.dumps(value).decode()
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        text += dice.choice(("", "", "1", ".0", "e0"))
+        number = number_of(text)
+        if number is not None and dice.random() < 0.5:
+            return NumberTerm(key, dice.choice([o for o in Operator if o]), number)
+    if dice.random() < 0.1:
+        return AttributeTerm(key, Pattern(("", "")))
+    pattern = _pattern_about(text, dice)
+    if pattern.has_gaps:
+        return AttributeTerm(key, pattern)
+    must_be_quoted = _MUST_BE_QUOTED.search(pattern.parts[0]) is not None
+    return AttributeTerm(key, pattern, must_be_quoted or dice.random() < 0.3)
+
+
+def _about_text(item: Item, dice: Random) -> PositiveTerm:
+    texts_by_field = {
+        field: value if isinstance(value, str) else json_text(value)
+        for field in (*SIGNALS_BY_TEXT_FIELD, "status_message")
+        if (value := item.get(field)) is not None
+    }
+    if not texts_by_field:
+        return Word(Pattern(("",)))
+    field = dice.choice(sorted(texts_by_field))
+    pattern = _pattern_about(texts_by_field[field], dice)
+    if field == "status_message" or dice.random() < 0.4:
+        return Word(_words(pattern))
+    return TextTerm(field, pattern)
+
+
+def _about_number(item: Item, dice: Random) -> PositiveTerm:
+    operator = dice.choice(list(Operator))
+    if item["signal"] == "traces":
+        if "duration_ns" in item and dice.random() < 0.5:
+            near = item["duration_ns"] + dice.choice((-1, 0, 1))
+            return DurationTerm(operator, min(max(near, 0), DURATION_NS_MAX))
+        return TraceTerm(item["trace_id"][: dice.randrange(4, 33)])
+    if item["signal"] == "logs":
+        number = item.get("severity_number", 0) + dice.choice((-4, -1, 0, 1, 4))
+        return SeverityTerm(operator, min(max(number, 1), 24))
+    return TextTerm("metric", _pattern_about(item["metric"], dice))
+
+
+def _pattern_about(text: str, dice: Random) -> Pattern:
+    """Return the text, in other letters, a part of it, or one with gaps."""
+    match dice.randrange(5):
+        case 0:
+            return Pattern((text,))
+        case 1:
+            return Pattern((text.swapcase(),))
+        case 2:
+            return Pattern((text[dice.randrange(len(text) + 1) :],))
+        case 3:  # what stands for any sign elsewhere must not do it here
+            return Pattern((re.sub(".", dice.choice(("_", "%", "\\g<0>")), text, count=1),))
+        case _:
+            place = dice.randrange(len(text) + 1)
+            parts = (text[:place], text[place + 1 :])
+            if any(re.search(r'[\s"*]', part) for part in parts) or parts[0].startswith(("<", ">")):
+                return Pattern((text,))
+            return _with_gaps(parts)

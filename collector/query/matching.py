@@ -254,17 +254,17 @@ def _number_test(key: str, operator: Operator, number: Decimal) -> Test:
 def _compares(operator: Operator, number: Decimal) -> Callable[[float], bool]:
     """Return the exact comparison with ``number``, a float being the number that its repr is.
 
-    That is what jsonb holds. Rounding to a float keeps the order, so only where the float of
-    ``number`` is met, do digits beyond a float's count.
+    That is what jsonb holds. Rounding to a float keeps the order, so digits beyond a float's count
+    only where the float nearest to ``number`` is met, and what is true there is known beforehand.
     """
     compare = _COMPARISONS[operator]
     nearest = float(number)
+    is_true_there = compare(Decimal(repr(nearest)), number)
+    exact = int(number) if number == number.to_integral_value() else number  # an int is faster
 
     def test(value: float) -> bool:
         if isinstance(value, float):
-            if value != nearest:
-                return compare(value, nearest)
-            return compare(Decimal(repr(value)), number)
-        return compare(value, number)
+            return compare(value, nearest) if value != nearest else is_true_there
+        return compare(value, exact)
 
     return test

@@ -76,6 +76,9 @@ _QUERIES: dict[Signal, _Query] = {
     Signal.LOGS: _Query(logs.TIME, logs.TIME_NS, logs.COLUMNS, logs.item_of),
 }
 
+ITEM_OF: dict[Signal, Callable[[Any], Item]] = {s: query.item_of for s, query in _QUERIES.items()}
+"""The function from a row of ``statement`` to its item."""
+
 
 async def find_recent(
     connection: Connection,
