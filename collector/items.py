@@ -12,7 +12,10 @@ Forms of the values:
   ``{"$bytes": "<base64>"}``, and a key of the sender's that starts with ``$`` has it doubled.
   ``attributes`` and ``resource`` are absent when empty.
 - ids: lower-case hex.
-- ``cut``: true where a text or the attributes of a live item were shortened; absent otherwise.
+- ``cut``: true where a text was shortened to ``TEXT_CHARACTERS_MAX``, or attributes of more than
+  ``ATTRIBUTES_CHARACTERS_MAX`` were left out, of the item or its resource; absent otherwise. A body
+  that is no text and too long becomes the beginning of its JSON text.
+- ``value``, ``sum``, ``min``, ``max``: as a double among attributes.
 """
 
 from __future__ import annotations
@@ -21,6 +24,12 @@ from typing import Any, Literal, NotRequired, Required, TypeAlias, TypedDict
 
 JsonValue: TypeAlias = Any
 """Whatever JSON can hold, as ``orjson.loads`` gives it."""
+
+TEXT_CHARACTERS_MAX = 4_096
+"""Of a text in an item: a thousand items are for a screen, not for keeping."""
+
+ATTRIBUTES_CHARACTERS_MAX = 8_192
+"""Of the attributes of an item or of a resource, as JSON text."""
 
 SEVERITIES = ("TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL")
 """The six levels; each has ``SEVERITY_NUMBERS_PER_LEVEL`` numbers, the first from 1 on."""

@@ -157,7 +157,7 @@ def _about_attribute(item: Item, dice: Random) -> PositiveTerm:
     key = stored.removeprefix("$") if dice.random() < 0.9 else stored
     text = value if isinstance(value, str) else orjson.dumps(value).decode()
     if isinstance(value, int | float) and not isinstance(value, bool):
-        text += dice.choice(("", "", "1", ".0", "e0"))
+        text += dice.choice(("", "", "1", ".0", "e0", "0000000000000000001"))
         number = number_of(text)
         if number is not None and dice.random() < 0.5:
             return NumberTerm(key, dice.choice([o for o in Operator if o]), number)
@@ -166,8 +166,7 @@ def _about_attribute(item: Item, dice: Random) -> PositiveTerm:
     pattern = _pattern_about(text, dice)
     if pattern.has_gaps:
         return AttributeTerm(key, pattern)
-    must_be_quoted = _MUST_BE_QUOTED.search(pattern.parts[0]) is not None
-    return AttributeTerm(key, pattern, must_be_quoted or dice.random() < 0.3)
+    return AttributeTerm(key, pattern, dice.random() < 0.3)
 
 
 def _about_text(item: Item, dice: Random) -> PositiveTerm:
@@ -181,7 +180,7 @@ def _about_text(item: Item, dice: Random) -> PositiveTerm:
     field = dice.choice(sorted(texts_by_field))
     pattern = _pattern_about(texts_by_field[field], dice)
     if field == "status_message" or dice.random() < 0.4:
-        return Word(_words(pattern))
+        return Word(pattern)
     return TextTerm(field, pattern)
 
 
@@ -199,19 +198,19 @@ def _about_number(item: Item, dice: Random) -> PositiveTerm:
 
 
 def _pattern_about(text: str, dice: Random) -> Pattern:
-    """Return the text, in other letters, a part of it, or one with gaps."""
-    match dice.randrange(5):
+    """Return the text, in other letters, a part of it, or one with gaps; not always writable."""
+    place = dice.randrange(len(text) + 1)
+    head, tail = text[:place], text[place + 1 :]
+    match dice.randrange(6):
         case 0:
             return Pattern((text,))
         case 1:
             return Pattern((text.swapcase(),))
         case 2:
-            return Pattern((text[dice.randrange(len(text) + 1) :],))
-        case 3:  # what stands for any sign elsewhere must not do it here
-            return Pattern((re.sub(".", dice.choice(("_", "%", "\\g<0>")), text, count=1),))
+            return Pattern((tail,))
+        case 3:
+            return Pattern((head, tail))
+        case 4:  # a sign that LIKE takes for any must not do it here
+            return Pattern((head + dice.choice("_%\\") + tail, ""))
         case _:
-            place = dice.randrange(len(text) + 1)
-            parts = (text[:place], text[place + 1 :])
-            if any(re.search(r'[\s"*]', part) for part in parts) or parts[0].startswith(("<", ">")):
-                return Pattern((text,))
-            return _with_gaps(parts)
+            return Pattern(("", text[place : place + 2], ""))

@@ -1,14 +1,21 @@
-"""The parts of a display item that are alike for every signal."""
+"""The parts of a display item that are alike for every signal.
+
+A query asks for one character more than an item may show, so that a cut is noticed; no text of a
+sender's that is longer ever leaves PostgreSQL.
+"""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from math import copysign
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from collector.items import ATTRIBUTES_CHARACTERS_MAX, TEXT_CHARACTERS_MAX
+
 if TYPE_CHECKING:
-    from collector.items import Item
+    from collector.items import Item, JsonValue
 
 _PG_EPOCH = datetime(2000, 1, 1)  # noqa: DTZ001 -- UTC, and its offset is written by us
 
@@ -23,9 +30,42 @@ def rfc3339(time: int, time_ns: int | None) -> str:
     return f"{moment.isoformat(timespec='microseconds')}{time_ns or 0:03d}Z"
 
 
+def double(number: float) -> JsonValue:
+    """Return a double in the stored form that the same one has among attributes.
+
+    Spec: ``convert/values.py``; ``tests/unit/query/test_display.py`` compares.
+    """
+    size = abs(number)
+    if 1e-15 <= size < 1e15 or (number == 0 and copysign(1, number) > 0):
+        return number
+    return {"$double": repr(number).replace("inf", "Infinity").replace("nan", "NaN")}
+
+
+def texts(*columns: str) -> tuple[str, ...]:
+    """Return SQL for columns of text, each no longer than ``add_text`` needs it."""
+    return tuple(f"left(f.{name}, {TEXT_CHARACTERS_MAX + 1}) AS {name}" for name in columns)
+
+
+def attributes(column: str, name: str) -> str:
+    """Return SQL for a column of attributes under this name; NULL when they are too long."""
+    return f"CASE WHEN length({column}::text) <= {ATTRIBUTES_CHARACTERS_MAX} THEN {column} END AS {name}"
+
+
+def add_text(item: Item, field: str, text: str | None) -> None:
+    """Add a text that is there, cut if it is too long."""
+    if text is None:
+        return
+    if len(text) > TEXT_CHARACTERS_MAX:
+        text = text[:TEXT_CHARACTERS_MAX]
+        item["cut"] = True
+    item[field] = text
+
+
 def add_attributes(item: Item, row: Any) -> None:
-    """Add what the columns ``attributes`` and ``resource`` hold, unless it is empty or missing."""
-    for name, field in (("attributes", "attributes"), ("resource", "resource")):
-        text = row[name]
-        if text is not None and text != "{}":
+    """Add what the columns ``attributes`` and ``resource`` hold, unless it is empty."""
+    for field in ("attributes", "resource"):
+        text = row[field]
+        if text is None:
+            item["cut"] = True
+        elif text != "{}":
             item[field] = orjson.loads(text)

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from collector.errors import RetryableStoreError
 from collector.query import logs, metrics, traces
+from collector.query.display import attributes
 from collector.query.snapshot import Snapshot
 from collector.query.sql import FROM, takes_unnamed, where, where_service, without_service
 from collector.query.terms import TraceTerm
@@ -67,13 +68,18 @@ class _Query(NamedTuple):
     time: str
     time_ns: str
     columns: tuple[str, ...]
+    shown: tuple[str, ...]
     item_of: Callable[[Any], Item]
 
 
 _QUERIES: dict[Signal, _Query] = {
-    Signal.TRACES: _Query(traces.TIME, traces.TIME_NS, traces.COLUMNS, traces.item_of),
-    Signal.METRICS: _Query(metrics.TIME, metrics.TIME_NS, metrics.COLUMNS, metrics.item_of),
-    Signal.LOGS: _Query(logs.TIME, logs.TIME_NS, logs.COLUMNS, logs.item_of),
+    Signal.TRACES: _Query(
+        traces.TIME, traces.TIME_NS, traces.COLUMNS, traces.SHOWN, traces.item_of
+    ),
+    Signal.METRICS: _Query(
+        metrics.TIME, metrics.TIME_NS, metrics.COLUMNS, metrics.SHOWN, metrics.item_of
+    ),
+    Signal.LOGS: _Query(logs.TIME, logs.TIME_NS, logs.COLUMNS, logs.SHOWN, logs.item_of),
 }
 
 ITEM_OF: dict[Signal, Callable[[Any], Item]] = {s: query.item_of for s, query in _QUERIES.items()}
@@ -189,14 +195,14 @@ def statement(
 ) -> tuple[str, list[Any]]:
     """Return the query, and its parameters, for the newest ``limit`` items of a window.
 
-    Shape: rows of the signal's ``COLUMNS`` and ``resource``, newest first.
+    Shape: rows of the signal's ``SHOWN`` columns and ``resource``, newest first.
     """
     query = _QUERIES[signal]
     has_index = signal is Signal.METRICS or any(isinstance(t, TraceTerm) for t in filter_.terms)
     newest, parameters = (_by_join if has_index else _by_service)(signal, filter_)
-    outer = ", ".join(f"f.{_name(column)}" for column in query.columns)
+    shown = ", ".join((*query.shown, attributes("r.attributes", "resource")))
     sql = (
-        f"SELECT {outer}, r.attributes AS resource FROM ({newest}) AS f"  # noqa: S608 -- our own names
+        f"SELECT {shown} FROM ({newest}) AS f"  # noqa: S608 -- our own names
         " LEFT JOIN resources AS r ON r.resource_id = f.resource_id"
         f" ORDER BY {_order(query)} LIMIT $3"
     )
@@ -236,11 +242,6 @@ def _newest(signal: Signal, condition: str) -> str:
 
 def _order(query: _Query) -> str:
     return f"f.{query.time} DESC, f.{query.time_ns} DESC NULLS LAST"
-
-
-def _name(column: str) -> str:
-    """Return how a column is called outside: ``metric`` for ``m.name AS metric``."""
-    return column.rpartition(" AS ")[2].rpartition(".")[2]
 
 
 async def _allow(connection: Connection, timeout_s: float) -> None:

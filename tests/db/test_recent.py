@@ -96,6 +96,21 @@ async def test_items_of_every_signal_have_the_fields_of_the_contract(
     ]
 
 
+async def test_what_is_too_long_for_a_screen_is_cut(connection: Connection) -> None:
+    """A thousand items of 4 MiB would not fit in memory; the filter still sees all of each."""
+    await prepare(connection)
+    long_json = f'{{"a":"{"x" * 9_000}end"}}'
+    structured = list(log_row(time=NOW + 1, attributes=long_json))
+    structured[7:9] = [None, long_json]
+    await write(connection, LOGS, log_row(time=NOW, body="x" * 5_000 + "end"), tuple(structured))
+
+    text, other = (await recent(connection, text="end")).items
+
+    assert (text.get("body"), text.get("cut")) == ("x" * 4_096, True)
+    assert other.get("body") == ('{"a": "' + "x" * 5_000)[:4_096]
+    assert "attributes" not in other
+
+
 async def test_the_newest_come_oldest_first(connection: Connection) -> None:
     """However they lie in leaves, windows and services; the future of a day is the newest."""
     await prepare(connection)
