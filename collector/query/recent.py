@@ -46,6 +46,10 @@ and one more follows the last, which has no beginning."""
 
 _QUERY_CANCELLED = "57014"
 
+ANSWER_S_MAX = 2.0
+"""PostgreSQL ends a statement in time and says so; a server that says nothing is waited for so much
+longer, and then the connection is cut."""
+
 
 class Recent(NamedTuple):
     """What was found.
@@ -100,7 +104,7 @@ async def find_recent(
     Newest is by the time that the item shows. Items of the same nanosecond come in any order.
 
     Args:
-        connection: not in a transaction; it is not in one afterwards.
+        connection: not in a transaction; it is not in one afterwards, or it is closed.
         signals: those to look at; what the filter cannot match is left out.
         filter_: what is wanted.
         since: no item before this; None: however old.
@@ -112,24 +116,29 @@ async def find_recent(
     Raises:
         StoreError: PostgreSQL did not answer; this role may not read.
     """
-    ends_at = asyncio.get_running_loop().time() + timeout_s
+    loop = asyncio.get_running_loop()
+    ends_at = loop.time() + timeout_s
     asked = [signal for signal in Signal if signal in signals and signal in filter_.signals()]
     items: list[Item] = []
     is_whole = True
-    with translated(only=DRIVER_ERRORS):
-        async with connection.transaction(isolation="repeatable_read", readonly=True):
-            await _allow(connection, timeout_s)
-            seen: Any = await connection.fetchrow(
-                "SELECT pg_current_snapshot()::text AS snapshot, now()"
-            )
-            now: int = seen["now"]
-            for place, signal in enumerate(asked if limit else []):
-                left_s = ends_at - asyncio.get_running_loop().time()
-                search = _Search(connection, signal, filter_, limit)
-                is_whole &= await search.run(
-                    now, TIME_MIN if since is None else since, left_s / (len(asked) - place)
+    cut = loop.call_later(timeout_s + ANSWER_S_MAX, connection.terminate)
+    try:
+        with translated(only=DRIVER_ERRORS):
+            async with connection.transaction(isolation="repeatable_read", readonly=True):
+                await _allow(connection, timeout_s)
+                seen: Any = await connection.fetchrow(
+                    "SELECT pg_current_snapshot()::text AS snapshot, now()"
                 )
-                items += search.items
+                now: int = seen["now"]
+                for place, signal in enumerate(asked if limit else []):
+                    left_s = ends_at - loop.time()
+                    search = _Search(connection, signal, filter_, limit)
+                    is_whole &= await search.run(
+                        now, TIME_MIN if since is None else since, left_s / (len(asked) - place)
+                    )
+                    items += search.items
+    finally:
+        cut.cancel()
     items.sort(key=_time_of)
     return Recent(items[-limit:] if limit else [], Snapshot.parse(seen["snapshot"]), is_whole)
 

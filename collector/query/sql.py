@@ -6,7 +6,8 @@ and ``m`` its metric. It is true for exactly those rows whose item ``Filter.matc
 Where an index can serve, it is offered one beside the exact test:
 
 - ``service:x``: names are compared without case, which no index knows; so the few names that match
-  are first looked up in ``resources``, then ``(service_name, time)`` is asked for those.
+  are first looked up in ``resources``, which has the name of every fact, and then
+  ``(service_name, time)`` is asked for those.
 - ``trace:``: a range of ids.
 - ``@key:x`` of a resource or a series: ``attributes @> '{"key": "x"}'`` by GIN, and the exact test
   on what that finds.

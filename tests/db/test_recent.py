@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Collection
 from itertools import pairwise
 from typing import Any
 
 import pytest
 
-from collector.errors import StoreError
+from collector.errors import StoreError, StoreUnavailableError
 from collector.query.display import rfc3339
 from collector.query.filters import Filter
 from collector.query.recent import TIME_MIN, Recent, find_recent, windows
@@ -172,19 +174,19 @@ async def test_old_leaves_are_left_alone_when_new_ones_hold_enough(
 ) -> None:
     """A look-back without a filter reads no leaf before its window: one may even be locked."""
     await prepare(connection)
-    for signal in Signal:
+    for kind in Signal:
         rows = {
             TRACES: [span_row(n, time=NOW - n) for n in range(5)],
             METRICS: [point_row(SERIES, time=NOW - n) for n in range(5)],
             LOGS: [log_row(time=NOW - n) for n in range(5)],
-        }[signal]
-        await write(connection, signal, *rows)
-        leaf = await leaf_of(connection, signal, NOW - 2 * DAY_US)
+        }[kind]
+        await write(connection, kind, *rows)
+        leaf = await leaf_of(connection, kind, NOW - 2 * DAY_US)
         async with other_connection.transaction():
             await other_connection.execute(f"LOCK TABLE {leaf} IN ACCESS EXCLUSIVE MODE")
 
-            without_since = await recent(connection, signal, limit=5)
-            with_since = await recent(connection, signal, limit=50, since=NOW - HOUR_US)
+            without_since = await recent(connection, kind, limit=5)
+            with_since = await recent(connection, kind, limit=50, since=NOW - HOUR_US)
 
         assert (len(without_since.items), without_since.is_whole) == (5, True)
         assert (len(with_since.items), with_since.is_whole) == (5, True)
@@ -274,6 +276,20 @@ async def test_what_cannot_be_read_is_an_error_of_ours(empty_database: DatabaseS
 
     assert not connection.is_in_transaction()
     connection.terminate()
+
+
+async def test_a_server_that_says_nothing_is_not_waited_for(connection: Connection) -> None:
+    """Its process stands still: no statement_timeout ends that, and no ROLLBACK is answered."""
+    await prepare(connection)
+    backend = connection.get_server_pid()
+    os.kill(backend, signal.SIGSTOP)
+    try:
+        with pytest.raises(StoreUnavailableError):
+            await recent(connection, timeout_s=0.2)
+    finally:
+        os.kill(backend, signal.SIGCONT)
+
+    assert connection.is_closed()
 
 
 def test_windows_hold_every_moment_once() -> None:
