@@ -155,6 +155,8 @@ def _about_attribute(item: Item, dice: Random) -> PositiveTerm:
     stored = dice.choice(sorted(attributes))
     value: JsonValue = attributes[stored]
     key = stored.removeprefix("$") if dice.random() < 0.9 else stored
+    if isinstance(value, int) and not isinstance(value, bool):
+        value += dice.choice((-1, 0, 0, 1))
     text = value if isinstance(value, str) else orjson.dumps(value).decode()
     if isinstance(value, int | float) and not isinstance(value, bool):
         text += dice.choice(("", "", "1", ".0", "e0", "0000000000000000001"))
