@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 from collections.abc import Collection
@@ -246,6 +247,36 @@ async def test_the_snapshot_tells_what_was_found_from_what_comes(
     assert bodies(found) == ["before"]
     assert found.snapshot.sees(before)
     assert not found.snapshot.sees(under_way)
+
+
+async def test_all_signals_are_read_as_of_one_moment(
+    connection: Connection, other_connection: Connection, database_settings: DatabaseSettings
+) -> None:
+    """What is committed while spans are read is not among the log records that are read after."""
+    await prepare(connection)
+    await write(connection, TRACES, span_row(time=NOW))
+    leaf = await leaf_of(connection, TRACES, NOW)
+    writer = await connect(database_settings)
+    async with other_connection.transaction():
+        await other_connection.execute(f"LOCK TABLE {leaf} IN ACCESS EXCLUSIVE MODE")
+        search = asyncio.create_task(recent(connection))
+        await _waits_for_a_lock(writer, connection.get_server_pid())
+        await write(writer, LOGS, log_row(time=NOW))
+
+    found = await search
+
+    writer.terminate()
+    assert [item["signal"] for item in found.items] == ["traces"]
+    assert found.is_whole
+
+
+async def _waits_for_a_lock(connection: Connection, backend: int) -> None:
+    """Return once another backend waits for a lock."""
+    async with asyncio.timeout(20):
+        while not await connection.fetchval(
+            "SELECT count(*) FROM pg_locks WHERE pid = $1 AND NOT granted", backend
+        ):
+            pass
 
 
 async def test_no_item_is_asked_for(connection: Connection) -> None:
