@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+INVISIBLE: Final = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
+"""Letters and marks that Python calls printable, and of which nothing can be seen: joiners, fillers
+and variation selectors. A text can be hidden in them.
+
+Spec: Unicode, DerivedCoreProperties.txt, Default_Ignorable_Code_Point; those that are not of the
+categories C and Z.
+"""
 
 
 def json_line(value: Any) -> None:
@@ -28,13 +39,29 @@ def escaped(text: str) -> str:
     """Return ``text`` as a terminal may show it: on one line, and nothing in it is a command.
 
     Whatever is not printable (control characters, ANSI escapes, bidi controls, zero widths, lone
-    surrogates) is written as Python writes it in a literal, and so is the backslash.
+    surrogates) or cannot be seen is written as Python writes it in a literal, and so is the
+    backslash.
     """
-    if text.isprintable() and "\\" not in text:
+    if text.isprintable() and "\\" not in text and (text.isascii() or not INVISIBLE.search(text)):
         return text
     return "".join(
-        sign if sign.isprintable() and sign != "\\" else sign.encode("unicode_escape").decode()
+        sign
+        if sign.isprintable() and sign != "\\" and not INVISIBLE.match(sign)
+        else sign.encode("unicode_escape").decode()
         for sign in text
+    )
+
+
+def escaped_json(value: Any) -> str:
+    """Return a value as JSON that a terminal may show: the same value, by JSON's own escapes."""
+    import json
+
+    text = json.dumps(value, ensure_ascii=False)
+    if text.isprintable() and (text.isascii() or not INVISIBLE.search(text)):
+        return text
+    return "".join(
+        sign if sign.isprintable() and not INVISIBLE.match(sign) else json.dumps(sign)[1:-1]
+        for sign in text.replace("\x7f", "\\u007f")
     )
 
 

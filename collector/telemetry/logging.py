@@ -90,11 +90,13 @@ def configure(
 
 
 def wants_colour(stream: TextIO) -> bool:
-    """Tell whether ``stream`` is a terminal whose user did not set NO_COLOR.
+    """Tell whether ``stream`` is a terminal that has colours, and its user did not set NO_COLOR.
 
-    Spec: no-color.org; an empty variable counts as none.
+    Spec: no-color.org; an empty variable counts as none. TERM=dumb is a terminal without escapes.
     """
-    return stream.isatty() and not os.environ.get("NO_COLOR")
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return False
+    return stream.isatty()
 
 
 class _Constants:

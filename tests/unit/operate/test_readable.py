@@ -19,7 +19,7 @@ from collector.cli.dead_letters.text import (
     result_line,
     tree_lines,
 )
-from collector.cli.printing import ascii_json_line, escaped
+from collector.cli.printing import INVISIBLE, ascii_json_line, escaped, escaped_json
 from collector.convert.tags import field_of
 from collector.operate.letters import Outlook
 from collector.operate.readable import tree_of
@@ -31,6 +31,7 @@ from tests.unit.convert.converting import SPAN_ID, TRACE_ID, on_the_wire, span_o
 
 HOSTILE = "".join(map(chr, (*range(32), *range(0x7F, 0xA0)))) + (
     "\u061c\u200b\u200e\u202a\u202e\u2028\u2066\u2069\ufeff\ue000\\\U000e0001"
+    "\u034f\u115f\u1160\u17b4\u180b\u180f\u3164\ufe00\ufe0f\uffa0\U000e0100\U000e01ef\ud800"
 )
 
 
@@ -55,6 +56,16 @@ def test_nothing_that_a_terminal_obeys_is_left(sign: str) -> None:
     assert text.isascii()
     assert text.isprintable()
     assert text.encode().decode("unicode_escape") == f"a{sign}b"
+
+
+@pytest.mark.parametrize("sign", HOSTILE)
+def test_nothing_that_a_terminal_obeys_is_left_in_json(sign: str) -> None:
+    """Neither in a key nor in a value, and it is the same value."""
+    text = escaped_json({sign: [f"a{sign}b", "é"]})
+
+    assert text.isprintable()
+    assert not INVISIBLE.search(text)
+    assert json.loads(text) == {sign: [f"a{sign}b", "é"]}
 
 
 def test_what_people_write_stays_as_it_is() -> None:

@@ -165,9 +165,14 @@ def test_a_terminal_gets_the_readable_form() -> None:
     assert "listening" in stream.getvalue()
 
 
-@pytest.mark.parametrize(("no_color", "coloured"), [("1", False), ("", True)])
-def test_no_color_is_obeyed(no_color: str, coloured: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever sets it to anything reads no escape sequences; empty means not set.
+@pytest.mark.parametrize(
+    ("no_color", "term", "coloured"),
+    [("1", "xterm", False), ("", "xterm", True), ("", "dumb", False), ("", "", True)],
+)
+def test_no_color_is_obeyed(
+    no_color: str, term: str, coloured: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever sets it to anything reads no escape sequences, nor does a terminal without any.
 
     Spec: no-color.org.
     """
@@ -177,6 +182,7 @@ def test_no_color_is_obeyed(no_color: str, coloured: bool, monkeypatch: pytest.M
             return True
 
     monkeypatch.setenv("NO_COLOR", no_color)
+    monkeypatch.setenv("TERM", term)
     stream = Terminal()
     configure(TelemetrySettings(), stream=stream)
 
