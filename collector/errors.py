@@ -263,6 +263,20 @@ class PoisonRowError(StoreError):
         self.row = row
 
 
+# -- the live tail, as its reader sees it --------------------------------------------------------
+
+
+class TailLostError(OtlpgError):
+    """The connection of a live tail ended, or never was; another one may do.
+
+    ``retry_after_s`` is how long the server asks to be left alone; None when it did not say.
+    """
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
 # -- commands ------------------------------------------------------------------------------------
 
 

@@ -14,13 +14,14 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 from urllib.parse import unquote
-
-import grpc
 
 from collector.errors import SettingsError
 from collector.operate.endpoint import Endpoint
+
+if TYPE_CHECKING:
+    import grpc  # 30 ms, which a command that speaks only HTTP need not wait for
 
 _PREFIX: Final = "OTEL_EXPORTER_OTLP_"
 _NAME: Final = re.compile(r"[0-9a-z_.-]+")
@@ -81,6 +82,8 @@ class Access:
         Raises:
             SettingsError: as ``context``.
         """
+        import grpc
+
         self.context()
         # Without a file of its own the key is in that of the certificate.
         return grpc.ssl_channel_credentials(self.ca, self.key or self.certificate, self.certificate)
@@ -113,6 +116,8 @@ class Access:
         Raises:
             SettingsError: as ``context``.
         """
+        import grpc
+
         if endpoint.secure:
             return grpc.secure_channel(endpoint.authority, self.credentials())
         return grpc.insecure_channel(endpoint.authority)

@@ -19,6 +19,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 from collector.errors import SettingsError
 from collector.settings.names import (
     ALIASES,
+    CLIENT_NAMES,
     CONFIG_NAME,
     ENVIRONMENT,
     FIELDS,
@@ -88,6 +89,7 @@ def _refuse_unknown_names(environ: Mapping[str, str]) -> None:
             not name.upper().startswith(PREFIX)
             or name in ENVIRONMENT
             or name == CONFIG_NAME
+            or name in CLIENT_NAMES
             or name.startswith(OWN_TESTS_PREFIX)
             or is_kubernetes_noise(name, environ[name])
         ):
@@ -104,7 +106,7 @@ def _meant(name: str) -> str:
     plain = upper.removeprefix(PREFIX)
     if any(plain in group for group in ALIASES):
         return f"; did you mean {plain}?"
-    return suggestion(upper, (*ENVIRONMENT, CONFIG_NAME))
+    return suggestion(upper, (*ENVIRONMENT, CONFIG_NAME, *CLIENT_NAMES))
 
 
 def from_file(path: Path) -> Layer:

@@ -16,6 +16,9 @@ from collector.settings.stage import Stage
 PREFIX = "OTLPG_"
 CONFIG_NAME = "OTLPG_CONFIG"
 """Names the settings file; not a setting itself."""
+CLIENT_NAMES = frozenset({"OTLPG_URL", "OTLPG_API_KEY"})
+"""Where the API is, and the key to read it, for commands that are its clients; no settings either.
+Whoever has them in the environment starts daemons too."""
 
 
 def fields(model: type[Stage] = Settings, path: str = "") -> Iterator[tuple[str, FieldInfo]]:

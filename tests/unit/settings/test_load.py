@@ -232,6 +232,12 @@ def test_unknown_environment_name_is_an_error_with_a_hint(name: str, hint: str) 
     assert SECRET not in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["OTLPG_URL", "OTLPG_API_KEY"])
+def test_what_clients_of_the_api_read_is_no_setting(name: str) -> None:
+    """Whoever has set it for `otlpg tail` can start a daemon all the same."""
+    assert load({name: "x"}) == Settings()
+
+
 def test_port_of_a_person_is_not_taken_for_kubernetes() -> None:
     """OTLPG_PORT=4317 is a wrong name, not noise: it must not be ignored in silence."""
     with pytest.raises(SettingsError, match="OTLPG_PORT in the environment is no setting"):
