@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ import typer.main
 from collector.cli import app, dev
 from collector.settings import Settings, settings_table
 from collector.settings.load import load
-from collector.settings.names import ALIASES, ENVIRONMENT
+from collector.settings.names import ALIASES, CLIENT_NAMES, CONFIG_NAME, ENVIRONMENT
 from collector.settings.units import bytes_from_text, duration_from_text
 from collector.store.embedded import EmbeddedPostgres
 from collector.telemetry.metrics import Declared, Metrics, VerifyMetrics
@@ -53,6 +54,27 @@ def test_readme_names_every_command() -> None:
     group = cast("Any", typer.main.get_command(app))
 
     assert first_column("otlpg") == set(group.commands)
+
+
+def test_every_line_of_tail_that_readme_shows_can_be_typed() -> None:
+    """What stands before a pipe or a comment is a command line that the command takes."""
+    command = cast("Any", typer.main.get_command(app)).commands["tail"]
+    lines = re.findall(r"^otlpg (tail .*)$", README, flags=re.MULTILINE)
+
+    assert len(lines) >= 6
+    for line in lines:
+        typed = line.partition(" | ")[0]
+        command.make_context("tail", shlex.split(typed, comments=True)[1:])
+
+
+def test_readme_names_every_option_of_tail() -> None:
+    """And none that does not exist."""
+    command = cast("Any", typer.main.get_command(app)).commands["tail"]
+    section = README.partition("### Live tail")[2].partition("\n### ")[0]
+    table = "".join(line for line in section.splitlines() if line.startswith("| `-"))
+    options = {name for option in command.params for name in option.opts if name[0] == "-"}
+
+    assert set(re.findall(r"`(-{1,2}[a-z-]+)`", table)) == options - {"--help", "-h"}
 
 
 def test_readme_names_every_make_target() -> None:
@@ -109,7 +131,8 @@ def test_both_config_files_load_and_say_the_same(tmp_path: Path) -> None:
 
 def test_every_variable_that_readme_names_is_a_setting() -> None:
     """What README tells to export is read; so are the names that end in a star."""
-    known = {*ENVIRONMENT, *(name for group in ALIASES for name in group), "OTLPG_CONFIG"}
+    aliases = {name for group in ALIASES for name in group}
+    known = {*ENVIRONMENT, *aliases, CONFIG_NAME, *CLIENT_NAMES}
     names = set(re.findall(r"\b(?:OTLPG|DB)_[A-Z_]*[A-Z]\b(?!_)", README))
 
     assert len(names) > 50
