@@ -75,7 +75,7 @@ class Storage:
             metrics=Metrics(),
             probe=Probe(),
         )
-        assert all(await write_batch(self._connection, requests, context))
+        assert all((await write_batch(self._connection, requests, context)).stored)
 
     async def _read_back(self, signal: Signal) -> ExportRequest:
         """Return everything that is stored of a signal, in chunks so small that items get parted."""

@@ -209,9 +209,11 @@ class ReplayStore:
             connection = await self._database.take()
         context.known.meet(connection)
         try:
-            stored = await write_batch(
-                connection, requests, context, replayed=[replayed.head.id for replayed in group]
-            )
+            stored = (
+                await write_batch(
+                    connection, requests, context, replayed=[replayed.head.id for replayed in group]
+                )
+            ).stored
         except PoisonRowError:
             await self._roll_back(connection)  # a refusal says nothing against the connection
             raise

@@ -39,8 +39,15 @@ WITH claimed AS (
     ON CONFLICT (day, digest) DO UPDATE SET seen = l.seen + 1
     RETURNING l.digest, l.seen
 )
-SELECT digest FROM claimed WHERE seen > 1
+SELECT pg_current_xact_id()::text::bigint, array_agg(digest) FILTER (WHERE seen > 1) FROM claimed
 """
+
+
+class Claimed(NamedTuple):
+    """What a claim found."""
+
+    transaction_id: int  # of the transaction that claims; 64 bits, never used again
+    before: set[bytes]  # digests that were seen before
 
 
 class LedgerKey(NamedTuple):
@@ -98,10 +105,8 @@ def _array(digests: Sequence[bytes]) -> str:
     )
 
 
-async def claim(
-    connection: Connection, keys: Sequence[LedgerKey], *, timeout_s: float
-) -> set[bytes]:
-    """Claim every key, each for the first time or once more; return the digests seen before.
+async def claim(connection: Connection, keys: Sequence[LedgerKey], *, timeout_s: float) -> Claimed:
+    """Claim every key, each for the first time or once more; tell which digests were seen before.
 
     A border is claimed twice, and seen before if either row was there. Keys are locked in sorted
     order, whatever order they are given in: two transactions with the same digests wait for each
@@ -109,11 +114,21 @@ async def claim(
     """
     borders = (key._replace(day=SENTINEL_DAY) for key in keys if key.border)
     ordered = sorted((*keys, *borders))
-    rows = await connection.fetch(
+    row = await connection.fetchrow(
         _CLAIM,
         [key.day for key in ordered],
         [key.digest for key in ordered],
         [key.items for key in ordered],
         timeout=timeout_s,
     )
-    return {row["digest"] for row in rows}
+    assert row is not None  # an aggregate
+    transaction_id, before = row
+    return Claimed(transaction_id, set(before or ()))
+
+
+async def transaction_id(connection: Connection, *, timeout_s: float) -> int:
+    """Return the id of the transaction, for one that claims nothing."""
+    found: int = await connection.fetchval(
+        "SELECT pg_current_xact_id()::text::bigint", timeout=timeout_s
+    )
+    return found

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from itertools import chain, compress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from collector.errors import (
     CommitUnknownError,
@@ -74,6 +74,8 @@ class Context:
     probe: Probe
     series_limit: SeriesLimit | None = None  # None: as many as come
 
+    wants_transaction_id: Callable[[], bool] = lambda: False  # asked for each batch
+
     def statement_s(self, requests: Sequence[ConvertedRequest]) -> float:
         """Return how long one statement that writes ``requests`` may take."""
         rows = sum(len(request.rows) + len(request.dead_letters) for request in requests)
@@ -89,13 +91,23 @@ class Context:
         return datetime.fromtimestamp(self.clock.unix_ns() / 1e9, UTC).date()
 
 
+class Committed(NamedTuple):
+    """What a transaction did."""
+
+    stored: list[bool]
+    """For each request whether its items are stored by it; if not, it is a duplicate."""
+    transaction_id: int | None
+    """As ``pg_snapshot`` has it: tells who reads later whether this was there already. None where
+    nobody wants it, and asking costs a round trip."""
+
+
 async def write_batch(
     connection: Connection,
     requests: Sequence[ConvertedRequest],
     context: Context,
     *,
     replayed: Collection[int] = (),
-) -> list[bool]:
+) -> Committed:
     """Commit ``requests`` in one transaction; tell for each whether it is stored (or a duplicate).
 
     Once it returns, everything is committed. A request that the ledger knew, or whose bytes stand
@@ -124,11 +136,11 @@ async def write_batch(
             await _check_series(connection, requests, unknown, context)
             unknown = await _write_dimensions(connection, requests, unknown, context)
         for _ in range(RACES_MAX):
-            stored = await _run(connection, requests, context, replayed)
-            if stored is not None:
+            committed = await _run(connection, requests, context, replayed)
+            if committed is not None:
                 if unknown is not None:  # this COMMIT has flushed theirs
                     context.known.learn(unknown, epoch)
-                return stored
+                return committed
     raise RetryableStoreError(f"lost {RACES_MAX} races for the same requests")
 
 
@@ -233,7 +245,7 @@ async def _run(
     requests: Sequence[ConvertedRequest],
     context: Context,
     replayed: Collection[int],
-) -> list[bool] | None:
+) -> Committed | None:
     """Run the transaction once; None when a peer claimed one of the requests meanwhile."""
     statement_s = context.statement_s(requests)
     timeout_s = statement_s + GRACE_S
@@ -256,11 +268,15 @@ async def _run(
 
     if stored != presumed:  # duplicates: a group's, and a giant has nothing left to add up
         upserts = await _upserts(requests, stored, context)
+    transaction_id: int | None = None
     if keys:
-        claimed_before = await ledger.claim(connection, list(keys.values()), timeout_s=timeout_s)
-        if not claimed_before <= seen:
+        claimed = await ledger.claim(connection, list(keys.values()), timeout_s=timeout_s)
+        if not claimed.before <= seen:
             await connection.execute("ROLLBACK", timeout=timeout_s)
             return None
+        transaction_id = claimed.transaction_id
+    elif context.wants_transaction_id():
+        transaction_id = await ledger.transaction_id(connection, timeout_s=timeout_s)
     await probe.reach("flush.claimed")
     await traces.upsert(connection, upserts, timeout_s=timeout_s)
     await probe.reach("flush.before_commit")
@@ -277,7 +293,7 @@ async def _run(
     context.metrics.commit_seconds.observe(done_s - commit_s, signal)
     context.metrics.flush_seconds.observe(done_s - begun_s, signal)
     context.metrics.flush_rows.observe(rows, signal)
-    return stored
+    return Committed(stored, transaction_id)
 
 
 def _begin(context: Context, statement_s: float) -> str:

@@ -138,7 +138,9 @@ async def test_touch_never_waits(settings: DatabaseSettings, connection: Connect
     hasty = settings.model_copy(update={"lock_s_max": 0.1})
 
     other = await connect(settings)
-    stored = await write_batch(other, [spans("b", resource_row())], context(hasty, Signal.TRACES))
+    stored = (
+        await write_batch(other, [spans("b", resource_row())], context(hasty, Signal.TRACES))
+    ).stored
 
     assert stored == [True]
     other.terminate()

@@ -177,6 +177,6 @@ async def test_commit_that_did_not_wait_for_its_standby_is_not_acknowledged(
 
     await admin.execute("ALTER SYSTEM RESET synchronous_standby_names")
     await admin.execute("SELECT pg_reload_conf()")
-    assert await write_batch(writer, [logs("a")], context(settings)) == [False]
+    assert (await write_batch(writer, [logs("a")], context(settings))).stored == [False]
     for connection in (admin, writer):
         await connection.close()

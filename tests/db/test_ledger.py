@@ -71,7 +71,7 @@ async def test_look_up_finds_what_was_claimed(
 ) -> None:
     """Under its own day or the sentinel's: a leaf may have come or gone since."""
     names = [f"request {n}" for n in range(500)]
-    assert await claim(connection, [key(name) for name in names], timeout_s=5) == set()
+    assert (await claim(connection, [key(name) for name in names], timeout_s=5)).before == set()
     await claim(connection, [key("without a leaf", SENTINEL_DAY)], timeout_s=5)
 
     tomorrow = TODAY + timedelta(days=1)
@@ -85,8 +85,8 @@ async def test_claim_counts_and_tells_what_was_there(
     settings: DatabaseSettings, connection: Connection
 ) -> None:
     """The second claim of a digest is reported; each is counted."""
-    assert await claim(connection, [key("a"), key("b")], timeout_s=5) == set()
-    assert await claim(connection, [key("c"), key("b")], timeout_s=5) == {digest_of("b")}
+    assert (await claim(connection, [key("a"), key("b")], timeout_s=5)).before == set()
+    assert (await claim(connection, [key("c"), key("b")], timeout_s=5)).before == {digest_of("b")}
 
     rows = await rows_of(connection, "SELECT digest, seen FROM ingest_ledger")
     assert dict(rows) == {digest_of("a"): 1, digest_of("b"): 2, digest_of("c"): 1}
@@ -126,7 +126,7 @@ async def test_request_of_a_peer_that_dies_before_its_commit_is_stored(
 
     with pytest.raises(RetryableStoreError):
         await first
-    assert await second == [True]
+    assert (await second).stored == [True]
     assert await rows_of(connection, "SELECT seen FROM ingest_ledger") == [(1,)]
     assert await count(connection, "logs") == 1
 
@@ -150,7 +150,10 @@ async def test_peer_frozen_in_mid_copy_blocks_nobody(
     await half_way.wait()
 
     hasty = settings.model_copy(update={"lock_s_max": 0.2})
-    assert await write_batch(connection, [logs("a"), logs("b")], context(hasty)) == [True, True]
+    assert (await write_batch(connection, [logs("a"), logs("b")], context(hasty))).stored == [
+        True,
+        True,
+    ]
 
     assert not frozen.done()
     frozen.cancel()
@@ -170,11 +173,11 @@ async def test_retry_after_midnight_at_the_end_of_the_retention(
     clock = HandClock(datetime.fromtimestamp(SystemClock().unix_ns() / 1e9, UTC))
     old = replace(logs("a"), day=oldest)
     here = replace(context(settings), ledger_day=leaves.ledger_day, clock=clock)
-    assert await write_batch(connection, [old], here) == [True]
+    assert (await write_batch(connection, [old], here)).stored == [True]
 
     clock.move(timedelta(days=1))
 
-    assert await write_batch(connection, [old], here) == [False]
+    assert (await write_batch(connection, [old], here)).stored == [False]
     assert await count(connection, "logs") == 1
 
 
@@ -188,9 +191,9 @@ async def test_retry_under_another_retention(
     database = Database(settings)
     await partitions(database).ensure_day("ingest_ledger", old.day)
     await database.stop()
-    assert await write_batch(connection, [old], here) == [True]
+    assert (await write_batch(connection, [old], here)).stored == [True]
 
-    assert await write_batch(connection, [old], there) == [False]
+    assert (await write_batch(connection, [old], there)).stored == [False]
 
     assert await count(connection, "logs") == 1
 
@@ -236,9 +239,9 @@ async def test_workers_on_both_sides_of_midnight(
 
     fast.release("flush.before_commit")
 
-    assert await storing == [True]
-    assert await repeating == [False]
-    assert await write_batch(connection, [one], here) == [False]
+    assert (await storing).stored == [True]
+    assert (await repeating).stored == [False]
+    assert (await write_batch(connection, [one], here)).stored == [False]
     assert await count(connection, "logs") == 1
 
 
@@ -250,9 +253,9 @@ async def test_retry_on_a_worker_on_the_other_side_of_midnight(
     """Clocks differ, so the retry may come a day before the request, or after."""
     one = replace(logs("a"), day=TODAY + timedelta(days=days))
     here, there = await around_midnight(settings, one.day, first)
-    assert await write_batch(connection, [one], here) == [True]
+    assert (await write_batch(connection, [one], here)).stored == [True]
 
-    assert await write_batch(connection, [one], there) == [False]
+    assert (await write_batch(connection, [one], there)).stored == [False]
 
     assert await count(connection, "logs") == 1
 
@@ -288,10 +291,10 @@ async def test_claim_comes_after_the_copy(
     await probe.reached(moment)
 
     hasty = settings.model_copy(update={"lock_s_max": 0.2})
-    assert await write_batch(connection, [logs("a")], context(hasty)) == [True]
+    assert (await write_batch(connection, [logs("a")], context(hasty))).stored == [True]
 
     probe.release(moment)
-    assert await hanging == [False]
+    assert (await hanging).stored == [False]
     assert await count(connection, "logs") == 1
 
 
@@ -304,7 +307,9 @@ async def test_twelve_processes_with_the_same_requests(settings: DatabaseSetting
         own = requests[number:] + requests[:number]
         first = 0
         for start in range(0, len(own), 5):
-            first += sum(await write_batch(connection, own[start : start + 5], context(settings)))
+            first += sum(
+                (await write_batch(connection, own[start : start + 5], context(settings))).stored
+            )
         return first
 
     firsts = await asyncio.gather(*(work(n, c) for n, c in enumerate(connections)))

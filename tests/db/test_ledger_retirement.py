@@ -169,11 +169,15 @@ async def test_a_retry_is_known_after_a_worker_with_a_wrong_clock(
         await partitions.ensure_day("ingest_ledger", LAST_WEEK)
         await partitions.ensure("logs", [time])
         one = request("a", rows=[log_row(time=time)], received_at=NOW + days * 24 * HOUR_US)
-        assert await write_batch(connection, [one], writing.context(database_settings)) == [True]
+        assert (
+            await write_batch(connection, [one], writing.context(database_settings))
+        ).stored == [True]
 
         await retirement.retire()
 
-    assert await write_batch(connection, [one], writing.context(database_settings)) == [False]
+    assert (await write_batch(connection, [one], writing.context(database_settings))).stored == [
+        False
+    ]
     assert await connection.fetchval("SELECT received_at FROM ingest_ledger") == NOW
 
 

@@ -462,11 +462,11 @@ async def test_a_repetition_of_the_original_request_is_a_duplicate(
     payload = logs_of(*records).SerializeToString()
     original = convert_now(Signal.LOGS, payload, item_bytes_max=1_024)
     ctx = context(database_settings)
-    assert await write_batch(connection, [original], ctx) == [True]
+    assert (await write_batch(connection, [original], ctx)).stored == [True]
     assert await count(connection, "logs") == 2
 
     [result] = await replay(database_settings)
-    stored = await write_batch(connection, [convert_now(Signal.LOGS, payload)], ctx)
+    stored = (await write_batch(connection, [convert_now(Signal.LOGS, payload)], ctx)).stored
 
     assert (result.end, stored) == (End.STORED, [False])
     assert await count(connection, "logs") == 3
@@ -531,9 +531,11 @@ async def test_a_rejected_body_is_stored_as_what_it_is(
     payload = await rejected_logs(connection)
 
     [result] = await replay(database_settings, REJECTED, as_signal=Signal.LOGS)
-    later = await write_batch(
-        connection, [convert_now(Signal.LOGS, payload)], context(database_settings)
-    )
+    later = (
+        await write_batch(
+            connection, [convert_now(Signal.LOGS, payload)], context(database_settings)
+        )
+    ).stored
 
     assert (result.end, result.items, later) == (End.STORED, 5, [False])
     assert await count(connection, "logs") == 5
@@ -551,9 +553,11 @@ async def test_an_old_rejected_body_is_remembered_from_its_replay_on(
     await LedgerRetirement(24, database, SystemClock(), probe=Probe()).retire()
 
     await database.stop()
-    assert await write_batch(
-        connection, [convert_now(Signal.LOGS, payload)], context(database_settings)
-    ) == [False]
+    assert (
+        await write_batch(
+            connection, [convert_now(Signal.LOGS, payload)], context(database_settings)
+        )
+    ).stored == [False]
 
 
 async def test_a_rejected_body_that_came_again_to_the_right_door_is_a_duplicate(

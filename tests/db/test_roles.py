@@ -129,8 +129,8 @@ async def test_ingest_can_do_all_that_serve_does(
     partitions = Partitions(PartitionSettings(), database, clock, Metrics())
     await partitions.prepare()
 
-    stored = await write_batch(ingest, [spans()], context(settings, Signal.TRACES))
-    again = await write_batch(ingest, [spans()], context(settings, Signal.TRACES))
+    stored = (await write_batch(ingest, [spans()], context(settings, Signal.TRACES))).stored
+    again = (await write_batch(ingest, [spans()], context(settings, Signal.TRACES))).stored
     await ingest.execute(
         "INSERT INTO dead_letters (signal, received_at, reason, outcome, payload)"
         " VALUES ('logs', now(), 'nul', 'repaired', '')"
@@ -224,7 +224,7 @@ async def test_ingest_takes_a_detached_leaf_of_the_ledger_back(
     again = await ingest.fetchval("SELECT otlpg_make_leaf('ingest_ledger', $1, 24)", NOW)
 
     assert again == leaf
-    assert await claim(ingest, [LedgerKey(day, digest, 1, day)], timeout_s=5) == {digest}
+    assert (await claim(ingest, [LedgerKey(day, digest, 1, day)], timeout_s=5)).before == {digest}
 
 
 async def test_ingest_with_a_clock_ahead_deletes_nothing_young(
@@ -240,7 +240,7 @@ async def test_ingest_with_a_clock_ahead_deletes_nothing_young(
     await LedgerRetirement(24, database, ahead, probe=Probe()).retire()
 
     await database.stop()
-    assert await claim(ingest, [LedgerKey(day, digest, 1, day)], timeout_s=5) == {digest}
+    assert (await claim(ingest, [LedgerKey(day, digest, 1, day)], timeout_s=5)).before == {digest}
 
 
 async def test_the_pulse_knows_who_may_write(ingest: Connection, reader: Connection) -> None:

@@ -82,7 +82,7 @@ async def test_every_signal_is_stored_with_its_dimensions(
         (Signal.TRACES, spans()),
         (Signal.METRICS, points()),
     ):
-        assert await write_batch(connection, [one], context(settings, signal)) == [True]
+        assert (await write_batch(connection, [one], context(settings, signal))).stored == [True]
 
     assert await count(connection, "logs") == 3
     assert await count(connection, "trace_spans") == 3
@@ -99,8 +99,12 @@ async def test_repeated_request_is_stored_once(
     first = spans()
     first.dead_letters.append(DeadLetterRow("traces", NOW, "nul", "repaired", b"\0"))
 
-    assert await write_batch(connection, [first], context(settings, Signal.TRACES)) == [True]
-    assert await write_batch(connection, [first], context(settings, Signal.TRACES)) == [False]
+    assert (await write_batch(connection, [first], context(settings, Signal.TRACES))).stored == [
+        True
+    ]
+    assert (await write_batch(connection, [first], context(settings, Signal.TRACES))).stored == [
+        False
+    ]
 
     assert await count(connection, "trace_spans") == 3
     assert await count(connection, "dead_letters") == 1
@@ -115,9 +119,11 @@ async def test_group_of_new_known_and_equal_requests(
     known = logs("known")
     await write_batch(connection, [known], context(settings))
 
-    stored = await write_batch(
-        connection, [logs("new"), known, logs("twice"), logs("twice")], context(settings)
-    )
+    stored = (
+        await write_batch(
+            connection, [logs("new"), known, logs("twice"), logs("twice")], context(settings)
+        )
+    ).stored
 
     assert stored == [True, False, True, False]
     assert await count(connection, "logs") == 9
@@ -129,7 +135,7 @@ async def test_request_without_entropy_skips_the_ledger(
     """Equal bytes are stored each time when they can be no retry."""
     one = request("a", rows=[log_row(time=NOW)], in_ledger=False)
 
-    stored = await write_batch(connection, [one, one], context(settings))
+    stored = (await write_batch(connection, [one, one], context(settings))).stored
 
     assert stored == [True, True]
     assert await count(connection, "logs") == 2
@@ -139,7 +145,9 @@ async def test_request_without_entropy_skips_the_ledger(
 async def test_ledger_off(settings: DatabaseSettings, connection: Connection) -> None:
     """Without the ledger, which is only for measuring, a repeated request is stored again."""
     for _ in range(2):
-        assert await write_batch(connection, [logs()], context(settings, ledger=False)) == [True]
+        assert (
+            await write_batch(connection, [logs()], context(settings, ledger=False))
+        ).stored == [True]
 
     assert await count(connection, "logs") == 6
 
@@ -152,8 +160,8 @@ async def test_request_without_rows_keeps_its_letters(
     one = request("a", dead_letters=[letter], quarantined=1)
 
     ctx = context(settings)
-    assert await write_batch(connection, [one], ctx) == [True]
-    assert await write_batch(connection, [one], ctx) == [False]
+    assert (await write_batch(connection, [one], ctx)).stored == [True]
+    assert (await write_batch(connection, [one], ctx)).stored == [False]
 
     query = "SELECT signal, received_at, reason, outcome, payload, attempts FROM dead_letters"
     assert await rows_of(connection, query) == [tuple(letter)]
@@ -176,8 +184,8 @@ async def test_peer_with_the_same_bytes_waits_and_finds_them_stored(
 
     fast.release("flush.before_commit")
 
-    assert await first == [True]
-    assert await second == [False, True]
+    assert (await first).stored == [True]
+    assert (await second).stored == [False, True]
     assert slow.counts["flush.begun"] == 2, "it looked again after it lost the race"
     assert await count(connection, "trace_spans") == 6
     assert await rows_of(connection, "SELECT DISTINCT span_count FROM traces") == [(3,)]

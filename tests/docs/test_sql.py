@@ -61,7 +61,7 @@ async def write(settings: DatabaseSettings, connection: Connection, *requests: R
         payload = message.SerializeToString()
         digest = request_digest(b"", signal, payload)
         converted = converter.convert(signal, payload, digest=digest, now_ns=now_ns)
-        written = await write_batch(connection, [converted], context(settings, signal))
+        written = (await write_batch(connection, [converted], context(settings, signal))).stored
         assert written == [True]
 
 

@@ -26,7 +26,7 @@ ON CONFLICT DO NOTHING RETURNING digest
 
 async def claim(
     connection: Connection, keys: Sequence[ledger.LedgerKey], *, timeout_s: float
-) -> set[bytes]:
+) -> ledger.Claimed:
     """Claim what nobody has claimed; return the rest."""
     ordered = sorted(keys)
     rows = await connection.fetch(
@@ -36,7 +36,8 @@ async def claim(
         [key.items for key in ordered],
         timeout=timeout_s,
     )
-    return {key.digest for key in ordered} - {row["digest"] for row in rows}
+    before = {key.digest for key in ordered} - {row["digest"] for row in rows}
+    return ledger.Claimed(await ledger.transaction_id(connection, timeout_s=timeout_s), before)
 
 
 ledger.claim = claim
