@@ -53,11 +53,10 @@ class Child:
         return said_s is not None and time.monotonic() - said_s <= REPORT_AGE_S_MAX
 
     @classmethod
-    async def spawn(cls, command: Sequence[str], index: int, settings: Settings) -> Child:
-        """Start a worker in a session of its own, so that Ctrl-C reaches only the supervisor."""
+    async def spawn(cls, command: Sequence[str], settings: Settings) -> Child:
+        """Start a process in a session of its own, so that Ctrl-C reaches only the supervisor."""
         process = await asyncio.create_subprocess_exec(
             *command,
-            str(index),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             limit=MESSAGE_BYTES_MAX,
