@@ -10,6 +10,25 @@ class OtlpgError(Exception):
     """Root of the tree, so that a caller can tell our errors from bugs."""
 
 
+# -- live tails: whatever happens to them, ingest goes on -----------------------------------------
+
+
+class LinkError(OtlpgError):
+    """What carries live tails is away; it is tried again for ever."""
+
+
+class TailMessageError(OtlpgError):
+    """A message that no publisher of this version has sent."""
+
+
+class TooManyReadersError(OtlpgError):
+    """As many live tails as may be are open; later there may be fewer."""
+
+    def __init__(self, readers_max: int) -> None:
+        super().__init__(f"{readers_max} live tails are open, and no more may be")
+        self.readers_max = readers_max
+
+
 # -- requests that will never work: do not retry -------------------------------------------------
 
 
@@ -60,6 +79,14 @@ class TooManyValuesError(RejectedRequestError):
 
 class MalformedCallError(RejectedRequestError):
     """The call itself breaks the protocol: no message, or more than one."""
+
+
+class BadParameterError(RejectedRequestError):
+    """A parameter of the query string cannot be used."""
+
+    def __init__(self, name: str, wanted: str) -> None:
+        super().__init__(f"parameter {name!r} {wanted}")
+        self.name = name
 
 
 class UnsupportedMediaError(RejectedRequestError):

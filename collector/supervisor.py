@@ -13,6 +13,8 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Generator, Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
 import structlog
@@ -29,7 +31,10 @@ from collector.telemetry.metrics import Metrics, Snapshot
 from collector.telemetry.render import merge, retire
 
 WORKER_COMMAND: Final = (sys.executable, "-P", "-m", "collector.worker")
+API_COMMAND: Final = (sys.executable, "-P", "-m", "collector.reader")
 """-P: a folder named ``collector`` in the working directory must not be imported instead of us."""
+API: Final = "api"
+"""Name of the process of the API among the children; workers are called by their numbers."""
 RESTART_S_MIN: Final = 0.1
 RESTART_S_MAX: Final = 5.0
 SETTLED_S: Final = 30.0
@@ -53,7 +58,8 @@ class Supervisor:
         self._command = command
         self._on_ready = on_ready
         self._on_snapshot = on_snapshot
-        self._children: dict[int, Child] = {}
+        self._children: dict[str, Child] = {}
+        self._tail_socket: Path | None = None
         self._retired: Snapshot = {}
         self._metrics = Metrics()
         self._log = structlog.stdlib.get_logger("otlpg.supervisor")
@@ -61,6 +67,7 @@ class Supervisor:
         self._gate: TelemetryGate | None = None
         self._ports: dict[str, int] = {}
         self._announced = False
+        self._api_failed = False  # once, at least
         self._stopping = asyncio.Event()
         self._hurrying = asyncio.Event()
         self._failure: errors.OtlpgError | None = None
@@ -75,11 +82,13 @@ class Supervisor:
         self._gate = TelemetryGate(self._settings, clock=SystemClock(), metrics=self._metrics)
         await self._gate.start()
         with contextlib.ExitStack() as held:
-            grpc, http, about = _reserve(self._settings, held)
-            self._ports = {"grpc": grpc.port, "http": http.port, "telemetry": about.port}
-            self._settings = _with_ports(self._settings, grpc=grpc.port, http=http.port)
+            reserved = _reserve(self._settings, held)
+            self._ports = {name: port.port for name, port in reserved.items()}
+            self._settings = _with_ports(self._settings, self._ports)
+            if API in reserved and self._settings.redis.url is None:
+                self._tail_socket = self._make_tail_socket(held)
             held.enter_context(self._signals_caught())
-            await self._serve(about.sockets, self._gate)
+            await self._serve(reserved["telemetry"].sockets, self._gate)
         if self._failure is not None:
             raise self._failure
 
@@ -90,8 +99,10 @@ class Supervisor:
             guarding = tasks.create_task(gate.run())
             serving = tasks.create_task(http.run_on(listeners))
             keepers = [
-                tasks.create_task(self._keep(index)) for index in range(self._settings.workers)
+                tasks.create_task(self._keep(str(index))) for index in range(self._settings.workers)
             ]
+            if self._settings.api.enabled:
+                keepers.append(tasks.create_task(self._keep(API)))
             stopper = tasks.create_task(self._stop_children())
             await asyncio.wait(keepers)
             stopper.cancel()
@@ -135,8 +146,10 @@ class Supervisor:
                 await self._hurrying.wait()
         self._tell_all("hurry")
         await asyncio.sleep(HURRY_S_MAX)
-        for index, child in self._children.items():
-            self._log.error("worker did not stop in time and is killed", worker=index)
+        for name, child in self._children.items():
+            self._log.error(
+                f"{_kind(name)} did not stop in time and is killed", worker=_label(name)
+            )
             with contextlib.suppress(ProcessLookupError):  # it ended at this very moment
                 child.process.kill()
 
@@ -144,69 +157,96 @@ class Supervisor:
         for child in self._children.values():
             child.tell(order)
 
-    # -- the workers -----------------------------------------------------------------------------
+    # -- the processes ---------------------------------------------------------------------------
 
-    async def _keep(self, index: int) -> None:
-        """Run worker ``index``, and run it again whenever it dies, until the daemon stops."""
+    async def _keep(self, name: str) -> None:
+        """Run process ``name``, and run it again whenever it dies, until the daemon stops."""
         delay_s = RESTART_S_MIN
         loop = asyncio.get_running_loop()
         while not self._stopping.is_set():
             began_s = loop.time()
-            end = await self._run_child(index)
+            end = await self._run_child(name)
             if self._stopping.is_set():
                 return
             if loop.time() - began_s > SETTLED_S:
                 delay_s = RESTART_S_MIN
-            self._tell_end(index, end, delay_s)
+            self._tell_end(name, end, delay_s)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(delay_s):
                     await self._stopping.wait()
             delay_s = min(delay_s * 2, RESTART_S_MAX)
-            self._metrics.worker_restarts.add(1)
+            if name == API:
+                self._metrics.api_restarts.add(1)
+            else:
+                self._metrics.worker_restarts.add(1)
 
-    async def _run_child(self, index: int) -> int | errors.OtlpgError:
+    async def _run_child(self, name: str) -> int | errors.OtlpgError:
         """Return the exit status of one life that listened, or why it could not start.
 
-        At the first start there may be nobody but us to tell, so a failure ends the daemon. Later
-        its cause may pass: descriptors are used up, or a migration has the schema half-way.
+        At the first start there may be nobody but us to tell, so a failure of a worker ends the
+        daemon. Later its cause may pass: descriptors are used up, or a migration has the schema
+        half-way. Without the API ingest goes on.
         """
         try:
-            child = await Child.spawn(self._command, index, self._settings)
+            child = await Child.spawn(self._command_of(name), self._settings)
         except OSError as error:  # descriptors, processes, memory: others may give them back
             return self._not_started(
-                errors.OtlpgError(f"worker {index} cannot start: {error.strerror}")
+                name, errors.OtlpgError(f"{_called(name)} cannot start: {error.strerror}")
             )
-        self._children[index] = child
-        if self._stopping.is_set():  # the order to drain came while the worker was spawned
+        self._children[name] = child
+        if self._stopping.is_set():  # the order to drain came while it was spawned
             child.tell("drain")
         try:
             status = await child.listen(self._on_message)
         finally:
-            del self._children[index]
+            del self._children[name]
             self._retired = merge((self._retired, retire(child.snapshot)))
         if child.failure is not None:
-            return self._not_started(child.failure)
+            return self._not_started(name, child.failure)
         if child.ports is None:
             return self._not_started(
-                errors.OtlpgError(f"worker {index} ended with {status} before it listened")
+                name, errors.OtlpgError(f"{_called(name)} ended with {status} before it listened")
             )
         return status
 
-    def _not_started(self, failure: errors.OtlpgError) -> errors.OtlpgError:
-        """Return ``failure``; until the daemon has announced itself it also ends all."""
-        if not self._announced:
+    def _command_of(self, name: str) -> list[str]:
+        command = API_COMMAND if name == API else self._command
+        paths = [] if self._tail_socket is None else [str(self._tail_socket)]
+        return [*command, name, *paths]
+
+    def _make_tail_socket(self, held: contextlib.ExitStack) -> Path | None:
+        """Return where the API is to listen for workers: in a folder for this user alone."""
+        try:
+            folder = held.enter_context(TemporaryDirectory(prefix="otlpg-"))
+        except OSError as error:
+            self._log.warning(
+                "no live tails without Redis: there is no folder for a socket",
+                error=error.strerror,
+                setting="redis.url",
+            )
+            return None
+        return Path(folder) / "tail"
+
+    def _not_started(self, name: str, failure: errors.OtlpgError) -> errors.OtlpgError:
+        """Return ``failure``; of a worker, until the daemon has announced itself, it also ends all."""
+        if name == API:
+            self._api_failed = True
+            self._announce_once()
+        elif not self._announced:
             self._give_up(failure)
         return failure
 
-    def _tell_end(self, index: int, end: int | errors.OtlpgError, restart_s: float) -> None:
+    def _tell_end(self, name: str, end: int | errors.OtlpgError, restart_s: float) -> None:
         """Log how a life ended: each death, but the same failure to start once per interval."""
         if isinstance(end, int):
-            self._log.error("worker died", worker=index, status=end, restart_s=restart_s)
+            self._log.error(
+                f"{_kind(name)} died", worker=_label(name), status=end, restart_s=restart_s
+            )
         else:
             self._trouble.error(
-                "worker cannot start",
+                f"{_kind(name)} cannot start",
                 type(end).__name__,
-                worker=index,
+                worker=_label(name),
                 error=str(end),
                 restart_s=restart_s,
             )
@@ -220,27 +260,39 @@ class Supervisor:
     # -- what they say ---------------------------------------------------------------------------
 
     def _on_message(self) -> None:
-        if not self._announced and self._all_listen():
-            self._announced = True
-            self._log.info(
-                "listening",
-                version=__version__,
-                workers=self._settings.workers,
-                **_addresses(self._settings, self._ports),
-            )
-            if self._on_ready is not None:
-                self._on_ready(dict(self._ports))
+        self._announce_once()
         if self._on_snapshot is not None:
             self._on_snapshot(self._sum())
 
+    def _announce_once(self) -> None:
+        """Say that the daemon listens: every worker does, and the API does or cannot."""
+        if self._announced or not self._all_listen():
+            return
+        api = self._children.get(API)
+        if self._settings.api.enabled and not self._api_failed and (api is None or not api.ports):
+            return
+        self._announced = True
+        self._log.info(
+            "listening",
+            version=__version__,
+            workers=self._settings.workers,
+            **_addresses(self._settings, self._ports),
+        )
+        if self._on_ready is not None:
+            self._on_ready(dict(self._ports))
+
+    def _workers(self) -> list[Child]:
+        return [child for name, child in self._children.items() if name != API]
+
     def _all_listen(self) -> bool:
-        children = self._children.values()
-        return len(children) == self._settings.workers and all(child.ports for child in children)
+        workers = self._workers()
+        return len(workers) == self._settings.workers and all(child.ports for child in workers)
 
     def _readiness(self) -> dict[str, bool]:
+        workers = self._workers()
         return {
             "listening": self._all_listen(),
-            "store": bool(self._children) and all(c.ready for c in self._children.values()),
+            "store": bool(workers) and all(child.ready for child in workers),
             "serving": not self._stopping.is_set(),
         }
 
@@ -250,33 +302,47 @@ class Supervisor:
         return self._sum()
 
     def _sum(self) -> Snapshot:
-        self._metrics.workers.set(len(self._children))
+        self._metrics.workers.set(len(self._workers()))
         if self._gate is not None:
             self._gate.sample()
         living = [child.snapshot for child in self._children.values()]
         return merge((self._retired, *living, self._metrics.snapshot()))
 
 
-def _reserve(
-    settings: Settings, held: contextlib.ExitStack
-) -> tuple[ReservedPort, ReservedPort, ReservedPort]:
-    """Return the ports of gRPC, HTTP and telemetry, ours until ``held`` is closed.
+def _kind(name: str) -> str:
+    return "API" if name == API else "worker"
+
+
+def _label(name: str) -> int | str:
+    """Return what log lines call a process: as its own lines do."""
+    return name if name == API else int(name)
+
+
+def _called(name: str) -> str:
+    return "the API" if name == API else f"worker {name}"
+
+
+def _reserve(settings: Settings, held: contextlib.ExitStack) -> dict[str, ReservedPort]:
+    """Return the ports of the listeners by name, ours until ``held`` is closed.
 
     Raises:
         SettingsError: one is taken, or its address is not ours.
     """
-    receive, telemetry = settings.receive, settings.telemetry
+    receive, telemetry, api = settings.receive, settings.telemetry, settings.api
 
     def reserve(host: str, port: int, setting: str, *, shared: bool) -> ReservedPort:
         reserved = ReservedPort(host, port, setting=setting, shared=shared)
         held.callback(reserved.release)
         return reserved
 
-    return (
-        reserve(receive.grpc_host, receive.grpc_port, "receive.grpc_port", shared=True),
-        reserve(receive.http_host, receive.http_port, "receive.http_port", shared=True),
-        reserve(telemetry.host, telemetry.port, "telemetry.port", shared=False),
-    )
+    ports = {
+        "grpc": reserve(receive.grpc_host, receive.grpc_port, "receive.grpc_port", shared=True),
+        "http": reserve(receive.http_host, receive.http_port, "receive.http_port", shared=True),
+        "telemetry": reserve(telemetry.host, telemetry.port, "telemetry.port", shared=False),
+    }
+    if api.enabled:
+        ports[API] = reserve(api.host, api.port, "api.port", shared=True)
+    return ports
 
 
 def _addresses(settings: Settings, ports: Mapping[str, int]) -> dict[str, str]:
@@ -285,6 +351,7 @@ def _addresses(settings: Settings, ports: Mapping[str, int]) -> dict[str, str]:
         "grpc": settings.receive.grpc_host,
         "http": settings.receive.http_host,
         "telemetry": settings.telemetry.host,
+        API: settings.api.host,
     }
     return {name: authority(hosts[name], port) for name, port in ports.items()}
 
@@ -299,10 +366,13 @@ def probe_ports(settings: Settings) -> None:
         _reserve(settings, held)
 
 
-def _with_ports(settings: Settings, *, grpc: int, http: int) -> Settings:
+def _with_ports(settings: Settings, ports: Mapping[str, int]) -> Settings:
     """Return ``settings`` with the ports that were reserved in the place of 0."""
-    receive = settings.receive.model_copy(update={"grpc_port": grpc, "http_port": http})
-    return settings.model_copy(update={"receive": receive})
+    receive = settings.receive.model_copy(
+        update={"grpc_port": ports["grpc"], "http_port": ports["http"]}
+    )
+    api = settings.api.model_copy(update={"port": ports.get(API, settings.api.port)})
+    return settings.model_copy(update={"receive": receive, "api": api})
 
 
 def serve(

@@ -12,6 +12,7 @@ import typer
 
 from collector.cli import options, printing
 from collector.cli.counts import LiveCounts
+from collector.cli.tail import DEFAULT_URL
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,6 +28,7 @@ def dev(
     grpc_port: options.GrpcPort = None,
     http_port: options.HttpPort = None,
     telemetry_port: options.TelemetryPort = None,
+    api_port: options.ApiPort = None,
     log_level: options.LogLevel = None,
 ) -> None:
     """Run otlpg with an embedded PostgreSQL, on loopback only, until Ctrl-C.
@@ -43,6 +45,7 @@ def dev(
         receive__grpc_port=grpc_port,
         receive__http_port=http_port,
         telemetry__port=telemetry_port,
+        api__port=api_port,
         telemetry__log_level=log_level,
     )
     folder = running.data_dir(settings)
@@ -87,6 +90,7 @@ def _on_loopback(config: Path | None, **flags: Any) -> Settings:
             receive__grpc_host="127.0.0.1",
             receive__http_host="127.0.0.1",
             telemetry__host="127.0.0.1",
+            api__host="127.0.0.1",
             **flags,
         )
     )
@@ -116,6 +120,12 @@ def banner(settings: Settings, postgres: EmbeddedPostgres, ports: dict[str, int]
     grpc, http, telemetry = ports["grpc"], ports["http"], ports["telemetry"]
     scheme = "https" if settings.tls.on else "http"
     about = "https" if settings.tls.telemetry else "http"
+    watch = ""
+    if "api" in ports:
+        api = f"{scheme}://127.0.0.1:{ports['api']}"
+        url = "" if api == DEFAULT_URL else f" --url {api}"
+        command = f"{printing.own_command()} tail all{url}"
+        watch = f"Watch what comes in, as it is committed:\n\n  {command}\n\n"
     folder = f" --data-dir {shlex.quote(str(settings.data_dir))}" if settings.data_dir else ""
     return f"""
 otlpg is ready: what it acknowledges is committed in PostgreSQL.
@@ -134,7 +144,7 @@ or send a sample from a second terminal:
 
   {printing.own_command()} send-test{folder}
 
-Look at it in SQL:
+{watch}Look at it in SQL:
 
   {postgres.psql_line()}
 

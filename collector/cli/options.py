@@ -39,6 +39,12 @@ TelemetryPort = Annotated[
     int | None,
     typer.Option("--telemetry-port", help="Port for /metrics and /health; 0 picks a free one."),
 ]
+ApiHost = Annotated[
+    str | None, typer.Option("--api-host", help="Address of the API, for live tails.")
+]
+ApiPort = Annotated[
+    int | None, typer.Option("--api-port", help="Port of the API; 0 picks a free one.")
+]
 LogLevel = Annotated[str | None, typer.Option("--log-level", help="debug, info, warning or error.")]
 LogFormat = Annotated[str | None, typer.Option("--log-format", help="auto, json or console.")]
 CaFile = Annotated[

@@ -27,6 +27,8 @@ def serve(
     ] = False,
     telemetry_host: options.TelemetryHost = None,
     telemetry_port: options.TelemetryPort = None,
+    api_host: options.ApiHost = None,
+    api_port: options.ApiPort = None,
     log_level: options.LogLevel = None,
     log_format: options.LogFormat = None,
 ) -> None:
@@ -41,6 +43,8 @@ def serve(
         receive__insecure=insecure or None,
         telemetry__host=telemetry_host,
         telemetry__port=telemetry_port,
+        api__host=api_host,
+        api__port=api_port,
         telemetry__log_level=log_level,
         telemetry__log_format=log_format,
     )

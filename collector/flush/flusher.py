@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ from collector.flush.series import SeriesRefusals
 from collector.flush.stragglers import Stragglers
 from collector.store.failures import translate, translated
 from collector.store.series_limit import SeriesLimit
-from collector.store.transaction import Context, write_batch
+from collector.store.transaction import Committed, Context, write_batch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,11 +35,18 @@ if TYPE_CHECKING:
     from collector.store.known import KnownDimensions
     from collector.store.pool import Database
     from collector.store.standing import Standing
+    from collector.tail.publisher import Publisher
     from collector.telemetry.clock import Clock
     from collector.telemetry.metrics import Metrics
     from collector.telemetry.probe import Probe
 
 _HOUR_NS = 3_600_000_000_000
+
+
+def _never() -> bool:
+    """Want nothing."""
+    return False
+
 
 GATHER_ENTRIES_MIN = 5
 """So many requests wait or are in flight before a group waits for company. A lone sender, or a few
@@ -71,6 +79,7 @@ class Flushers:
         metrics: Metrics,
         standing: Standing,
         probe: Probe,
+        publisher: Publisher | None = None,
         random: Random | None = None,
     ) -> None:
         """``known`` and ``standing`` are shared by the flushers of all signals of this process."""
@@ -83,6 +92,7 @@ class Flushers:
         self._random = random or Random()
         self._alarm = Alarm(signal.value, clock=clock, metrics=metrics, standing=standing)
         self._standing = standing
+        self._publisher = publisher
         series_max = ingest.series_new_per_minute_max  # only metrics have any: one limit a process
         self._context = Context(
             signal=signal,
@@ -95,6 +105,7 @@ class Flushers:
             metrics=metrics,
             probe=probe,
             series_limit=SeriesLimit(series_max, clock) if series_max else None,
+            wants_transaction_id=partial(publisher.wanted, signal) if publisher else _never,
         )
         self._refusals = SeriesRefusals(queue, clock)
         self._stragglers = Stragglers(
@@ -162,7 +173,7 @@ class Flushers:
             connection = await self._database.take()
         context.known.meet(connection)
         try:
-            stored = await write_batch(connection, requests, context)
+            committed = await write_batch(connection, requests, context)
         except TooManySeriesError as error:
             self._database.release(connection)
             others = self._refusals.refuse(entries, error)
@@ -174,8 +185,7 @@ class Flushers:
         else:
             self._database.release(connection)
             self._standing.stored(context.signal.value)
-            for entry, first in zip(entries, stored, strict=True):
-                self._settle(entry, first)
+            self._settle_all(entries, committed)
             await self._probe.reach("flush.settled")
             return
         if others:
@@ -261,6 +271,18 @@ class Flushers:
         elif isinstance(error, CommitUnknownError):
             for entry, first in zip(entries, error.stored, strict=True):
                 entry.unsure = entry.unsure or first
+
+    def _settle_all(self, entries: Sequence[Entry], committed: Committed) -> None:
+        """Tell every sender, and then the live tails."""
+        stored = [
+            entry.request
+            for entry, first in zip(entries, committed.stored, strict=True)
+            if first or entry.unsure
+        ]
+        for entry, first in zip(entries, committed.stored, strict=True):
+            self._settle(entry, first)
+        if self._publisher is not None:
+            self._publisher.offer(self._context.signal, stored, committed.transaction_id)
 
     def _settle(self, entry: Entry, first: bool) -> None:
         """Tell the senders, and count what is committed now.

@@ -10,11 +10,18 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import asyncpg
 
-from collector.errors import CommandError, OtlpgError, SettingsError, StoreError, UnreachableError
+from collector.errors import (
+    CommandError,
+    LinkError,
+    OtlpgError,
+    SettingsError,
+    StoreError,
+    UnreachableError,
+)
 from collector.flush.poison import sample
 from collector.receive.certificates import read_in_time
 from collector.rows import FACT_COLUMNS, FACT_TABLES, PG_EPOCH_UNIX_US, TIME_INDEX, Signal
@@ -23,6 +30,7 @@ from collector.store.failures import translate
 from collector.store.migrate import check_schema
 from collector.store.migration_files import required_version
 from collector.store.pool import DRIVER_ERRORS, Connection, Database, connect, describe
+from collector.tail.redis_link import ping
 
 if TYPE_CHECKING:
     from collector.settings import Loaded, Settings
@@ -108,24 +116,14 @@ async def _redis(settings: Settings) -> Step:
     """Ping Redis, where one is named; without it live tails stay inside the process."""
     url = settings.redis.url
     if url is None:
-        return Step("redis", "not configured: live tails stay in-process")
-    import redis.asyncio
-    import redis.exceptions
-
-    client: Any = redis.asyncio.from_url(
-        url.get_secret_value(),
-        protocol=2,  # every version of the server speaks it
-        socket_timeout=settings.redis.timeout_s,
-        socket_connect_timeout=settings.redis.timeout_s,
-    )
+        return Step("redis", "not configured: live tails are those of this daemon")
     started_s = time.monotonic()
     try:
-        await client.ping()
-    except (redis.exceptions.RedisError, OSError) as error:
-        text = f"no answer to PING: {type(error).__name__}: {error}"
-        return Step("redis", text, UnreachableError(text), "start Redis, or correct REDIS_URL")
-    finally:
-        await client.aclose()
+        await ping(settings.redis)
+    except LinkError as error:
+        return Step(
+            "redis", str(error), UnreachableError(str(error)), "start Redis, or correct REDIS_URL"
+        )
     return Step("redis", f"answers in {_ms_since(started_s)}")
 
 

@@ -49,6 +49,8 @@ _TABLE: Final[tuple[tuple[type[errors.OtlpgError], Code, bool, str], ...]] = (
     (errors.UndecodableError, Code.INVALID_ARGUMENT, False, "undecodable"),
     (errors.WrongSignalError, Code.INVALID_ARGUMENT, False, "wrong_signal"),
     (errors.MalformedCallError, Code.INVALID_ARGUMENT, False, "malformed_call"),
+    (errors.BadParameterError, Code.INVALID_ARGUMENT, False, "bad_parameter"),
+    (errors.FilterError, Code.INVALID_ARGUMENT, False, "bad_filter"),
     (errors.UnsupportedMediaError, Code.UNIMPLEMENTED, False, "unsupported_media"),
     (errors.TooLargeError, Code.RESOURCE_EXHAUSTED, False, "too_large"),
     (errors.TooManyItemsError, Code.RESOURCE_EXHAUSTED, False, "too_many_items"),
@@ -62,6 +64,7 @@ _TABLE: Final[tuple[tuple[type[errors.OtlpgError], Code, bool, str], ...]] = (
     (errors.SeriesLimitError, Code.UNAVAILABLE, True, "series_limit"),
     (errors.DrainingError, Code.UNAVAILABLE, True, "draining"),
     (errors.KeysAwayError, Code.UNAVAILABLE, True, "keys_away"),
+    (errors.TooManyReadersError, Code.UNAVAILABLE, True, "too_many_readers"),
     (errors.HoldExpiredError, Code.UNAVAILABLE, True, "hold_expired"),
 )
 _HTTP_STATUS: Final = {

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collector.settings.admission import AuthSettings, TlsSettings
 from collector.settings.load import Loaded, load, load_with_origins
 from collector.settings.models import (
+    ApiSettings,
     ConvertSettings,
     DatabaseSettings,
     IngestSettings,
@@ -17,6 +18,7 @@ from collector.settings.models import (
     ReceiveSettings,
     RedisSettings,
     Settings,
+    TailSettings,
     TelemetrySettings,
 )
 from collector.settings.stage import Stage
@@ -24,6 +26,7 @@ from collector.settings.table import Description, describe, settings_table
 from collector.settings.worker import from_worker_json, to_worker_json
 
 __all__ = [
+    "ApiSettings",
     "AuthSettings",
     "ConvertSettings",
     "DatabaseSettings",
@@ -35,6 +38,7 @@ __all__ = [
     "RedisSettings",
     "Settings",
     "Stage",
+    "TailSettings",
     "TelemetrySettings",
     "TlsSettings",
     "describe",

@@ -31,6 +31,17 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def check_dsn(dsn: SecretStr | None) -> SecretStr | None:
+    """Return ``dsn`` if it is an address of PostgreSQL.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if dsn is not None:
+        Address.from_dsn(dsn.get_secret_value())
+    return dsn
+
+
 class ReceiveSettings(Stage):
     """Listeners and what one sender may use of us."""
 
@@ -190,7 +201,9 @@ class DatabaseSettings(Stage):
     app_name: str = Field(default="otlpg", description="application_name; the reaper looks for it.")
     connections_min: int = Field(default=2, ge=1, description="Connections kept open, per daemon.")
     connections_max: int = Field(
-        default=40, ge=1, description="Connections at most, per daemon; eight a worker are enough."
+        default=44,
+        ge=1,
+        description="Connections at most, per daemon; eight a worker are enough, and those of the API.",
     )
     connect_s_max: Seconds = Field(
         default=5.0, gt=0, description="Time for one connection attempt."
@@ -213,9 +226,7 @@ class DatabaseSettings(Stage):
     @field_validator("dsn")
     @classmethod
     def _dsn_is_of_postgresql(cls, dsn: SecretStr | None) -> SecretStr | None:
-        if dsn is not None:
-            Address.from_dsn(dsn.get_secret_value())
-        return dsn
+        return check_dsn(dsn)
 
 
 class PartitionSettings(Stage):
@@ -264,7 +275,14 @@ class RedisSettings(Stage):
     """Redis carries live tails; without a URL they stay inside the process."""
 
     url: Secret | None = Field(default=None, description="redis://host:port/number")
-    pool_size: int = Field(default=10, ge=1, description="Connections at most.")
+    pool_size: int = Field(
+        default=10, ge=3, description="Connections at most, per process and signal."
+    )
+    channel_prefix: str = Field(
+        default="otlpg",
+        pattern=r"[A-Za-z0-9_.:-]{1,64}",
+        description="Begins the name of each channel; daemons with the same one share their tails.",
+    )
     timeout_s: Seconds = Field(default=0.5, gt=0, description="Longest wait for Redis.")
 
     @field_validator("url")
@@ -275,6 +293,64 @@ class RedisSettings(Stage):
         ):
             raise ValueError("must begin with redis://, rediss:// or unix://")
         return url
+
+
+class TailSettings(Stage):
+    """Live tails: what they may cost, and how many there may be."""
+
+    enabled: bool = Field(
+        default=True, description="Publish what is committed while somebody listens."
+    )
+    items_per_second_max: int = Field(
+        default=1_000,
+        ge=1,
+        le=100_000,
+        description="Of each signal, per worker. Of more, some are shown and the others counted; one "
+        "shown costs a worker about 5 us, and the API 15.",
+    )
+    message_items_max: int = Field(
+        default=500, ge=1, le=10_000, description="Of one flush; built in one turn of the loop."
+    )
+    message_bytes_max: Bytes = Field(
+        default=2**20, ge=16 * 1024, le=16 * 2**20, description="The same in bytes."
+    )
+    backlog_bytes_max: Bytes = Field(
+        default=8 * 2**20,
+        ge=2**20,
+        description="Messages that wait for Redis, per worker; the oldest go first.",
+    )
+    readers_max: int = Field(
+        default=64, ge=1, le=10_000, description="Live tails at once, per daemon."
+    )
+    reader_bytes_max: Bytes = Field(
+        default=2**20,
+        ge=16 * 1024,
+        description="Items that wait for a slow reader; the oldest go first.",
+    )
+
+
+class ApiSettings(Stage):
+    """The read side: an HTTP server in a process of its own."""
+
+    enabled: bool = Field(default=True, description="Run it.")
+    host: str = Field(default="127.0.0.1", description="Address of the API.")
+    port: int = Field(default=8003, ge=0, le=65535, description="Port of the API.")
+    dsn: Secret | None = Field(
+        default=None,
+        description="PostgreSQL as a role that may read (otlpg_read), or as a replica; without it "
+        "that of the daemon. Words as for database.dsn.",
+    )
+    connections_max: int = Field(
+        default=4, ge=1, le=100, description="Of database.connections_max, for queries."
+    )
+    statement_s_max: Seconds = Field(
+        default=10.0, ge=0.1, le=3_600, description="statement_timeout of a query."
+    )
+
+    @field_validator("dsn")
+    @classmethod
+    def _dsn_is_of_postgresql(cls, dsn: SecretStr | None) -> SecretStr | None:
+        return check_dsn(dsn)
 
 
 class Settings(Stage):
@@ -293,6 +369,8 @@ class Settings(Stage):
     partitions: PartitionSettings = PartitionSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
     redis: RedisSettings = RedisSettings()
+    tail: TailSettings = TailSettings()
+    api: ApiSettings = ApiSettings()
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:
@@ -305,10 +383,13 @@ class Settings(Stage):
         needed = self.connections_needed()
         if self.database.connections_max < needed:
             keys = " and, for the keys, 1 of each and of their supervisor" if self.auth.keys else ""
+            api = (
+                f", and api.connections_max={self.api.connections_max}" if self.api.enabled else ""
+            )
             raise ValueError(
                 f"database.connections_max (DB_MAX_CONNECTIONS) is {self.database.connections_max}, but at least "
                 f"{needed} are needed: for each of workers={self.workers}, 3 signals x "
-                f"ingest.flushers={self.ingest.flushers}, and 2 for housekeeping{keys}"
+                f"ingest.flushers={self.ingest.flushers}, and 2 for housekeeping{keys}{api}"
             )
         self._check_listeners()
         return self
@@ -329,6 +410,10 @@ class Settings(Stage):
         for name, host, missing, allowed, word in (
             ("receive.grpc_host", receive.grpc_host, otlp, receive.insecure, ""),
             ("receive.http_host", receive.http_host, otlp, receive.insecure, ""),
+            (
+                "api.host", self.api.host if self.api.enabled else "127.0.0.1", otlp,
+                receive.insecure, "",
+            ),
             (
                 "telemetry.host", telemetry.host, about, receive.insecure or telemetry.insecure,
                 ", or telemetry.insecure=true for this listener alone,",
@@ -372,7 +457,11 @@ class Settings(Stage):
         """Return how many connections the daemon may hold at once.
 
         Flushers and housekeeping of all workers and, with keys, one more of each and one of their
-        supervisor, which reads the keys for ``/metrics``.
+        supervisor, which reads the keys for ``/metrics``; and those of the API.
         """
         housekeeping = 3 if self.auth.keys else 2
-        return self.workers * (3 * self.ingest.flushers + housekeeping) + int(self.auth.keys)
+        return self.workers * (3 * self.ingest.flushers + housekeeping) + self.connections_beside()
+
+    def connections_beside(self) -> int:
+        """Return how many of the daemon's connections are not its workers'."""
+        return int(self.auth.keys) + (self.api.connections_max if self.api.enabled else 0)

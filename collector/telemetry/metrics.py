@@ -202,6 +202,24 @@ class Metrics(Declared):
         "Workers that PostgreSQL takes rows from: it answers, tables and privileges are there, "
         "and no signal's last transaction failed by the server's or the role's fault.",
     )
+    tail_published: Counter = counter(
+        "otlpg_tail_published_total", "Items published to live tails.", ("signal",)
+    )
+    tail_skipped: Counter = counter(
+        "otlpg_tail_skipped_total",
+        "Items that somebody listened for and did not see. 'rate', 'size': caps of a worker; 'backlog': "
+        "Redis or the API was behind or away; 'slow': the reader was, once for each.",
+        ("signal", "cause"),
+    )
+    tail_publish_seconds: Histogram = histogram(
+        "otlpg_tail_publish_seconds", "Sending one message to live tails.", (), SECONDS_BUCKETS
+    )
+    tail_link_up: Gauge = gauge(
+        "otlpg_tail_link_up",
+        "Workers that can publish to live tails: Redis (or, without it, the API) answers. The others "
+        "publish nothing, and try again with growing pauses.",
+    )
+    tail_readers: Gauge = gauge("otlpg_tail_readers", "Live tails that are open at the API.")
     certificate_expiry: Gauge = gauge(
         "otlpg_certificate_expiry_timestamp_seconds",
         "When the certificate of tls.certificate_file ends, in seconds since 1970.",
@@ -211,6 +229,9 @@ class Metrics(Declared):
     )
     worker_restarts: Counter = counter(
         "otlpg_worker_restarts_total", "Workers started again after they died."
+    )
+    api_restarts: Counter = counter(
+        "otlpg_api_restarts_total", "Times that the API was started again after it died."
     )
     workers: Gauge = gauge("otlpg_workers", "Workers that run.")
 

@@ -70,11 +70,11 @@ async def test_a_daemon_that_may_not_see_the_keys_is_not_ready(
         async with asyncio.timeout(30):
             await probe.reached("keys.read")
             await probe.reached("schedule.round")
-            ready = [daemon.store_up]
+            ready = [daemon.ready]
             for name, other in (("api_keys", "hidden_keys"), ("hidden_keys", "api_keys")):
                 await connection.execute(f"ALTER TABLE {name} RENAME TO {other}")
                 await probe.reached("keys.read", probe.counts["keys.read"] + 2)
-                ready.append(daemon.store_up)
+                ready.append(daemon.ready)
     finally:
         await daemon.stop()
 

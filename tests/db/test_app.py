@@ -58,7 +58,7 @@ async def test_a_request_goes_all_the_way(daemon: Daemon, connection: Connection
     """Listener to table, and OK afterwards."""
     assert await send(daemon, 7) == b""
     assert await connection.fetchval("SELECT body_text FROM logs") == "7"
-    assert daemon.store_up
+    assert daemon.ready
 
 
 async def test_a_drain_follows_the_data(
@@ -151,7 +151,7 @@ async def test_a_database_without_schema_stops_the_start(empty_database: Databas
         await daemon.start()
     await daemon.stop()
 
-    assert not daemon.store_up
+    assert not daemon.ready
 
 
 async def test_an_address_that_is_not_ours_stops_the_start(
@@ -171,7 +171,7 @@ async def test_an_address_that_is_not_ours_stops_the_start(
 
 async def test_budgets_are_divided_among_workers() -> None:
     """What is per daemon is shared; what is per worker is not."""
-    whole = Settings(workers=4, database=DatabaseSettings(connections_max=40))
+    whole = Settings(workers=4, database=DatabaseSettings(connections_max=44))
 
     part = share(whole)
 

@@ -105,10 +105,15 @@ def test_the_banner_is_the_real_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         postgres, "psql_line", lambda: f'psql "postgresql://otlpg@/otlpg?host={socket}"'
     )
-    receive, telemetry = Settings().receive, Settings().telemetry
-    ports = {"grpc": receive.grpc_port, "http": receive.http_port, "telemetry": telemetry.port}
+    settings = Settings()
+    ports = {
+        "grpc": settings.receive.grpc_port,
+        "http": settings.receive.http_port,
+        "telemetry": settings.telemetry.port,
+        "api": settings.api.port,
+    }
 
-    banner = dev.banner(Settings(), postgres, ports)
+    banner = dev.banner(settings, postgres, ports)
 
     assert f"```text\n{banner.strip()}\n" in README
 

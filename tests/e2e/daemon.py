@@ -60,6 +60,8 @@ class Daemon:
             "OTLPG_RECEIVE__HTTP_PORT": "0",
             "OTLPG_TELEMETRY__PORT": "0",
             "OTLPG_TELEMETRY__LOG_FORMAT": "json",
+            "OTLPG_API__ENABLED": "false",
+            "OTLPG_API__PORT": "0",
             **environment,
         }
         self._await_store = await_store
@@ -72,6 +74,7 @@ class Daemon:
         self.grpc_port = 0
         self.http_port = 0
         self.telemetry_port = 0
+        self.api_port = 0
 
     # -- life --------------------------------------------------------------------------------------
 
@@ -111,6 +114,7 @@ class Daemon:
         self.grpc_port, self.http_port, self.telemetry_port = (
             int(listening[name].rpartition(":")[2]) for name in ("grpc", "http", "telemetry")
         )
+        self.api_port = int(listening.get("api", ":0").rpartition(":")[2])
         if self._await_store:
             self.wait_until_ready()
 
@@ -120,6 +124,7 @@ class Daemon:
             "OTLPG_RECEIVE__GRPC_PORT": str(self.grpc_port),
             "OTLPG_RECEIVE__HTTP_PORT": str(self.http_port),
             "OTLPG_TELEMETRY__PORT": str(self.telemetry_port),
+            "OTLPG_API__PORT": str(self.api_port),
         }
 
     def stop(self) -> int:
@@ -172,8 +177,17 @@ class Daemon:
 
     def workers(self) -> list[psutil.Process]:
         """Return the worker processes that run."""
+        return self._children("collector.worker")
+
+    def api(self) -> psutil.Process:
+        """Return the process of the API."""
+        [process] = self._children("collector.reader")
+        return process
+
+    def _children(self, module: str) -> list[psutil.Process]:
         try:
-            return psutil.Process(self.pid).children()
+            children = psutil.Process(self.pid).children()
+            return [child for child in children if module in child.cmdline()]
         except psutil.NoSuchProcess:
             return []
 

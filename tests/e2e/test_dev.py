@@ -28,7 +28,10 @@ WAITING = "waiting for the first item"
 STEP_S_MAX = 60.0
 """The first start makes a cluster; machines that run tests are slow now and then."""
 
-ENVIRONMENT = {k: v for k, v in os.environ.items() if not k.startswith(FOREIGN_SETTINGS)}
+ENVIRONMENT = {
+    **{k: v for k, v in os.environ.items() if not k.startswith(FOREIGN_SETTINGS)},
+    "OTLPG_API__PORT": "0",
+}
 
 
 class Dev:

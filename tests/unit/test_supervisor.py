@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 
 from collector import __version__
 from collector.errors import OtlpgError, SchemaError
-from collector.settings import ReceiveSettings, Settings, TelemetrySettings
+from collector.settings import ApiSettings, ReceiveSettings, Settings, TelemetrySettings
 from collector.settings.worker import from_worker_json
 from collector.supervisor import Supervisor
 from collector.telemetry.metrics import Snapshot
@@ -64,6 +64,7 @@ class Run:
             workers=workers,
             receive=ReceiveSettings(grpc_port=0, http_port=0),
             telemetry=TelemetrySettings(port=0),
+            api=ApiSettings(enabled=False),
         )
         self.ready = asyncio.Event()
         self.announced: list[dict[str, int]] = []

@@ -49,6 +49,7 @@ class ServedDaemon:
             "OTLPG_RECEIVE__GRPC_PORT": str(self._port),
             "OTLPG_RECEIVE__HTTP_PORT": "0",
             "OTLPG_TELEMETRY__PORT": str(telemetry_port),
+            "OTLPG_API__ENABLED": "false",
             **(settings or {}),
         }
         self._process: subprocess.Popen[bytes] | None = None

@@ -26,6 +26,7 @@ REJECTED: list[tuple[errors.OtlpgError, Code]] = [
     (errors.UndecodableError("traces"), Code.INVALID_ARGUMENT),
     (errors.WrongSignalError("logs", 3), Code.INVALID_ARGUMENT),
     (errors.MalformedCallError("the call holds no message"), Code.INVALID_ARGUMENT),
+    (errors.BadParameterError("n", "must be a number"), Code.INVALID_ARGUMENT),
     (errors.UnsupportedMediaError("no such form"), Code.UNIMPLEMENTED),
     (errors.TooLargeError(64), Code.RESOURCE_EXHAUSTED),
     (errors.TooManyValuesError(1_000_000), Code.RESOURCE_EXHAUSTED),

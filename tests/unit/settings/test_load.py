@@ -461,9 +461,9 @@ def test_settings_themselves_mask_their_secrets() -> None:
 @pytest.mark.parametrize(
     ("environ", "complaint"),
     [
-        ({"DB_MIN_CONNECTIONS": "41"}, "connections_min is 41, above .*connections_max.* 40"),
-        ({"OTLPG_WORKERS": "6"}, "connections_max .*is 40, but at least 48 are needed"),
-        ({"DB_MAX_CONNECTIONS": "7"}, "connections_max .*is 7, but at least 8 are needed"),
+        ({"DB_MIN_CONNECTIONS": "45"}, "connections_min is 45, above .*connections_max.* 44"),
+        ({"OTLPG_WORKERS": "6"}, "connections_max .*is 44, but at least 52 are needed"),
+        ({"DB_MAX_CONNECTIONS": "11"}, "connections_max .*is 11, but at least 12 are needed.*api"),
         ({"OTLPG_RECEIVE__HOLD_S_DEFAULT": "20", "OTLPG_RECEIVE__HOLD_S_MAX": "10"}, "hold_s_max"),
         ({"OTLPG_RECEIVE__HOLD_S_DEFAULT": "2"}, "idle_in_transaction_s_max is 3, above"),
         ({"OTLPG_DATABASE__REAP_AFTER_S": "2"}, "reap_after_s, which is 2"),
@@ -489,8 +489,8 @@ def test_settings_themselves_mask_their_secrets() -> None:
             "tls.client_names has no effect",
         ),
         (
-            {"OTLPG_AUTH__KEYS": "true", "DB_MAX_CONNECTIONS": "9"},
-            "at least 10 are needed.*for the keys",
+            {"OTLPG_AUTH__KEYS": "true", "DB_MAX_CONNECTIONS": "13"},
+            "at least 14 are needed.*for the keys",
         ),
     ],
 )

@@ -38,6 +38,7 @@ def test_rows_hold_names_default_bounds_and_secrecy() -> None:
     assert host.aliases == ("DB_HOST", "PGHOST")
     assert BY_NAME["receive.grpc_port"].flag == "--grpc-port"
     assert {name for name, setting in BY_NAME.items() if setting.secret} == {
+        "api.dsn",
         "database.dsn",
         "database.password",
         "redis.url",

@@ -1,0 +1,77 @@
+"""The parameters of a query string, read strictly: a wrong one is told, and never ignored."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Final, NamedTuple, Self
+
+from starlette.datastructures import QueryParams
+
+from collector.errors import BadParameterError
+from collector.query.filters import Filter
+from collector.rows import Signal
+
+STORED_MAX: Final = 1_000
+SINCE_S_MAX: Final = 3_650 * 86_400
+_SPAN: Final = re.compile(r"(\d{1,9})(ms|s|m|h|d)", re.ASCII)
+_UNITS_S: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
+_NUMBER: Final = re.compile(r"\d{1,9}", re.ASCII)
+
+
+class TailParameters(NamedTuple):
+    """What a live tail is to show."""
+
+    signals: frozenset[Signal]
+    filter: Filter
+    stored: int
+    """The last so many stored items come first."""
+    since: timedelta | None
+    """None: as old as they may be."""
+
+    @classmethod
+    def from_query(cls, query: QueryParams) -> Self:
+        """Return what a query string says.
+
+        Raises:
+            BadParameterError: names the parameter, and what it may be.
+            FilterError: ``q`` is no filter.
+        """
+        for name in query:
+            if name not in ("signal", "q", "n", "since"):
+                raise BadParameterError(name[:40], "is not known here: signal, q, n and since are")
+            if len(query.getlist(name)) > 1:
+                raise BadParameterError(name, "must be there once")
+        return cls(
+            _signals(query.get("signal", "all")),
+            Filter.parse(query.get("q", "")),
+            _number(query.get("n", "0")),
+            _since(query.get("since")),
+        )
+
+
+def _signals(text: str) -> frozenset[Signal]:
+    if text == "all":
+        return frozenset(Signal)
+    try:
+        return frozenset(map(Signal, text.split(",")))
+    except ValueError:
+        names = ", ".join(Signal)
+        raise BadParameterError("signal", f"must be all, or some of {names}") from None
+
+
+def _number(text: str) -> int:
+    if _NUMBER.fullmatch(text) and int(text) <= STORED_MAX:
+        return int(text)
+    raise BadParameterError("n", f"must be a number from 0 to {STORED_MAX}")
+
+
+def _since(text: str | None) -> timedelta | None:
+    if text is None:
+        return None
+    found = _SPAN.fullmatch(text)
+    if found is not None:
+        seconds = int(found[1]) * _UNITS_S[found[2]]
+        if 0 < seconds <= SINCE_S_MAX:
+            return timedelta(seconds=seconds)
+    raise BadParameterError("since", "must be a time span such as 30s, 5m, 2h or 1d")

@@ -1,0 +1,124 @@
+"""The listener of the API: one application, one gate before every route."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import Final
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from collector.api.errors import Failures, no_such_call
+from collector.receive.auth import TO_READ, Gate
+from collector.receive.certificates import Certificates
+from collector.receive.http_protocol import PEER_NAMES, protocol_for
+from collector.receive.listeners import shared_sockets
+from collector.receive.tls_listener import TlsListener
+from collector.settings import Settings
+from collector.telemetry.clock import Clock
+from collector.telemetry.serving import EmbeddedServer
+
+Answer = Callable[[Request], Awaitable[Response]]
+
+KEEP_ALIVE_S: Final = 75
+STOP_S_MAX: Final = 2
+"""Answers under way have so long at a stop."""
+
+
+class ApiServer:
+    """Serves ``routes``, by path, to whoever the gate lets in."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        routes: Mapping[str, Answer],
+        *,
+        gate: Gate,
+        failures: Failures,
+        certificates: Certificates | None,
+        clock: Clock,
+    ) -> None:
+        """``certificates`` None: in clear."""
+        self._settings = settings
+        self._gate = gate
+        self._failures = failures
+        self._certificates = certificates
+        self._clock = clock
+        self._app = Starlette(
+            routes=[
+                Route(path, partial(self._guarded, answer), methods=["GET"])
+                for path, answer in routes.items()
+            ],
+            exception_handlers={HTTPException: no_such_call},
+        )
+        self._app.router.redirect_slashes = False
+        self._server: EmbeddedServer | None = None
+        self._sockets: list[socket.socket] = []
+        self.port = 0
+
+    def bind(self) -> None:
+        """Take the address; afterwards ``port`` is the real one, and ``run`` serves.
+
+        Raises:
+            SettingsError: the address cannot be listened on.
+        """
+        api, receive = self._settings.api, self._settings.receive
+        self._sockets = shared_sockets(api.host, api.port, setting="api.port")
+        self.port = self._sockets[0].getsockname()[1]
+        accept = None
+        if self._certificates is not None:
+            certificates = self._certificates
+            accept = TlsListener(
+                lambda: certificates.current().context,
+                handshake_s_max=self._settings.tls.handshake_s_max,
+                clock=self._clock,
+            ).run
+        self._server = EmbeddedServer(
+            uvicorn.Config(
+                self._app,
+                http=protocol_for(receive.connection_age_s_max),
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                h11_max_incomplete_event_size=receive.header_bytes_max,
+                timeout_keep_alive=KEEP_ALIVE_S,
+                timeout_graceful_shutdown=STOP_S_MAX,
+            ),
+            accept=accept,
+        )
+
+    async def run(self) -> None:
+        """Serve until ``stop``; ``bind`` came first."""
+        assert self._server is not None
+        await self._server.serve(sockets=self._sockets)
+
+    async def listening(self) -> None:
+        """Return once readers can connect."""
+        assert self._server is not None
+        await self._server.listening.wait()
+
+    def stop(self) -> None:
+        """Stop soon. Safe twice and before ``run``."""
+        if self._server is not None:
+            self._server.should_exit = True
+
+    async def _guarded(self, answer: Answer, request: Request) -> Response:
+        """Answer whoever may read; every failure is one of ours in the reply."""
+        try:
+            names = partial(getattr, request.state, PEER_NAMES)
+            await self._gate.admit(request.headers.items, names, allowed=TO_READ)
+            return await answer(request)
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # noqa: BLE001 -- the edge: an exception's text must not leave
+            return self._failures.answer(error)

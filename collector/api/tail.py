@@ -1,0 +1,192 @@
+"""``GET /api/v1/tail``: what is committed, as Server-Sent Events.
+
+Events: ``item`` (one item in JSON, with an id to go on from), ``live`` (the stored items are over),
+``skipped`` (items that are not shown, and why), ``link`` (the workers cannot be heard, or can be
+again), ``notice`` (what else the reader should know). A comment comes when nothing else does.
+
+Spec: WHATWG HTML, server-sent events.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any, Final
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from collector.api.errors import Failures
+from collector.api.parameters import TailParameters
+from collector.api.stored import StoredItems
+from collector.errors import StoreError, TooManyReadersError
+from collector.query.snapshot import Snapshot
+from collector.tail.hub import Event, Hub, Reader, Shown, Skipped
+from collector.tail.subscriber import Started
+
+HEARTBEAT_S: Final = 15.0
+"""Proxies close what is silent for a minute; a client takes three of these for the end."""
+
+SEND_S_MAX: Final = 300.0
+"""A reader that takes nothing for so long is let go."""
+
+_HEADERS: Final = {
+    "cache-control": "no-store",
+    "x-accel-buffering": "no",  # nginx would wait for more
+}
+
+
+class TailRoute:
+    """Answers with a stream for each reader, until it leaves or ``drain``."""
+
+    def __init__(
+        self,
+        hub: Hub,
+        stored: StoredItems,
+        failures: Failures,
+        *,
+        link: str,
+        heartbeat_s: float = HEARTBEAT_S,
+    ) -> None:
+        """``link`` is what carries the items, for the reader to know."""
+        self._hub = hub
+        self._stored = stored
+        self._failures = failures
+        self._link = link
+        self._heartbeat_s = heartbeat_s
+        self._draining = False
+
+    def drain(self) -> None:
+        """End every stream soon."""
+        self._draining = True
+        self._hub.wake()
+
+    async def answer(self, request: Request) -> Response:
+        """Return the stream, or what is wrong with the request."""
+        parameters = TailParameters.from_query(request.query_params)
+        after = request.headers.get("last-event-id")
+        return _Stream(partial(self._stream, parameters, after), self._failures)
+
+    async def _stream(
+        self,
+        parameters: TailParameters,
+        after: str | None,
+        write: Callable[[bytes], Awaitable[None]],
+    ) -> None:
+        """Write events until the daemon drains; the caller cancels when the reader leaves."""
+        matches = parameters.filter.matches
+        async with self._hub.open(parameters.signals, matches, after) as (reader, started):
+            snapshot: Snapshot | None = None
+            if after is None and parameters.stored:
+                snapshot, chunk = await self._read(parameters)
+                await write(chunk)
+            await write(self._live(reader, started))
+            while not self._draining:
+                events = await self._take(reader)
+                if snapshot is not None:
+                    events = [event for event in events if not _was_read(event, snapshot)]
+                await write(b"".join(map(_encode, events)) or b":\n\n")
+
+    async def _read(self, parameters: TailParameters) -> tuple[Snapshot | None, bytes]:
+        """Return the events of the last stored items, and the snapshot that they were read in."""
+        try:
+            found = await self._stored.find(
+                parameters.signals,
+                parameters.filter,
+                since=parameters.since,
+                limit=parameters.stored,
+            )
+        except StoreError:
+            return None, _event("notice", {"message": "stored items cannot be read now"})
+        events = [_event("item", item) for item in found.items]
+        if not found.is_whole:
+            notice = "the time was up before all stored items were looked at; more may match"
+            events.insert(0, _event("notice", {"message": notice}))
+        return found.snapshot, b"".join(events)
+
+    def _live(self, reader: Reader, started: Started) -> bytes:
+        content = {"workers": started.workers, "expected": started.expected, "link": self._link}
+        return _event("live", content, self._hub.id_before(reader.begins))
+
+    async def _take(self, reader: Reader) -> list[Event]:
+        """Return what has come; nothing when it is time for a heartbeat."""
+        try:
+            async with asyncio.timeout(self._heartbeat_s):
+                return await reader.take()
+        except TimeoutError:
+            return []
+
+
+def _encode(event: Event) -> bytes:
+    if isinstance(event, Shown):
+        return event.event
+    kind = "skipped" if isinstance(event, Skipped) else "link"
+    return _event(kind, event._asdict())
+
+
+def _was_read(event: Event, snapshot: Snapshot) -> bool:
+    """Whether an item was there when the stored ones were read."""
+    if not isinstance(event, Shown) or event.transaction_id is None:
+        return False
+    return snapshot.sees(event.transaction_id)
+
+
+def _event(kind: str, content: Any, identifier: str | None = None) -> bytes:
+    head = f"id: {identifier}\n" if identifier is not None else ""
+    return f"{head}event: {kind}\ndata: ".encode() + orjson.dumps(content) + b"\n\n"
+
+
+class _Stream(Response):
+    """A response that begins with the first byte, so that what fails before is an ordinary error."""
+
+    def __init__(
+        self,
+        run: Callable[[Callable[[bytes], Awaitable[None]]], Awaitable[None]],
+        failures: Failures,
+    ) -> None:
+        super().__init__(None, media_type="text/event-stream", headers=_HEADERS)
+        del self.headers["content-length"]
+        self._run = run
+        self._failures = failures
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Stream until the reader leaves, or there is no more."""
+        begun = False
+
+        async def write(chunk: bytes) -> None:
+            nonlocal begun
+            async with asyncio.timeout(SEND_S_MAX):
+                if not begun:
+                    begun = True
+                    await send(
+                        {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
+                    )
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+
+        streaming = asyncio.ensure_future(self._run(write))
+        leaving = asyncio.create_task(_left(receive))
+        try:
+            await asyncio.wait((streaming, leaving), return_when=asyncio.FIRST_COMPLETED)
+            if not streaming.done():
+                return
+            error = streaming.exception()
+            if error is None:
+                await write(b"")
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+            elif isinstance(error, TooManyReadersError) and not begun:
+                await self._failures.answer(error)(scope, receive, send)
+            elif not isinstance(error, TimeoutError):
+                raise error
+        finally:
+            leaving.cancel()
+            streaming.cancel()
+            await asyncio.wait((streaming, leaving))
+
+
+async def _left(receive: Receive) -> None:
+    """Return when the reader has left."""
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,165 @@
+"""The composition root of the read side: one process beside the workers of a daemon.
+
+It has its own connections to PostgreSQL, its own copy of the keys, and no part in ingest: workers go
+on without it, and it goes on without them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from collector.api.errors import Failures
+from collector.api.server import ApiServer
+from collector.api.stored import StoredItems
+from collector.api.tail import TailRoute
+from collector.receive.auth import Gate
+from collector.receive.certificates import Certificates
+from collector.receive.keyring import Keyring
+from collector.rows import Signal
+from collector.settings import DatabaseSettings, Settings
+from collector.store.api_keys import read_live_keys
+from collector.store.pool import Database
+from collector.tail.hub import Hub
+from collector.tail.link import SubscriberLink
+from collector.tail.local_link import LocalServer, LocalSubscriberLink
+from collector.telemetry.clock import Clock
+from collector.telemetry.metrics import Metrics
+from collector.telemetry.probe import Probe
+
+TAIL_PATH: Final = "/api/v1/tail"
+
+
+def reading(settings: Settings) -> DatabaseSettings:
+    """Return how the API reaches PostgreSQL: by ``api.dsn``, or as the daemon does."""
+    api, database = settings.api, settings.database
+    update: dict[str, object] = {"connections_min": 1, "connections_max": api.connections_max}
+    if api.dsn is not None:
+        others = ("host", "port", "name", "user", "password", "ssl_mode")
+        update |= {**dict.fromkeys(others), "dsn": api.dsn}
+    return database.model_copy(update=update)
+
+
+class ApiDaemon:
+    """The API, from its listener to its connections; the same life as a ``Daemon``."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        clock: Clock,
+        metrics: Metrics,
+        probe: Probe,
+        tail_socket: Path | None = None,
+    ) -> None:
+        """``tail_socket`` is where to listen for workers when there is no Redis."""
+        self._metrics = metrics
+        self._log = structlog.stdlib.get_logger("otlpg.api")
+        self._database = Database(reading(settings))
+        self._keyring: Keyring | None = None
+        if settings.auth.keys:
+            read = partial(read_live_keys, self._database)
+            self._keyring = Keyring(settings.auth, read, clock=clock, probe=probe)
+        self._local: LocalServer | None = None
+        if settings.redis.url is None and tail_socket is not None:
+            self._local = LocalServer(tail_socket)
+        self._hub = Hub(settings.tail, partial(self._link, settings), clock=clock, metrics=metrics)
+        failures = Failures(clock)
+        self._tail = TailRoute(
+            self._hub,
+            StoredItems(self._database, settings.api, clock),
+            failures,
+            link="redis" if settings.redis.url is not None else "local",
+        )
+        self._certificates = Certificates(settings.tls, clock=clock) if settings.tls.on else None
+        self._server = ApiServer(
+            settings,
+            {TAIL_PATH: self._tail.answer},
+            gate=Gate(settings.tls, self._keyring),
+            failures=failures,
+            certificates=self._certificates,
+            clock=clock,
+        )
+        self._stages: asyncio.Task[None] | None = None
+        self._serving: asyncio.Task[None] | None = None
+
+    def _link(self, settings: Settings, signal: Signal) -> SubscriberLink:
+        if self._local is not None:
+            return LocalSubscriberLink(self._local, signal)
+        from collector.tail.redis_link import RedisSubscriberLink
+
+        return RedisSubscriberLink(settings.redis, signal)
+
+    @property
+    def ports(self) -> dict[str, int]:
+        """The port of the listener; 0 before ``start``."""
+        return {"api": self._server.port}
+
+    @property
+    def ready(self) -> bool:
+        """Whether readers get in: with keys, whether these are known."""
+        return self._keyring is None or self._keyring.ready
+
+    async def start(self) -> None:
+        """Listen. PostgreSQL and Redis may be away.
+
+        Raises:
+            SettingsError: the address, the certificate or the settings cannot be used.
+        """
+        if self._certificates is not None:
+            await self._certificates.start()
+        self._server.bind()
+        self._stages = asyncio.create_task(self._run(), name="stages")
+        listening = asyncio.create_task(self._server.listening())
+        try:
+            await asyncio.wait((self._stages, listening), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            listening.cancel()
+        if self._stages.done():
+            await self.wait()
+
+    async def wait(self) -> None:
+        """Return after ``stop``; raise what ended the API if it ended by itself."""
+        if self._stages is not None:
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.shield(self._stages)
+
+    async def drain(self, deadline_s: float) -> None:
+        """End every tail, and let what is being answered be answered."""
+        self._tail.drain()
+        self._server.stop()
+        if self._serving is not None:
+            await asyncio.wait((self._serving,), timeout=deadline_s)
+        self._log.info("drained", complete=self._serving is None or self._serving.done())
+
+    def hurry(self) -> None:
+        """End at once; nothing here has to be kept."""
+        self._tail.drain()
+        self._server.stop()
+
+    async def stop(self) -> None:
+        """End everything. Safe twice and before ``start``."""
+        self.hurry()
+        if self._stages is not None:
+            self._stages.cancel()
+            await asyncio.wait((self._stages,))
+        await self._database.stop()
+
+    def sample(self) -> None:
+        """Bring the gauges up to date, before a snapshot is taken."""
+
+    async def _run(self) -> None:
+        async with asyncio.TaskGroup() as stages:
+            if self._keyring is not None:
+                stages.create_task(self._keyring.run())
+            if self._local is not None:
+                stages.create_task(self._local.run())
+            if self._certificates is not None:
+                stages.create_task(self._certificates.run())
+            stages.create_task(self._hub.run())
+            self._serving = stages.create_task(self._server.run())

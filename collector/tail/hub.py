@@ -1,0 +1,327 @@
+"""Hands each item to the readers that want it, none of which can hold up another.
+
+A reader has a bounded buffer that drops its oldest and counts them. What was handed out lately is
+kept for readers that come back after a broken connection, and go on where they were.
+
+Everything runs on one event loop; nothing but ``open`` and ``Reader.take`` awaits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable
+from typing import Final, NamedTuple
+
+import orjson
+
+from collector.errors import TooManyReadersError
+from collector.items import Item
+from collector.rows import Signal
+from collector.settings import TailSettings
+from collector.tail.link import SubscriberLink
+from collector.tail.subscriber import Feed, Started
+from collector.telemetry.clock import Clock
+from collector.telemetry.metrics import Metrics
+
+LINGER_S: Final = 10.0
+"""A subscription outlives its last reader by so long: one that reconnects loses nothing."""
+
+RECENT_BYTES_MAX: Final = 4 * 2**20
+"""Of items that are kept for those who come back."""
+
+_DATA: Final = b"\ndata: "
+
+Matches = Callable[[Item], bool]
+
+
+class Shown(NamedTuple):
+    """An item on its way to readers."""
+
+    number: int
+    signal: Signal
+    event: bytes
+    """As it goes to readers, made once for all of them.
+
+    Spec: WHATWG HTML, server-sent events.
+    """
+    transaction_id: int | None
+
+    @property
+    def data(self) -> bytes:
+        """The item in JSON, on one line."""
+        return self.event[self.event.index(_DATA) + len(_DATA) : -2]
+
+
+class Skipped(NamedTuple):
+    """Items that a reader does not see."""
+
+    signal: str  # or "all", where nobody knows
+    items: int | None
+    why: str
+
+
+class LinkState(NamedTuple):
+    """The link went away or came back."""
+
+    up: bool
+    message: str
+
+
+Event = Shown | Skipped | LinkState
+
+
+class Reader:
+    """One reader's buffer."""
+
+    def __init__(
+        self,
+        signals: frozenset[Signal],
+        matches: Matches,
+        *,
+        begins: int,
+        bytes_max: int,
+        metrics: Metrics,
+    ) -> None:
+        """``begins`` is the number of the first item that it may see."""
+        self.signals = signals
+        self.begins = begins
+        self._matches = matches
+        self._bytes_max = bytes_max
+        self._metrics = metrics
+        self._events: deque[Event] = deque()
+        self._bytes = 0
+        self._slow = dict.fromkeys(Signal, 0)
+        self._wake = asyncio.Event()
+
+    @property
+    def skipped(self) -> int:
+        """Items that were dropped because this reader is slow, and that it has not been told of."""
+        return sum(self._slow.values())
+
+    async def take(self) -> list[Event]:
+        """Return what has come, oldest first; nothing only after ``wake``."""
+        await self._wake.wait()
+        return self.take_now()
+
+    def take_now(self) -> list[Event]:
+        """Return what has come, without waiting."""
+        self._wake.clear()
+        events: list[Event] = [
+            Skipped(signal.value, items, "slow") for signal, items in self._slow.items() if items
+        ]
+        self._slow = dict.fromkeys(Signal, 0)
+        events += self._events
+        self._events.clear()
+        self._bytes = 0
+        return events
+
+    def show(self, items: Iterable[Item], shown: Iterable[Shown]) -> None:
+        """Take in those items that are wanted; ``shown`` is the same in the form that goes out."""
+        matches = self._matches
+        wanted = [each for item, each in zip(items, shown, strict=True) if matches(item)]
+        if not wanted:
+            return
+        self._events.extend(wanted)
+        self._bytes += sum([len(each.event) for each in wanted])
+        while self._bytes > self._bytes_max:
+            self._drop_oldest()
+        self._wake.set()
+
+    def wake(self) -> None:
+        """Let ``take`` return, even with nothing."""
+        self._wake.set()
+
+    def tell(self, event: Skipped | LinkState) -> None:
+        """Take in what is no item; two of a kind in a row are one."""
+        last = self._events[-1] if self._events else None
+        if isinstance(event, Skipped) and isinstance(last, Skipped) and last[::2] == event[::2]:
+            both = None if None in (last.items, event.items) else (last.items or 0) + (event.items or 0)  # fmt: skip
+            self._events[-1] = event._replace(items=both)
+            return
+        self._put(event)
+
+    def _put(self, event: Event) -> None:
+        self._events.append(event)
+        self._wake.set()
+
+    def _drop_oldest(self) -> None:
+        """Drop the oldest item; what else stands before it stays and moves behind it."""
+        kept: list[Event] = []
+        while not isinstance(oldest := self._events.popleft(), Shown):
+            kept.append(oldest)
+        self._events.extendleft(reversed(kept))
+        self._bytes -= len(oldest.event)
+        self._slow[oldest.signal] += 1
+        self._metrics.tail_skipped.add(1, oldest.signal.value, "slow")
+
+
+class Hub:
+    """All readers of one API process."""
+
+    def __init__(
+        self,
+        settings: TailSettings,
+        link_of: Callable[[Signal], SubscriberLink],
+        *,
+        clock: Clock,
+        metrics: Metrics,
+    ) -> None:
+        self._settings = settings
+        self._link_of = link_of
+        self._clock = clock
+        self._metrics = metrics
+        self._epoch = secrets.token_hex(4)
+        self._number = 0
+        self._recent: deque[Shown] = deque()
+        self._recent_bytes = 0
+        self._readers: set[Reader] = set()
+        self._feeds: dict[Signal, tuple[Feed, asyncio.Task[None]]] = {}
+        self._begun_at: dict[Signal, int] = {}  # number of the first item that a feed could see
+        self._lingering: dict[Signal, asyncio.TimerHandle] = {}
+        self._tasks: asyncio.TaskGroup | None = None
+
+    async def run(self) -> None:
+        """Have a place for subscriptions until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            self._tasks = tasks
+            await asyncio.Event().wait()
+
+    @contextlib.asynccontextmanager
+    async def open(
+        self, signals: Collection[Signal], matches: Matches, after: str | None = None
+    ) -> AsyncGenerator[tuple[Reader, Started]]:
+        """Lend a reader, inside the block, that gets all that is committed from its start on.
+
+        ``after``: the id of an event; what came behind it and is still here comes first.
+
+        Raises:
+            TooManyReadersError: as many as ``tail.readers_max`` are here.
+        """
+        if len(self._readers) >= self._settings.readers_max:
+            raise TooManyReadersError(self._settings.readers_max)
+        reader = Reader(
+            frozenset(signals),
+            matches,
+            begins=self._number,
+            bytes_max=self._settings.reader_bytes_max,
+            metrics=self._metrics,
+        )
+        self._readers.add(reader)
+        self._metrics.tail_readers.set(len(self._readers))
+        feeds = [self._feed(signal) for signal in reader.signals]
+        if after is not None:
+            self._resume(reader, after)
+        try:
+            started = await asyncio.gather(*(feed.begin() for feed in feeds))
+            if not all(feed.up for feed in feeds):
+                reader.tell(LinkState(False, "no link to the workers"))
+            yield reader, min(started)
+        finally:
+            self._readers.discard(reader)
+            self._metrics.tail_readers.set(len(self._readers))
+            self._let_go(reader.signals)
+
+    def id_before(self, number: int) -> str:
+        """Return what a reader that comes back says when item ``number`` is its next one."""
+        return f"{self._epoch}-{number}"
+
+    # -- resuming --------------------------------------------------------------------------------
+
+    def _resume(self, reader: Reader, after: str) -> None:
+        """Give a reader what came behind an id, or tell that something is missing."""
+        epoch, _, text = after.partition("-")
+        begun = max(self._begun_at[signal] for signal in reader.signals)
+        if epoch != self._epoch or not text.isdecimal() or not begun <= int(text) <= self._number:
+            reader.tell(Skipped("all", None, "lost"))
+            return
+        behind = int(text)
+        first = self._recent[0].number if self._recent else self._number
+        if first > behind:
+            reader.tell(Skipped("all", first - behind, "lost"))
+        wanted = [s for s in self._recent if s.number >= behind and s.signal in reader.signals]
+        reader.show([orjson.loads(shown.data) for shown in wanted], wanted)
+
+    # -- subscriptions ---------------------------------------------------------------------------
+
+    def _feed(self, signal: Signal) -> Feed:
+        """Return the running feed of a signal."""
+        lingering = self._lingering.pop(signal, None)
+        if lingering is not None:
+            lingering.cancel()
+        if signal not in self._feeds:
+            assert self._tasks is not None
+            feed = Feed(self._link_of(signal), _Told(self, signal), self._clock)
+            self._feeds[signal] = feed, self._tasks.create_task(feed.run())
+            self._begun_at[signal] = self._number
+        return self._feeds[signal][0]
+
+    def _let_go(self, signals: Iterable[Signal]) -> None:
+        """End, a little later, the feeds that have no reader."""
+        wanted = {signal for reader in self._readers for signal in reader.signals}
+        loop = asyncio.get_running_loop()
+        for signal in signals:
+            if signal not in wanted and signal not in self._lingering:
+                self._lingering[signal] = loop.call_later(LINGER_S, self._end, signal)
+
+    def _end(self, signal: Signal) -> None:
+        """End a feed."""
+        del self._lingering[signal]
+        _, task = self._feeds.pop(signal)
+        task.cancel()
+
+    # -- what a feed tells -----------------------------------------------------------------------
+
+    def show(self, signal: Signal, items: list[Item], transaction_id: int | None) -> None:
+        """Hand out the items of one transaction."""
+        first, epoch = self._number, self._epoch.encode()
+        self._number += len(items)
+        shown = [
+            Shown(
+                number,
+                signal,
+                b"id: %b-%d\nevent: item%b%b\n\n" % (epoch, number + 1, _DATA, orjson.dumps(item)),
+                transaction_id,
+            )
+            for number, item in enumerate(items, first)
+        ]
+        self._keep(shown)
+        for reader in self._readers:
+            if signal in reader.signals:
+                reader.show(items, shown)
+
+    def wake(self) -> None:
+        """Let every ``Reader.take`` return, even with nothing."""
+        for reader in self._readers:
+            reader.wake()
+
+    def tell(self, signal: Signal, event: Skipped | LinkState) -> None:
+        """Tell every reader of a signal."""
+        for reader in self._readers:
+            if signal in reader.signals:
+                reader.tell(event)
+
+    def _keep(self, shown: list[Shown]) -> None:
+        self._recent.extend(shown)
+        self._recent_bytes += sum([len(each.event) for each in shown])
+        while self._recent_bytes > RECENT_BYTES_MAX:
+            self._recent_bytes -= len(self._recent.popleft().event)
+
+
+class _Told:
+    """What the feed of one signal tells the hub."""
+
+    def __init__(self, hub: Hub, signal: Signal) -> None:
+        self._hub = hub
+        self._signal = signal
+
+    def on_items(self, items: list[Item], transaction_id: int | None) -> None:
+        self._hub.show(self._signal, items, transaction_id)
+
+    def on_skipped(self, items: int | None, why: str) -> None:
+        self._hub.tell(self._signal, Skipped(self._signal.value, items, why))
+
+    def on_link(self, up: bool, message: str) -> None:
+        self._hub.tell(self._signal, LinkState(up, message))

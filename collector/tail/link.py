@@ -1,0 +1,64 @@
+"""What publishers and readers need of whatever carries messages between them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+from collector.rows import Signal
+
+
+class PublisherLink(Protocol):
+    """The end at a worker."""
+
+    def wanted(self, signal: Signal) -> bool:
+        """Whether somebody listens, as far as is known; True while nobody knows. Costs nothing."""
+        ...
+
+    def connected(self) -> AbstractAsyncContextManager[None]:
+        """Connect, and be away again at the end of the block.
+
+        Raises:
+            LinkError: it is away; also from what waits inside the block.
+        """
+        ...
+
+    async def watch(self, greet: Callable[[Sequence[Signal]], None]) -> None:
+        """Keep knowing who listens until cancelled; ``greet`` on signals that a reader asks for.
+
+        Raises:
+            LinkError: it is away.
+        """
+        ...
+
+    async def send(self, signal: Signal, body: bytes) -> None:
+        """Send a message to whoever listens.
+
+        Raises:
+            LinkError: it was not sent.
+        """
+        ...
+
+
+class SubscriberLink(Protocol):
+    """The end at the API."""
+
+    name: str
+    """As ``GET /api/v1/tail`` tells it: "redis" or "local"."""
+
+    def subscribed(self) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        """Listen inside the block; the iterator gives messages as they come.
+
+        Raises:
+            LinkError: it is away; also from the iterator.
+        """
+        ...
+
+    async def hello(self) -> int:
+        """Ask every publisher for a greeting; return how many there are. Inside ``subscribed``.
+
+        Raises:
+            LinkError: it is away.
+        """
+        ...

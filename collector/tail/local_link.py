@@ -1,0 +1,194 @@
+"""Messages between the workers of one daemon and its API, without Redis: over a Unix socket.
+
+The API listens in a folder that only this user can enter; the supervisor makes it, and tells both
+sides. Workers connect, and learn at once who listens. A frame is one byte for the signal, four for
+the length, and a message; back come lines: ``listen logs,traces`` and ``hello logs``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import struct
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Sequence
+from pathlib import Path
+from typing import Final
+
+from collector.errors import LinkError
+from collector.rows import Signal
+
+SEND_S_MAX: Final = 0.5
+"""An API that reads nothing for so long is away."""
+
+FRAME_BYTES_MAX: Final = 2**26
+WAITING_MESSAGES_MAX: Final = 256
+"""Messages that a feed has not looked at; the oldest goes first, and its number tells."""
+
+_HEAD: Final = struct.Struct(">BI")
+_SIGNALS: Final = tuple(Signal)
+
+
+@contextlib.contextmanager
+def _as_link_errors() -> Generator[None]:
+    try:
+        yield
+    except (OSError, EOFError, TimeoutError, ValueError) as error:
+        raise LinkError(f"the API of this daemon: {type(error).__name__}") from error
+
+
+class LocalPublisherLink:
+    """A worker's end."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+        self._listened: frozenset[Signal] | None = None  # None: not told yet
+        self._failed = False
+
+    def wanted(self, signal: Signal) -> bool:
+        """Whether the API has readers of the signal; not while it is away."""
+        if self._listened is None:
+            return not self._failed
+        return signal in self._listened
+
+    @contextlib.asynccontextmanager
+    async def connected(self) -> AsyncGenerator[None]:
+        """Be connected inside the block."""
+        with _as_link_errors():
+            self._streams = await asyncio.open_unix_connection(self._path)
+        try:
+            yield
+        finally:
+            self._failed, self._listened = True, None
+            (_, writer), self._streams = self._streams, None
+            writer.transport.abort()
+
+    async def watch(self, greet: Callable[[Sequence[Signal]], None]) -> None:
+        """Obey the lines that the API sends."""
+        assert self._streams is not None
+        lines, _ = self._streams
+        while True:
+            with _as_link_errors():
+                line = await lines.readuntil()
+                order, _, names = line.decode().rstrip("\n").partition(" ")
+                signals = [Signal(name) for name in names.split(",") if name]
+            if order == "listen":
+                self._listened = frozenset(signals)
+            else:
+                greet([signal for signal in signals if self.wanted(signal)])
+
+    async def send(self, signal: Signal, body: bytes) -> None:
+        """Write a frame, and wait while the API is behind."""
+        assert self._streams is not None
+        _, writer = self._streams
+        with _as_link_errors():
+            writer.write(_HEAD.pack(_SIGNALS.index(signal), len(body)) + body)
+            async with asyncio.timeout(SEND_S_MAX):
+                await writer.drain()
+
+
+class LocalServer:
+    """The API's end, for all signals and workers."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._workers: set[asyncio.StreamWriter] = set()
+        self._feeds: dict[Signal, LocalSubscriberLink] = {}
+
+    async def run(self) -> None:
+        """Listen until cancelled.
+
+        Raises:
+            OSError: the socket cannot be made.
+        """
+        server = await asyncio.start_unix_server(self._serve, self._path)
+        try:
+            async with server:
+                await server.serve_forever()
+        finally:
+            for writer in list(self._workers):
+                writer.transport.abort()
+
+    async def _serve(self, frames: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Take the frames of one worker until it leaves."""
+        self._workers.add(writer)
+        self._tell("listen", writer)
+        try:
+            while True:
+                number: int
+                size: int
+                number, size = _HEAD.unpack(await frames.readexactly(_HEAD.size))
+                if size > FRAME_BYTES_MAX:
+                    return
+                body = await frames.readexactly(size)
+                feed = self._feeds.get(_SIGNALS[number])
+                if feed is not None:
+                    feed.take(body)
+        except (OSError, EOFError):
+            return  # it has left, or was cut off
+        finally:
+            self._workers.discard(writer)
+            writer.transport.abort()
+
+    def _tell(self, order: str, *writers: asyncio.StreamWriter, names: str | None = None) -> None:
+        """Send a line; a worker is away when it does not read them, and hears of it at the next."""
+        text = ",".join(signal.value for signal in self._feeds) if names is None else names
+        for writer in writers or tuple(self._workers):
+            if not writer.is_closing():
+                writer.write(f"{order} {text}\n".encode())
+
+    # -- for the links ---------------------------------------------------------------------------
+
+    def attach(self, feed: LocalSubscriberLink) -> None:
+        """Let a feed have the messages of its signal from now on."""
+        self._feeds[feed.signal] = feed
+        self._tell("listen")
+
+    def detach(self, feed: LocalSubscriberLink) -> None:
+        """Let it have no more."""
+        del self._feeds[feed.signal]
+        self._tell("listen")
+
+    def hello(self, signal: Signal) -> int:
+        """Ask every worker for a greeting; return how many there are."""
+        self._tell("hello", names=signal.value)
+        return len(self._workers)
+
+
+class LocalSubscriberLink:
+    """The API's end, for one signal."""
+
+    name = "local"
+
+    def __init__(self, server: LocalServer, signal: Signal) -> None:
+        self.signal = signal
+        self._server = server
+        self._waiting: deque[bytes] = deque(maxlen=WAITING_MESSAGES_MAX)
+        self._wake = asyncio.Event()
+
+    def take(self, body: bytes) -> None:
+        """Take in a message; the oldest one goes when too many wait."""
+        self._waiting.append(body)
+        self._wake.set()
+
+    @contextlib.asynccontextmanager
+    async def subscribed(self) -> AsyncGenerator[AsyncIterator[bytes]]:
+        """Listen inside the block."""
+        self._server.attach(self)
+        try:
+            yield self._messages()
+        finally:
+            self._server.detach(self)
+            self._waiting.clear()
+
+    async def _messages(self) -> AsyncIterator[bytes]:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._waiting:
+                yield self._waiting.popleft()
+
+    async def hello(self) -> int:
+        """Ask every worker for a greeting."""
+        return self._server.hello(self.signal)

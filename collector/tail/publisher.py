@@ -1,0 +1,163 @@
+"""Tells live tails what was committed, and never makes a flush wait.
+
+``offer`` is called after COMMIT, with the acknowledgements on their way. Without listeners it adds
+two numbers. Otherwise it picks what the rate cap allows, builds one message at once, so that nothing
+of a request is kept, and puts it into a bounded backlog that drops its oldest. ``run`` sends what is
+there, through a link that gives up soon: while that is away nothing is built.
+
+**Who listens** is known by the link, which asks once a second. A new reader does not wait for that:
+it sends a hello, the publisher asks at once, and answers with a *greeting*, a message without items.
+Everything that is committed after a greeting is published, which is what the reader builds on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from collector.errors import LinkError
+from collector.rows import ConvertedRequest, Signal
+from collector.settings import TailSettings
+from collector.tail.link import PublisherLink
+from collector.tail.message import Head, Pick, encode
+from collector.tail.sampling import Sampler
+from collector.telemetry.clock import Clock
+from collector.telemetry.logging import Trouble
+from collector.telemetry.metrics import Metrics
+from collector.telemetry.probe import Probe
+
+RETRY_S_MIN: Final = 0.25
+RETRY_S_MAX: Final = 5.0
+"""Pauses between two attempts to reach a link that is away, doubled each time."""
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """A message in the backlog."""
+
+    signal: Signal
+    body: bytes
+    lines: int
+
+
+class Publisher:
+    """What one worker tells. Moments of the probe: ``tail.published``, ``tail.link_failed``."""
+
+    def __init__(
+        self,
+        settings: TailSettings,
+        link: PublisherLink,
+        *,
+        clock: Clock,
+        metrics: Metrics,
+        probe: Probe,
+    ) -> None:
+        self._settings = settings
+        self._link = link
+        self._clock = clock
+        self._metrics = metrics
+        self._probe = probe
+        self._trouble = Trouble("otlpg.tail", clock)
+        self._source = secrets.token_hex(8)
+        self._numbers = dict.fromkeys(Signal, 0)
+        self._samplers = {
+            signal: Sampler(settings.items_per_second_max, settings.message_items_max, clock)
+            for signal in Signal
+        }
+        self._backlog: deque[_Waiting] = deque()
+        self._backlog_bytes = 0
+        self._wake = asyncio.Event()
+
+    @property
+    def backlog_bytes(self) -> int:
+        """Bytes that wait to be sent."""
+        return self._backlog_bytes
+
+    def wanted(self, signal: Signal) -> bool:
+        """Whether somebody listens, or may: a link that has not asked yet does not know."""
+        return self._link.wanted(signal)
+
+    def offer(
+        self, signal: Signal, requests: Sequence[ConvertedRequest], transaction_id: int | None
+    ) -> None:
+        """Tell that ``requests`` were committed by one transaction. Returns at once, never raises."""
+        items = sum(len(request.rows) for request in requests)
+        first = self._numbers[signal]
+        self._numbers[signal] = first + items
+        if not items or not self._link.wanted(signal):
+            return
+        picks: list[Pick] = self._samplers[signal].pick(signal, requests, items)
+        if len(picks) < items:
+            self._metrics.tail_skipped.add(items - len(picks), signal.value, "rate")
+        head = Head(signal, self._source, first, items, transaction_id)
+        body = encode(head, picks, self._settings.message_bytes_max)
+        lines = body.count(b"\n")
+        if lines < len(picks):
+            self._metrics.tail_skipped.add(len(picks) - lines, signal.value, "size")
+        self._put(_Waiting(signal, body, lines))
+
+    async def run(self) -> None:
+        """Send until cancelled; a link that is away is tried again for ever.
+
+        One that was cut is worth a line in the log when it is not back at once.
+        """
+        retry_s = RETRY_S_MIN
+        while True:
+            was_up = False
+            try:
+                async with self._link.connected():
+                    was_up, retry_s = True, RETRY_S_MIN
+                    self._metrics.tail_link_up.set(1)
+                    async with asyncio.TaskGroup() as tasks:
+                        tasks.create_task(self._link.watch(self._greet))
+                        tasks.create_task(self._send())
+            except* LinkError as group:
+                if not was_up:
+                    [error, *_] = group.exceptions
+                    self._trouble.warn("live tails are away", "link", error=str(error))
+            self._metrics.tail_link_up.set(0)
+            self._drop_all()
+            await self._probe.reach("tail.link_failed")
+            await asyncio.sleep(retry_s)
+            retry_s = min(2 * retry_s, RETRY_S_MAX)
+
+    def _greet(self, signals: Sequence[Signal]) -> None:
+        """Say that everything from here on is published."""
+        for signal in signals:
+            head = Head(signal, self._source, self._numbers[signal], 0, None)
+            self._put(_Waiting(signal, encode(head, (), self._settings.message_bytes_max), 0))
+
+    async def _send(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._backlog:
+                waiting = self._backlog.popleft()
+                self._backlog_bytes -= len(waiting.body)
+                began_s = self._clock.monotonic_s()
+                await self._link.send(waiting.signal, waiting.body)
+                self._metrics.tail_publish_seconds.observe(self._clock.monotonic_s() - began_s)
+                self._metrics.tail_published.add(waiting.lines, waiting.signal.value)
+                await self._probe.reach("tail.published")
+
+    # -- backlog ---------------------------------------------------------------------------------
+
+    def _put(self, waiting: _Waiting) -> None:
+        self._backlog.append(waiting)
+        self._backlog_bytes += len(waiting.body)
+        while self._backlog_bytes > self._settings.backlog_bytes_max:
+            self._drop()
+        self._wake.set()
+
+    def _drop(self) -> None:
+        oldest = self._backlog.popleft()
+        self._backlog_bytes -= len(oldest.body)
+        self._metrics.tail_skipped.add(oldest.lines, oldest.signal.value, "backlog")
+
+    def _drop_all(self) -> None:
+        while self._backlog:
+            self._drop()

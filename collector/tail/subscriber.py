@@ -1,0 +1,134 @@
+"""The messages of one signal as the API hears them, and what it did not hear.
+
+A subscription lives while there are readers. ``begin`` returns once every publisher that Redis, or
+the local socket, knows of has greeted: from then on nothing that is committed goes by unseen or
+uncounted. A link that goes away is tried again for ever, and the numbers in the greetings tell how
+many items were committed meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from typing import Final, NamedTuple, Protocol
+
+from collector.errors import LinkError, TailMessageError
+from collector.items import Item
+from collector.tail.link import SubscriberLink
+from collector.tail.message import Message, decode
+from collector.telemetry.clock import Clock
+from collector.telemetry.logging import Trouble
+
+GREETING_S_MAX: Final = 1.5
+"""A worker that has not greeted by then is hung, and a reader is told that one is missing."""
+
+RETRY_S: Final = 0.5
+PUBLISHERS_MAX: Final = 1_024
+"""Publishers whose last number is remembered; workers come and go."""
+
+
+class Started(NamedTuple):
+    """Who publishes now."""
+
+    workers: int
+    """Publishers that have greeted."""
+    expected: int
+    """Publishers that were asked."""
+
+
+class Listener(Protocol):
+    """Whom a feed tells."""
+
+    def on_items(self, items: list[Item], transaction_id: int | None) -> None:
+        """Items of one transaction."""
+        ...
+
+    def on_skipped(self, items: int | None, why: str) -> None:
+        """Items that were committed and did not come; None: nobody knows how many."""
+        ...
+
+    def on_link(self, up: bool, message: str) -> None:
+        """The link went away or came back."""
+        ...
+
+
+class Feed:
+    """One signal's subscription; ``run`` it in a task, ``begin`` to know that it listens."""
+
+    def __init__(self, link: SubscriberLink, listener: Listener, clock: Clock) -> None:
+        self._link = link
+        self._listener = listener
+        self._trouble = Trouble("otlpg.tail", clock)
+        self._next: OrderedDict[str, int] = OrderedDict()  # by publisher: its next number
+        self._greeted: set[str] = set()
+        self._expected: int | None = None  # publishers that were asked; None: nobody yet
+        self._begun = asyncio.Event()
+        self._up: bool | None = None  # None: not tried yet
+
+    @property
+    def up(self) -> bool:
+        """Whether the link is there."""
+        return bool(self._up)
+
+    async def begin(self) -> Started:
+        """Return once every publisher has greeted, or ``GREETING_S_MAX`` later."""
+        try:
+            async with asyncio.timeout(GREETING_S_MAX):
+                await self._begun.wait()
+        except TimeoutError:
+            pass
+        return Started(len(self._greeted), max(self._expected or 0, len(self._greeted)))
+
+    async def run(self) -> None:
+        """Listen until cancelled."""
+        while True:
+            try:
+                async with self._link.subscribed() as messages:
+                    self._greeted.clear()
+                    self._expected = await self._link.hello()
+                    self._set_up(True, "")
+                    self._look_whether_begun()
+                    async for raw in messages:
+                        self._take(raw)
+            except LinkError as error:
+                self._trouble.warn("live tails are away", "link", error=str(error))
+                self._set_up(False, str(error))
+            await asyncio.sleep(RETRY_S)
+
+    def _set_up(self, up: bool, message: str) -> None:
+        """Tell when that changes; that it is there from the start is no news."""
+        before, self._up = self._up, up
+        if up is not before and not (up and before is None):
+            self._listener.on_link(up, message)
+
+    def _look_whether_begun(self) -> None:
+        if self._expected is not None and len(self._greeted) >= self._expected:
+            self._begun.set()
+
+    def _take(self, raw: bytes) -> None:
+        try:
+            message = decode(raw)
+        except TailMessageError as error:
+            self._trouble.warn("a message of a live tail is not shown", "message", error=str(error))
+            self._listener.on_skipped(None, "lost")
+            return
+        self._count(message)
+        if message.lines:
+            self._listener.on_items(message.lines, message.head.transaction_id)
+
+    def _count(self, message: Message) -> None:
+        """Keep the numbers, and tell of what is missing."""
+        head = message.head
+        expected = self._next.pop(head.source, None)
+        self._next[head.source] = head.first + head.items
+        if len(self._next) > PUBLISHERS_MAX:
+            self._next.popitem(last=False)
+        if not head.items:
+            self._greeted.add(head.source)
+        if expected is not None and head.first > expected:
+            self._listener.on_skipped(head.first - expected, "lost")
+        elif expected is None and head.items and head.first and self._begun.is_set():
+            self._listener.on_skipped(None, "lost")  # a publisher that nobody knew of
+        self._look_whether_begun()
+        if head.items > len(message.lines):
+            self._listener.on_skipped(head.items - len(message.lines), "sampled")
