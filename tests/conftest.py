@@ -1,4 +1,4 @@
-"""Fixtures of every test: a PostgreSQL server per test process, a migrated database per test.
+"""Fixtures of every test: a PostgreSQL server per test process, a migrated database per test, a Redis.
 
 Each server is embedded, its data lies in a temporary folder, and fsync is off: it is quick, and for
 tests that pull no plug (those of ``tests/fault`` start their own). A database is a copy of a
@@ -28,6 +28,7 @@ from collector.settings import DatabaseSettings
 from collector.store import migrate
 from collector.store.embedded import ROLE, SUPERUSER, EmbeddedPostgres
 from collector.store.pool import Connection, connect
+from tests.redis_server import RedisServer, redis_server
 
 os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
 """Before gRPC is first used: its fork handlers crash children (signal 11) of a process with calls
@@ -226,3 +227,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize(
         "postgres_binaries", list(versions.values()), ids=list(versions), indirect=True
     )
+
+
+@pytest.fixture(scope="session")
+def redis() -> Generator[RedisServer]:
+    """A Redis that tests share; who needs to be alone takes a ``redis.channel_prefix`` of its own."""
+    with redis_server() as server:
+        yield server

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
 
 import pytest
 from pydantic import SecretStr
@@ -16,6 +15,7 @@ from collector.store import migrate, migration_files
 from collector.store.embedded import ROLE, EmbeddedPostgres
 from collector.store.pool import Connection, resolve_dsn
 from tests.conftest import settings_of
+from tests.redis_server import RedisServer
 
 NAMES = ["settings", "redis", "postgres", "durability", "schema", "partitions", "sample", "pool"]
 
@@ -256,35 +256,13 @@ async def test_bound_above_the_servers_room_is_a_warning(
 # -- Redis ---------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-async def redis_url() -> AsyncGenerator[str]:
-    """A server that knows PING and no other command, which is all that the check asks for.
-
-    Spec: redis.io, RESP2: simple strings, errors, arrays of bulk strings.
-    """
-
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while header := await reader.readline():
-            words: list[bytes] = []
-            for _ in range(int(header[1:])):
-                length = int((await reader.readline())[1:])
-                words.append((await reader.readexactly(length + 2))[:-2])
-            writer.write(b"+PONG\r\n" if words[0] == b"PING" else b"-ERR unknown command\r\n")
-        writer.close()
-
-    server = await asyncio.start_server(answer, "127.0.0.1", 0)
-    yield f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0"
-    server.close()
-    await server.wait_closed()
-
-
 async def test_redis_that_answers_is_fine(
-    database_settings: DatabaseSettings, redis_url: str
+    database_settings: DatabaseSettings, redis: RedisServer
 ) -> None:
     """The step tells how long the answer took."""
-    redis = RedisSettings(url=SecretStr(redis_url))
+    settings = RedisSettings(url=SecretStr(redis.url))
 
-    step = (await steps_of(Settings(database=database_settings, redis=redis)))["redis"]
+    step = (await steps_of(Settings(database=database_settings, redis=settings)))["redis"]
 
     assert step.error is None
     assert step.found.startswith("answers in")
