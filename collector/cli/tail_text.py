@@ -22,7 +22,7 @@ STATUS_LETTERS: Final = {"ok": "O", "error": "E", "unset": "-"}
 SIGNAL_WORDS: Final = {"logs": "log", "traces": "span", "metrics": "metric"}
 SIGNAL_CELLS: Final = 6
 
-TEXT_CHARS_MAX: Final = 32_768
+TEXT_CHARACTERS_MAX: Final = 32_768
 """Of one text where no width bounds it; an item that is shown whole is in --json."""
 TRACE_ID_CHARS: Final = 8
 DEPTH_MAX: Final = 24
@@ -268,7 +268,7 @@ def _word(text: str) -> str:
 
 
 def _clipped(text: str) -> str:
-    return escaped(text) if len(text) <= TEXT_CHARS_MAX else f"{escaped(text[:TEXT_CHARS_MAX])}…"
+    return escaped(text) if len(text) <= TEXT_CHARACTERS_MAX else f"{escaped(text[:TEXT_CHARACTERS_MAX])}…"
 
 
 def _measured(fields: Fields) -> str:

@@ -31,6 +31,9 @@ from collector.rows import PG_EPOCH_UNIX_US, ConvertedRequest, LogRow, PointRow,
 
 VERSION: Final = 1
 
+RESOURCE_KEY_BYTES_MAX: Final = 24
+"""A 64-bit number in quotes, a colon and a comma."""
+
 Pick: TypeAlias = tuple[ConvertedRequest, tuple[Any, ...]]
 """A row that is to be shown, with the request that holds its dimensions."""
 
@@ -57,7 +60,7 @@ class Message(NamedTuple):
 
 
 def encode(head: Head, picks: Sequence[Pick], bytes_max: int) -> bytes:
-    """Return the message; of ``picks`` as many as ``bytes_max`` allows.
+    """Return the message; of ``picks`` as many as ``bytes_max`` allows, beside the head's own.
 
     Takes 3 to 5 us for each item: the attributes are JSON already.
     """
@@ -65,16 +68,21 @@ def encode(head: Head, picks: Sequence[Pick], bytes_max: int) -> bytes:
     lines: list[str] = []
     size = 0
     for line, resource_id, resource in _LINES[head.signal](picks):
-        size += len(line)  # at least as many bytes; what is not ASCII may be three times as long
+        size += _bytes_of(line)
         if resource_id not in resources:
-            resources[resource_id] = resource
-            size += len(resource)
+            size += _bytes_of(resource)
         if size > bytes_max:
             break
+        resources[resource_id] = resource
         lines.append(line)
     text = ",".join(f'"{key}":{value}' for key, value in resources.items())
     lines.insert(0, f"{orjson.dumps([VERSION, *head]).decode()[:-1]},{{{text}}}]")
     return "\n".join(lines).encode()
+
+
+def _bytes_of(text: str) -> int:
+    """Return the length on the wire with what joins ``text`` to its neighbours."""
+    return RESOURCE_KEY_BYTES_MAX + (len(text) if text.isascii() else len(text.encode()))
 
 
 def decode(raw: bytes) -> Message:
@@ -85,18 +93,32 @@ def decode(raw: bytes) -> Message:
     """
     first, *rest = raw.split(b"\n")
     try:
-        version, signal, source, number, items, transaction_id, resources = orjson.loads(first)
+        version, *fields, resources = orjson.loads(first)
         if version != VERSION:
             raise TailMessageError(f"a live tail speaks version {version!r}, not {VERSION}")
-        head = Head(Signal(signal), str(source), int(number), int(items), transaction_id)
-        lines = [_with_resource(orjson.loads(line), resources) for line in rest]
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        head = _head(*fields)
+        lines = [_with_resource(orjson.loads(line), head, resources) for line in rest]
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
         raise TailMessageError("a live tail sent something else") from error
     return Message(head, lines)
 
 
-def _with_resource(item: dict[str, Any], resources: dict[str, Any]) -> Item:
+def _head(signal: str, source: Any, first: Any, items: Any, transaction_id: Any) -> Head:
+    """Return the head if it is one of ours; anybody may publish on Redis.
+
+    Raises:
+        ValueError: it is not.
+    """
+    numbers = (first, items, 0 if transaction_id is None else transaction_id)
+    if not isinstance(source, str) or not all(type(n) is int and n >= 0 for n in numbers):
+        raise ValueError("no head")
+    return Head(Signal(signal), source, first, items, transaction_id)
+
+
+def _with_resource(item: dict[str, Any], head: Head, resources: dict[str, Any]) -> Item:
     resource = resources[item.pop("resource")]
+    if item["signal"] != head.signal or not isinstance(item["time"], str):
+        raise ValueError("no item")
     if resource:
         item["resource"] = resource
     return cast("Item", item)

@@ -20,7 +20,7 @@ import structlog
 from collector.settings import TelemetrySettings
 from collector.telemetry.clock import Clock, SystemClock
 
-TEXT_CHARS_MAX: Final = 2_000
+TEXT_CHARACTERS_MAX: Final = 2_000
 """One value in a line; a traceback may be ten times as long."""
 EVERY_S: Final = 10.0
 """The same trouble is logged at most this often."""
@@ -121,7 +121,7 @@ def clean(_logger: object, _method: str, event: _Event) -> _Event:
         if _SECRET_KEY.search(key):
             event[key] = "***"
         elif key == "exception":
-            event[key] = _clean_text(str(value), TEXT_CHARS_MAX * 10, keep="\n\t")
+            event[key] = _clean_text(str(value), TEXT_CHARACTERS_MAX * 10, keep="\n\t")
         else:
             event[key] = _clean_value(value)
     return event
@@ -129,12 +129,12 @@ def clean(_logger: object, _method: str, event: _Event) -> _Event:
 
 def _clean_value(value: object) -> object:
     if isinstance(value, str):
-        return _clean_text(value, TEXT_CHARS_MAX)
+        return _clean_text(value, TEXT_CHARACTERS_MAX)
     if isinstance(value, int | float | None):
         return value
     if isinstance(value, Mapping | list | tuple | set | frozenset | bytes):
-        return _clean_text(repr(cast("object", value)), TEXT_CHARS_MAX)
-    return _clean_text(str(value), TEXT_CHARS_MAX)
+        return _clean_text(repr(cast("object", value)), TEXT_CHARACTERS_MAX)
+    return _clean_text(str(value), TEXT_CHARACTERS_MAX)
 
 
 def _clean_text(text: str, chars_max: int, keep: str = "") -> str:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collector.operate.replay_result import Result
     from collector.store.letter_queries import Group, Letter, LetterHead
 
-TEXT_CHARS_MAX = 200
+TEXT_CHARACTERS_MAX = 200
 """Of one value on a terminal; JSON has it whole."""
 
 COLUMNS = f"{'id':>10}  {'received (UTC)':<19}  {'signal':<7}  {'outcome':<11}  {'reason':<19}"
@@ -128,9 +128,9 @@ def _scalar(value: Any) -> str:
 
 
 def _short(text: str) -> str:
-    if len(text) <= TEXT_CHARS_MAX:
+    if len(text) <= TEXT_CHARACTERS_MAX:
         return text
-    return f"{text[:TEXT_CHARS_MAX]}... ({len(text):,} characters)"
+    return f"{text[:TEXT_CHARACTERS_MAX]}... ({len(text):,} characters)"
 
 
 def _seconds(received_at: int) -> str:

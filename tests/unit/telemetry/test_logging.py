@@ -16,7 +16,7 @@ from pydantic import SecretStr
 
 from collector.settings import TelemetrySettings
 from collector.telemetry.clock import Clock
-from collector.telemetry.logging import KINDS_MAX, TEXT_CHARS_MAX, Throttle, Trouble, configure
+from collector.telemetry.logging import KINDS_MAX, TEXT_CHARACTERS_MAX, Throttle, Trouble, configure
 
 
 @pytest.fixture(autouse=True)
@@ -93,7 +93,7 @@ def test_a_long_text_is_cut_and_says_so() -> None:
 
     structlog.stdlib.get_logger("t").warning("x", name="n" * 1_000_000, names=["n" * 9_000])
 
-    assert len(stream.getvalue()) < 3 * TEXT_CHARS_MAX
+    assert len(stream.getvalue()) < 3 * TEXT_CHARACTERS_MAX
     assert lines(stream)[0]["name"].endswith("(1000000 characters)")
 
 
