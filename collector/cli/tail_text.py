@@ -268,7 +268,11 @@ def _word(text: str) -> str:
 
 
 def _clipped(text: str) -> str:
-    return escaped(text) if len(text) <= TEXT_CHARACTERS_MAX else f"{escaped(text[:TEXT_CHARACTERS_MAX])}…"
+    return (
+        escaped(text)
+        if len(text) <= TEXT_CHARACTERS_MAX
+        else f"{escaped(text[:TEXT_CHARACTERS_MAX])}…"
+    )
 
 
 def _measured(fields: Fields) -> str:

@@ -85,7 +85,7 @@ class Reader:
         bytes_max: int,
         metrics: Metrics,
     ) -> None:
-        """``begins`` is the number of the first item that it may see."""
+        """``begins`` is the number of the first item that it may see; one that resumes sees older ones."""
         self.signals = signals
         self.begins = begins
         self._matches = matches
@@ -237,7 +237,7 @@ class Hub:
         if epoch != self._epoch or not text.isdecimal() or not begun <= int(text) <= self._number:
             reader.tell(Skipped("all", None, "lost"))
             return
-        behind = int(text)
+        behind = reader.begins = int(text)
         first = self._recent[0].number if self._recent else self._number
         if first > behind:
             reader.tell(Skipped("all", first - behind, "lost"))
