@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import typer
 
@@ -13,6 +13,9 @@ from collector.rows import Signal
 
 TABLE_WIDTH: Final = 180
 """Columns where there is no terminal to ask; the tables are wide."""
+
+QUICK_TAIL_ROUNDS: Final = 4
+TAIL_ROUNDS: Final = 10
 
 
 def bench(
@@ -28,8 +31,12 @@ def bench(
         typer.Option(help="host:port of a daemon that runs; the load stays in its tables."),
     ] = None,
     quick: Annotated[
-        bool, typer.Option("--quick", help="The main figures only, in about three minutes.")
+        bool, typer.Option("--quick", help="The main figures only, in about four minutes.")
     ] = False,
+    only: Annotated[
+        Literal["ingest", "outage", "tails"] | None,
+        typer.Option(help="With --local: this part alone."),
+    ] = None,
     signal: Annotated[
         list[Signal] | None, typer.Option(help="Only this signal; may be given again.")
     ] = None,
@@ -38,12 +45,14 @@ def bench(
     ] = 4.0,
     seed: Annotated[int, typer.Option(help="Another seed, other requests.")] = 1,
 ) -> None:
-    """Measure throughput, latency and memory against raw COPY.
+    """Measure throughput, latency and memory against raw COPY, and what live tails cost.
 
-    Exits with 1 when a row is missing or stored twice, whatever the speed.
+    The part with live tails needs redis-server on PATH. Exits with 1 when a row is missing or stored twice, whatever the speed.
     """
     if local == (endpoint is not None):
         raise typer.BadParameter("give either --local or --endpoint")
+    if only and not local:
+        raise typer.BadParameter("needs --local", param_hint="--only")
     if endpoint is not None:
         endpoint = _plain_authority(endpoint)
     # Imported here: psutil and grpc's client half belong to this command alone.
@@ -51,7 +60,7 @@ def bench(
     from rich.console import Console
 
     try:
-        from collector.operate.bench import BenchOptions, run
+        from collector.operate.bench import PARTS, BenchOptions, run
         from collector.operate.bench.table import tables
     except ImportError as error:  # of a package that is there only in part, too
         raise CommandError(
@@ -64,6 +73,8 @@ def bench(
         BenchOptions(
             endpoint=endpoint,
             quick=quick,
+            parts=(only,) if only else PARTS,
+            tail_rounds=QUICK_TAIL_ROUNDS if quick else TAIL_ROUNDS,
             signals=tuple(signal or Signal),
             seconds=min(seconds, 3.0) if quick else seconds,
             seed=seed,

@@ -9,7 +9,7 @@ holds the CPU seconds of each, so that a larger machine can be reckoned.
 
 from __future__ import annotations
 
-from collector.operate.bench.options import BenchOptions
+from collector.operate.bench.options import PARTS, BenchOptions
 from collector.operate.bench.run import run
 
-__all__ = ["BenchOptions", "run"]
+__all__ = ["PARTS", "BenchOptions", "run"]

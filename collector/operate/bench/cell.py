@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -176,7 +178,11 @@ def measure(
     with ServedDaemon(workers=cell.workers, dsn=server.dsn, log=log, settings=settings) as daemon:
         load.connect(daemon.endpoint, connections, daemon.worker_pids, access)
         server.checkpoint()
-        cpu = CpuMeter(daemon, server, crew)
+        cpu = CpuMeter(
+            daemon=partial(tree_cpu_s, daemon.process),
+            postgres=server.cpu_s,
+            sender=partial(tree_cpu_s, crew.process),
+        )
         full = load.full()
         items, cpu_s = load.items(full), cpu.per_million(load.items(full))
         found: dict[str, Any] = {
@@ -203,14 +209,11 @@ def measure(
 
 
 class CpuMeter:
-    """CPU seconds of the three parties since it was made."""
+    """CPU seconds of the parties since it was made."""
 
-    def __init__(self, daemon: ServedDaemon, server: BenchServer, crew: Crew[Order]) -> None:
-        self._read = lambda: {
-            "daemon": tree_cpu_s(daemon.process),
-            "postgres": server.cpu_s(),
-            "sender": tree_cpu_s(crew.process),
-        }
+    def __init__(self, **parties: Callable[[], float]) -> None:
+        """``parties`` tell, by name, how many seconds they have used so far."""
+        self._read = lambda: {name: read() for name, read in parties.items()}
         self._begin = self._read()
 
     def per_million(self, items: int) -> dict[str, float]:

@@ -40,6 +40,16 @@ def peak_rss_bytes(process: psutil.Process) -> int:
     return process.memory_info().rss
 
 
+def reset_peak_rss(process: psutil.Process) -> None:
+    """Let ``peak_rss_bytes`` begin anew, where the system can (Linux).
+
+    Spec: proc(5), value 5 of /proc/pid/clear_refs.
+    """
+    clear = Path(f"/proc/{process.pid}/clear_refs")
+    if clear.exists():
+        clear.write_text("5")
+
+
 def listeners(root: psutil.Process, port: int) -> list[psutil.Process]:
     """Return the processes of a tree that accept connections on ``port``: the workers."""
     return [

@@ -14,7 +14,7 @@ from typing import Any
 
 import psutil
 
-from collector.operate.bench import limit, sender
+from collector.operate.bench import limit, redis_server, sender, tail_readers
 from collector.operate.bench.cell import Cell, measure
 from collector.operate.bench.limit import Fetch, Write, Wrote
 from collector.operate.bench.options import BenchOptions
@@ -23,6 +23,7 @@ from collector.operate.bench.outage import memory_in_outage
 from collector.operate.bench.remote import measure_endpoint
 from collector.operate.bench.server import BenchServer
 from collector.operate.bench.summary import books_balance, summary
+from collector.operate.bench.tails import measure_tails
 from collector.rows import FACT_COLUMNS, FACT_TABLES, Signal
 from collector.settings import IngestSettings
 
@@ -122,16 +123,12 @@ class LocalBench:
         self._limits: list[dict[str, Any]] = []
 
     def report(self) -> dict[str, Any]:
-        """Return the cells, the limits, the outage and what they amount to."""
-        for each in self._options.signals:
-            self._signal(each)
-        outage = memory_in_outage(
-            self._server,
-            self._crew,
-            self._tell,
-            seed=self._next_seed(),
-            seconds=self._options.outage_seconds,
-        )
+        """Return the cells, the limits, the outage, the tails and what they amount to."""
+        if "ingest" in self._options.parts:
+            for each in self._options.signals:
+                self._signal(each)
+        outage = self._outage() if "outage" in self._options.parts else None
+        tails = self._tails() if "tails" in self._options.parts else None
         medians = {
             limit["signal"]: statistics.median(
                 other["rows_per_s"] for other in self._limits if other["signal"] == limit["signal"]
@@ -144,9 +141,43 @@ class LocalBench:
             "cells": self._cells,
             "limits": self._limits,
             "outage": outage,
-            "summary": summary(self._cells, outage),
-            "books_balance": books_balance(self._cells, outage),
+            "tails": tails,
+            "summary": summary(self._cells, outage, tails),
+            "books_balance": books_balance(self._cells, outage, tails),
         }
+
+    def _outage(self) -> dict[str, Any]:
+        return memory_in_outage(
+            self._server,
+            self._crew,
+            self._tell,
+            seed=self._next_seed(),
+            seconds=self._options.outage_seconds,
+        )
+
+    def _tails(self) -> dict[str, Any] | None:
+        """Measure live tails, where there is a Redis to do it with.
+
+        Raises:
+            CommandError: there is none, and nothing else was asked for.
+        """
+        if self._options.parts != ("tails",) and not redis_server.is_installed():
+            self._tell(f"live tails are left out: {redis_server.COMMAND} is not on PATH")
+            return None
+        readers = Crew[tail_readers.ReadersOrder](tail_readers.main)
+        try:
+            return measure_tails(
+                self._server,
+                self._crew,
+                readers,
+                self._tell,
+                seed=self._next_seed(),
+                seconds=self._options.tail_seconds,
+                rounds=self._options.tail_rounds,
+                connections=self._options.connections,
+            )
+        finally:
+            readers.stop()
 
     def _signal(self, signal: Signal) -> None:
         """Measure one signal; the rows of a cell that only warms up are what the limit writes.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 Cells = list[dict[str, Any]]
 
@@ -17,12 +17,23 @@ LEDGER_SHARE_MIN = 0.97
 GUARDED_SHARE_MIN = 0.90
 WORKER_MIB_MAX = 200.0
 OUTAGE_BUDGET_SHARE_MAX = 1.2
+SCREEN_P99_MS_MAX = 50.0
+NOBODY_SHARE_MIN = 0.99
+TAILS_SHARE_MIN = 0.95
+FROZEN_SHARE_MIN = 0.98
+STUCK_SHARE_MIN = 0.95
+FROZEN_MIB_MAX = 8.0  # tail.backlog_bytes_max
 
 
-def summary(measured: Cells, outage: dict[str, Any]) -> list[dict[str, Any]]:
+Part: TypeAlias = dict[str, Any]
+
+
+def summary(
+    measured: Cells, outage: Part | None = None, tails: Part | None = None
+) -> list[dict[str, Any]]:
     """Return one entry per figure: ``name``, ``value`` (None: not measured), ``target``, ``ok``.
 
-    Cells that only warmed up count where rows and memory do, not where speed does.
+    A part that is None was left out. Cells that only warmed up count where rows and memory do, not where speed does.
     """
     steady = [cell for cell in measured if not cell.get("warm_up")]
     cells = [cell for cell in steady if not cell.get("guarded")]
@@ -39,30 +50,65 @@ def summary(measured: Cells, outage: dict[str, Any]) -> list[dict[str, Any]]:
         plain = median(large(cells, guarded[0]["signal"]), "items_per_s")
         share = quotient(median(guarded, "items_per_s"), plain)
         figures.append(at_least("with TLS and keys / without", share, GUARDED_SHARE_MIN))
-    peak = max(peak for cell in measured for peak in cell["peak_rss_mib"])
+    if measured:
+        peak = max(peak for cell in measured for peak in cell["peak_rss_mib"])
+        figures.append(at_most("worker's peak memory, MiB", peak, WORKER_MIB_MAX))
+        replayed = [cell["replay_new_rows"] for cell in measured if "replay_new_rows" in cell]
+        figures.append(at_most("new rows after a replay", max(replayed, default=None), 0))
+    if outage is not None:
+        figures += _of_outage(outage)
+    if tails is not None:
+        figures += _of_tails(tails)
+    wrong = wrong_rows(measured, outage, tails)
+    return [*figures, at_most("rows acknowledged and missing", wrong, 0)]
+
+
+def wrong_rows(cells: Cells, *parts: Part | None) -> int:
+    """Return how many rows are missing or too many, over all cells that have a ledger."""
+    found = [*cells, *(part for part in parts if part is not None)]
+    return sum(abs(part["missing_rows"]) for part in found if part.get("ledger", True))
+
+
+def books_balance(cells: Cells, outage: Part | None = None, tails: Part | None = None) -> bool:
+    """Return whether each acknowledged item is stored, none twice, and nothing failed for good."""
+    replayed = sum(cell.get("replay_new_rows", 0) for cell in cells)
+    parts = [part for part in (outage, tails) if part is not None]
+    failed = sum(part["failed"] for part in [*cells, *parts])
+    too_early = sum(part.get("acknowledged_without_postgres", 0) for part in parts)
+    return not any((wrong_rows(cells, *parts), replayed, failed, too_early))
+
+
+def _of_outage(outage: Part) -> list[dict[str, Any]]:
     grown = (outage["peak_rss_mib"] - outage["start_rss_mib"]) / outage["budget_mib"]
-    replayed = [cell["replay_new_rows"] for cell in measured if "replay_new_rows" in cell]
+    too_early = outage["acknowledged_without_postgres"]
     return [
-        *figures,
-        at_most("worker's peak memory, MiB", peak, WORKER_MIB_MAX),
         at_most("memory grown in an outage / budget", grown, OUTAGE_BUDGET_SHARE_MAX),
-        at_most("new rows after a replay", max(replayed, default=None), 0),
-        at_most("rows acknowledged and missing", wrong_rows(measured, outage), 0),
-        at_most("OKs while PostgreSQL was stopped", outage["acknowledged_without_postgres"], 0),
+        at_most("OKs while PostgreSQL was stopped", too_early, 0),
     ]
 
 
-def wrong_rows(cells: Cells, outage: dict[str, Any]) -> int:
-    """Return how many rows are missing or too many, over all cells that have a ledger."""
-    return sum(abs(part["missing_rows"]) for part in [*cells, outage] if part.get("ledger", True))
-
-
-def books_balance(cells: Cells, outage: dict[str, Any]) -> bool:
-    """Return whether each acknowledged item is stored, none twice, and nothing failed for good."""
-    replayed = sum(cell.get("replay_new_rows", 0) for cell in cells)
-    failed = sum(part["failed"] for part in [*cells, outage])
-    too_early = outage["acknowledged_without_postgres"]
-    return not any((wrong_rows(cells, outage), replayed, failed, too_early))
+def _of_tails(tails: Part) -> list[dict[str, Any]]:
+    screen_ms = tails["commit_to_screen_ms"]["p99"]
+    return [
+        at_most("tails: COMMIT to screen p99 at half load, ms", screen_ms, SCREEN_P99_MS_MAX),
+        at_least(
+            "tails: nobody listens / no tails at all", tails["nobody_to_alone"], NOBODY_SHARE_MIN
+        ),
+        at_least("tails: 10 tails / nobody listens", tails["tails_to_nobody"], TAILS_SHARE_MIN),
+        at_least(
+            "tails: Redis frozen / nobody listens", tails["frozen_to_nobody"], FROZEN_SHARE_MIN
+        ),
+        at_most(
+            "tails: memory grown, Redis frozen, MiB", tails["frozen_grown_mib"], FROZEN_MIB_MAX
+        ),
+        at_least(
+            "tails: beside one that never reads, ingest", tails["stuck_to_tails"], STUCK_SHARE_MIN
+        ),
+        at_least("tails: .. shown to others", tails["shown_beside_stuck"], STUCK_SHARE_MIN),
+        at_most("tails: .. skipped by others, being slow", tails["slow"], 0),
+        at_least("tails: .. skipped by it", tails["stuck_skipped_least"], 1),
+        at_most("tails: items neither shown nor counted", tails["unaccounted"], 0),
+    ]
 
 
 def _of_signal(signal: str, cells: Cells) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -15,9 +16,13 @@ LATENCIES = (
 
 def tables(report: dict[str, Any]) -> RenderableType:
     """Return the cells, the limits and the figures with targets, each as a table."""
-    parts: list[RenderableType] = [_cells(report["cells"])]
-    if "limits" in report:
+    parts: list[RenderableType] = []
+    if report["cells"]:
+        parts.append(_cells(report["cells"]))
+    if report.get("limits"):
         parts.append(_limits(report["limits"]))
+    if report.get("tails") is not None:
+        parts.append(_tails(report["tails"]["turns"]))
     if "summary" in report:
         parts.append(_summary(report["summary"]))
     return Group(*parts)
@@ -70,6 +75,31 @@ def _limits(limits: list[dict[str, Any]]) -> Table:
             number(limit["postgres_cpu_s_per_million"], 1),
         )
     return table
+
+
+def _tails(turns: list[dict[str, Any]]) -> Table:
+    table = Table(title="Beside live tails: medians of the turns", title_justify="left")
+    table.add_column("state")
+    for name in ("items/s", "CPU s/M daemon", "its API", "readers", "worker MiB", "shown"):
+        table.add_column(name, justify="right")
+    for kind in dict.fromkeys(turn["kind"] for turn in turns):
+        of_kind = [turn for turn in turns if turn["kind"] == kind]
+        table.add_row(
+            kind,
+            number(_median(of_kind, "items_per_s")),
+            *(
+                number(_median(of_kind, f"{party}_cpu_s_per_million"), 1)
+                for party in ("daemon", "api", "readers")
+            ),
+            number(_median(of_kind, "peak_rss_mib")),
+            number(_median(of_kind, "shown")),
+        )
+    return table
+
+
+def _median(turns: list[dict[str, Any]], key: str) -> float | None:
+    values = [turn[key] for turn in turns if turn[key] is not None]
+    return statistics.median(values) if values else None
 
 
 def _summary(figures: list[dict[str, Any]]) -> Table:
