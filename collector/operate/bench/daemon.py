@@ -42,7 +42,7 @@ class ServedDaemon:
         self._log = log
         self._port = free_port()
         telemetry_port = free_port()
-        self._ready_url = f"http://127.0.0.1:{telemetry_port}/health/ready"
+        self._telemetry_url = f"http://127.0.0.1:{telemetry_port}"
         self._environ = {
             **{k: v for k, v in os.environ.items() if not k.startswith(FOREIGN_SETTINGS)},
             "OTLPG_DATABASE__DSN": dsn,
@@ -69,6 +69,19 @@ class ServedDaemon:
     def peaks_mib(self) -> list[float]:
         """Return the most memory that each worker ever held."""
         return [peak_rss_bytes(psutil.Process(pid)) / 2**20 for pid in self.worker_pids]
+
+    def metric(self, name: str) -> float:
+        """Return the value of a metric without labels; 0 when it has none yet.
+
+        Raises:
+            OSError: the daemon does not answer.
+        """
+        url = f"{self._telemetry_url}/metrics"
+        with urlopen(url, timeout=CHECK_S_MAX) as reply:  # noqa: S310 -- our own URL
+            for line in reply.read().decode().splitlines():
+                if line.startswith(f"{name} "):
+                    return float(line.split()[1])
+        return 0.0
 
     def __enter__(self) -> Self:
         """Start it.
@@ -112,7 +125,8 @@ class ServedDaemon:
 
     def _is_ready(self) -> bool:
         try:
-            with urlopen(self._ready_url, timeout=CHECK_S_MAX) as reply:  # noqa: S310 -- our own URL
+            url = f"{self._telemetry_url}/health/ready"
+            with urlopen(url, timeout=CHECK_S_MAX) as reply:  # noqa: S310 -- our own URL
                 return reply.status == HTTPStatus.OK
         except OSError:  # not yet; the caller asks again until its time is up
             return False

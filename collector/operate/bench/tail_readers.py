@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import socket
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from time import monotonic, time_ns
@@ -27,9 +28,10 @@ POLL_S = 0.05
 STUCK_RECEIVE_BYTES = 4_096
 """The least that a kernel gives; what it keeps for a reader is no matter of ours."""
 
+END = b"\n\n"
 ITEM = b"\nevent: item\n"
-HEAD_BYTES = 64
-"""Within so many bytes from its begin an event tells what it is."""
+"""In every item; within JSON a line feed is an escape."""
+OTHERS = (b"event: skipped\n", b"event: live\n")
 
 UNKNOWN = "unknown"
 """Under which skipped items are counted whose number nobody knows: how often, not how many."""
@@ -153,10 +155,9 @@ class TailReader:
                 self.failure = error
 
     def _take(self, chunk: bytes) -> None:
-        *events, self._rest = (self._rest + chunk).split(b"\n\n")
-        others = [event for event in events if ITEM not in event[:HEAD_BYTES]]
-        self.seen.items += len(events) - len(others)
-        for event in events if self._notes else others:
+        whole, end, self._rest = (self._rest + chunk).rpartition(END)
+        self.seen.items += whole.count(ITEM)
+        for event in whole.split(END) if self._notes else _others(END + whole + end):
             lines = dict(line.split(b": ", 1) for line in event.split(b"\n") if b": " in line)
             self._look(lines.get(b"event", b""), lines.get(b"data", b"null"))
 
@@ -225,6 +226,15 @@ class TailReaders:
             if all(reader.seen.accounted >= order.items for reader in self._readers):
                 return
             await asyncio.sleep(POLL_S)
+
+
+def _others(events: bytes) -> Iterator[bytes]:
+    """Yield the events that are no items, without a look at those that are; each has an end."""
+    for name in OTHERS:
+        at = events.find(name)
+        while at >= 0:
+            yield events[events.rindex(END, 0, at) + len(END) : events.index(END, at)]
+            at = events.find(name, at + len(name))
 
 
 def _check(head: bytes) -> None:

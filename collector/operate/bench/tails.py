@@ -23,6 +23,7 @@ from typing import Any
 
 import psutil
 
+from collector.errors import CommandError
 from collector.operate.bench.cell import (
     IN_FLIGHT_ITEMS,
     IN_FLIGHT_REQUESTS_MAX,
@@ -49,8 +50,12 @@ READERS = 10
 ITEMS_PER_REQUEST = 512
 IN_FLIGHT = IN_FLIGHT_ITEMS // ITEMS_PER_REQUEST
 WARM_S = 0.2
-FREEZE_AT = 0.25
-"""Share of the turn that is over when Redis is frozen: readers are being served, then are not."""
+FREEZE_AT_S = 0.1
+"""From the begin of a turn until Redis is frozen: readers are being served, then are not."""
+
+BACK_S_MAX = 15.0
+POLL_S = 0.1
+"""Until the workers have found a Redis that answers again; they pause for 5 s at most."""
 
 ACCOUNT_S_MAX = 5.0
 """Readers that do not know by then what became of every item have lost some."""
@@ -132,7 +137,7 @@ class TailBench:
             api=partial(tree_cpu_s, self._api_process),
             readers=partial(tree_cpu_s, self.readers.process),
         )
-        freeze = threading.Timer(FREEZE_AT * self.seconds, self.redis.freeze)
+        freeze = threading.Timer(FREEZE_AT_S, self.redis.freeze)
         if kind is Kind.FROZEN:
             freeze.start()
         order = Send(warm.requests, self._requests, IN_FLIGHT, seconds=self.seconds)
@@ -149,7 +154,9 @@ class TailBench:
             refused=sent.refused,
             failed=sent.failed,
         )
-        self.redis.resume()
+        if kind is Kind.FROZEN:
+            self.redis.resume()
+            self._await_link(daemon)
         if kind in (Kind.TAILS, Kind.STUCK):
             self._look_at_readers(turn, items + warm.requests * ITEMS_PER_REQUEST)
         self.readers.order(Close())
@@ -202,6 +209,18 @@ class TailBench:
         """Send what warms up."""
         warm = round(WARM_S * self._requests / (self.seconds + WARM_S))
         return self.senders.order(Send(0, warm, IN_FLIGHT, seconds=WARM_S))
+
+    def _await_link(self, daemon: ServedDaemon) -> None:
+        """Return once every worker publishes.
+
+        Raises:
+            CommandError: one does not come back.
+        """
+        end = time.monotonic() + BACK_S_MAX
+        while daemon.metric("otlpg_tail_link_up") < WORKERS:
+            if time.monotonic() > end:
+                raise CommandError("a worker does not find Redis again")
+            time.sleep(POLL_S)
 
     def _open(self, *, stuck: bool = False) -> None:
         self.readers.order(Open(self.api_port, READERS, WORKERS, stuck))
