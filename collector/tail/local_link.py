@@ -75,6 +75,7 @@ class LocalPublisherLink:
                 signals = [Signal(name) for name in names.split(",") if name]
             if order == "listen":
                 self._listened = frozenset(signals)
+                greet(signals)  # they may have asked before we were here
             else:
                 greet([signal for signal in signals if self.wanted(signal)])
 

@@ -156,6 +156,8 @@ class RedisPublisherLink:
         async with contextlib.aclosing(pubsub):
             with _as_link_errors():
                 await pubsub.subscribe(_hello_channel(self._prefix))
+            await self._ask()
+            greet([signal for signal in Signal if self.wanted(signal)])  # who asked meanwhile
             while True:
                 with _as_link_errors():
                     heard = await _next_message(pubsub, self._settings.timeout_s)
