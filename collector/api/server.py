@@ -25,6 +25,10 @@ from collector.settings import Settings
 from collector.telemetry.clock import Clock
 from collector.telemetry.serving import EmbeddedServer
 
+UNSENT_BYTES_MAX: Final = 128 * 1024
+"""What the kernel takes of an answer beyond what is on its way. Left alone it takes megabytes, and
+a slow reader of a live tail would see what is minutes old, instead of what it can keep up with."""
+
 Answer = Callable[[Request], Awaitable[Response]]
 
 KEEP_ALIVE_S: Final = 75
@@ -72,6 +76,9 @@ class ApiServer:
         api, receive = self._settings.api, self._settings.receive
         self._sockets = shared_sockets(api.host, api.port, setting="api.port")
         self.port = self._sockets[0].getsockname()[1]
+        if hasattr(socket, "TCP_NOTSENT_LOWAT"):  # connections have it of their listener
+            for listener in self._sockets:
+                listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES_MAX)
         accept = None
         if self._certificates is not None:
             certificates = self._certificates

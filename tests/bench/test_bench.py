@@ -23,7 +23,13 @@ def test_local_bench_measures_and_balances() -> None:
     steps: list[str] = []
 
     report = run(
-        BenchOptions(quick=True, signals=(Signal.LOGS,), seconds=0.5, outage_seconds=2.0),
+        BenchOptions(
+            quick=True,
+            parts=("ingest", "outage"),
+            signals=(Signal.LOGS,),
+            seconds=0.5,
+            outage_seconds=2.0,
+        ),
         steps.append,
     )
 
@@ -74,6 +80,23 @@ def test_a_guarded_cell_sends_through_tls_with_a_key(tmp_path: Path) -> None:
     assert found["guarded"]
     assert found["items_per_s"] > 0
     assert (found["missing_rows"], found["failed"]) == (0, 0)
+
+
+def test_live_tails_are_measured_and_account_for_every_item() -> None:
+    """In each state there is a figure, and readers know what became of all that was committed."""
+    report = run(BenchOptions(parts=("tails",), tail_seconds=0.5, tail_rounds=2), lambda _: None)
+
+    tails = report["tails"]
+    assert report["books_balance"], report
+    assert orjson.loads(orjson.dumps(report)) == report
+    assert {turn["kind"] for turn in tails["turns"]} == {
+        "alone", "nobody", "tails", "stuck", "frozen",
+    }  # fmt: skip
+    assert all(turn["items_per_s"] > 0 for turn in tails["turns"])
+    assert all(turn["shown"] > 0 for turn in tails["turns"] if turn["kind"] in ("tails", "stuck"))
+    assert tails["unaccounted"] == 0
+    assert 0 < tails["commit_to_screen_ms"]["p50"] <= tails["commit_to_screen_ms"]["p99"]
+    assert [f["name"] for f in report["summary"] if f["value"] is None] == []
 
 
 def main_cells(report: dict[str, Any]) -> list[dict[str, Any]]:

@@ -39,7 +39,7 @@ async def over_a_socket(folder: Path) -> AsyncGenerator[tuple[PublisherLink, Sub
     server = LocalServer(path)
     serving = asyncio.create_task(server.run())
     try:
-        while not path.exists():
+        while not path.exists():  # noqa: ASYNC110 -- only the kernel knows, and it tells nobody
             await asyncio.sleep(0)
         yield LocalPublisherLink(path), LocalSubscriberLink(server, Signal.LOGS)
     finally:

@@ -150,11 +150,12 @@ class TailReader:
             try:
                 _check(await stream.readuntil(b"\r\n\r\n"))
                 while size := int(await stream.readline(), 16):
-                    self._take((await stream.readexactly(size + 2))[:-2])
+                    self.take((await stream.readexactly(size + 2))[:-2])
             except (OSError, EOFError, ValueError) as error:
                 self.failure = error
 
-    def _take(self, chunk: bytes) -> None:
+    def take(self, chunk: bytes) -> None:
+        """Take in the next bytes of the stream, wherever they are cut."""
         whole, end, self._rest = (self._rest + chunk).rpartition(END)
         self.seen.items += whole.count(ITEM)
         for event in whole.split(END) if self._notes else _others(END + whole + end):

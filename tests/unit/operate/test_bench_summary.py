@@ -108,7 +108,50 @@ def test_an_ok_without_postgres_unbalances_the_books() -> None:
     outage = {**OUTAGE, "acknowledged_without_postgres": 1}
 
     assert not books_balance([cell()], outage)
-    assert not summary([cell()], outage)[-1]["ok"]
+    found = {figure["name"]: figure for figure in summary([cell()], outage)}
+    assert not found["OKs while PostgreSQL was stopped"]["ok"]
+
+
+TAILS = {
+    "commit_to_screen_ms": {"p99": 20.0},
+    "nobody_to_alone": 1.0,
+    "tails_to_nobody": 0.96,
+    "frozen_to_nobody": 0.99,
+    "frozen_grown_mib": 4.0,
+    "stuck_to_tails": 1.0,
+    "shown_beside_stuck": 1.0,
+    "slow": 0,
+    "stuck_skipped_least": 100,
+    "unaccounted": 0,
+    "missing_rows": 0,
+    "failed": 0,
+}
+
+
+def test_live_tails_reach_their_targets_one_by_one() -> None:
+    """Each figure is judged by its own bound, and one that misses it pulls no other down."""
+    assert all(figure["ok"] for figure in summary([], None, TAILS))
+    for key, missed in {
+        "commit_to_screen_ms": {"p99": 50.1},
+        "nobody_to_alone": 0.98,
+        "tails_to_nobody": 0.94,
+        "frozen_to_nobody": 0.97,
+        "frozen_grown_mib": 8.1,
+        "stuck_to_tails": 0.9,
+        "shown_beside_stuck": 0.9,
+        "slow": 1,
+        "stuck_skipped_least": 0,
+        "unaccounted": 1,
+        "missing_rows": 1,
+    }.items():
+        assert [f["ok"] for f in summary([], None, {**TAILS, key: missed})].count(False) == 1, key
+
+
+def test_a_row_missing_beside_live_tails_unbalances_the_books() -> None:
+    """Tails are measured on the same promise as everything else."""
+    assert books_balance([], None, TAILS)
+    assert not books_balance([], None, {**TAILS, "missing_rows": -1})
+    assert not books_balance([], None, {**TAILS, "failed": 1})
 
 
 def test_bounds_are_inclusive() -> None:
