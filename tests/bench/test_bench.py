@@ -84,7 +84,7 @@ def test_a_guarded_cell_sends_through_tls_with_a_key(tmp_path: Path) -> None:
 
 def test_live_tails_are_measured_and_account_for_every_item() -> None:
     """In each state there is a figure, and readers know what became of all that was committed."""
-    report = run(BenchOptions(parts=("tails",), tail_seconds=0.5, tail_rounds=2), lambda _: None)
+    report = run(BenchOptions(parts=("tails",), tail_seconds=0.5, tail_rounds=1), lambda _: None)
 
     tails = report["tails"]
     assert report["books_balance"], report

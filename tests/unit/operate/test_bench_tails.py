@@ -12,7 +12,7 @@ from collector.operate.bench.tails import Kind, Turn, figures_of, percentile, ra
 
 def turn(kind: Kind, round_: int, items_per_s: float, **changes: Any) -> Turn:
     """Return a turn in which nothing went wrong."""
-    plain = {
+    plain: dict[str, Any] = {
         "cpu": {"daemon_cpu_s_per_million": 14.0},
         "peak_rss_mib": 120.0,
         "missing_rows": 0,
