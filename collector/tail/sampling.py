@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import chain, islice
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from operator import itemgetter
 from typing import Any, Final
 
 from collector.rows import ConvertedRequest, LogRow, Signal, SpanRow
 from collector.tail.message import Pick
 from collector.telemetry.clock import Clock
 
-_TRACE_ID: Final = SpanRow._fields.index("trace_id")
-_STATUS: Final = SpanRow._fields.index("status_code")
-_SEVERITY: Final = LogRow._fields.index("severity_number")
-_ERROR_STATUS: Final = 2
-_ERROR_SEVERITY: Final = 17
+_TRACE_ID_OF: Final = itemgetter(SpanRow._fields.index("trace_id"))
+
+_BAD: Final = {
+    Signal.TRACES: (itemgetter(SpanRow._fields.index("status_code")), 2),
+    Signal.LOGS: (itemgetter(LogRow._fields.index("severity_number")), 17),
+}
+"""Where a row says how bad it is, and from what on it is an error; no data point does."""
 
 BURST_S: Final = 0.5
 """What was not used is kept for so long."""
@@ -43,7 +47,7 @@ class Sampler:
         self._filled_s = now_s
         room = min(int(self._room), self._at_once_max)
         if items <= room:
-            picks = list(_rows(requests))
+            picks = [(request, row) for request in requests for row in request.rows]
         elif not room:
             return []
         else:
@@ -52,32 +56,37 @@ class Sampler:
         return picks
 
 
-def _rows(requests: Sequence[ConvertedRequest]) -> chain[Pick]:
-    return chain.from_iterable(((request, row) for row in request.rows) for request in requests)
-
-
 def _sample(
     signal: Signal, requests: Sequence[ConvertedRequest], items: int, room: int
 ) -> list[Pick]:
-    chosen: dict[int, Pick] = {}
-    if signal is not Signal.METRICS:
-        at, least = (_STATUS, _ERROR_STATUS) if signal is Signal.TRACES else (_SEVERITY, _ERROR_SEVERITY)  # fmt: skip
-        bad = ((n, pick) for n, pick in enumerate(_rows(requests)) if pick[1][at] >= least)
+    """Return ``room`` of the rows, or nearly as many; all are looked at, so nothing is made of each."""
+    rows: list[tuple[Any, ...]] = []
+    ends: list[int] = []
+    for request in requests:
+        rows += request.rows
+        ends.append(len(rows))
+    chosen: set[int] = set()
+    if signal in _BAD:
+        level_of, least = _BAD[signal]
+        bad = (n for n, level in enumerate(map(level_of, rows)) if level >= least)
         chosen.update(islice(bad, max(1, room // 2)))
     left = room - len(chosen)
     if signal is Signal.TRACES:
-        bound = (left * 2**64 // items).to_bytes(9, "big")[-8:]
-        kept = ((n, pick) for n, pick in enumerate(_rows(requests)) if _is_below(pick[1], bound))
+        kept = _kept_traces(rows, left / items)
     else:
-        kept = islice(enumerate(_rows(requests)), 0, None, -(-items // left) if left else items)
-    for n, pick in kept:
-        if len(chosen) >= room:
-            break
-        chosen[n] = pick
-    return [chosen[n] for n in sorted(chosen)]
+        kept = iter(range(0, items, -(-items // left) if left else items))
+    while len(chosen) < room and (n := next(kept, None)) is not None:
+        chosen.add(n)
+    return [(requests[bisect_right(ends, n)], rows[n]) for n in sorted(chosen)]
 
 
-def _is_below(row: tuple[Any, ...], bound: bytes) -> bool:
-    """Whether a trace is among those that are kept; the end of an id is the random part of it."""
-    trace_id: bytes = row[_TRACE_ID]
-    return trace_id[8:] < bound
+def _kept_traces(rows: Sequence[tuple[Any, ...]], share: float) -> Iterator[int]:
+    """Yield where the spans of ``share`` of all traces are.
+
+    By the second half of the id: the first may be a time. Its first byte decides about most of them.
+    """
+    bound = min(int(share * 2**64), 2**64 - 1).to_bytes(8, "big")
+    first = bound[0]
+    for n, trace_id in enumerate(map(_TRACE_ID_OF, rows)):
+        if trace_id[8] <= first and trace_id[8:] < bound:
+            yield n
