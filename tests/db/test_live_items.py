@@ -1,0 +1,74 @@
+"""A live item is the stored one: what a tail shows first and what it shows then look alike."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
+
+from collector.items import Item
+from collector.query.filters import Filter
+from collector.query.recent import ITEM_OF, TIME_MAX, TIME_MIN, statement
+from collector.rows import ConvertedRequest, Signal
+from collector.settings import DatabaseSettings
+from collector.store.pool import Connection
+from collector.tail.message import Head, decode, encode
+from tests.factories import ExportRequest
+from tests.round_trip import Arrivals, for_all
+from tests.storage import Storage
+from tests.strategies import requests
+
+ITEMS_MAX = 1_000
+BYTES_MAX = 2**26
+
+examples = hypothesis_settings(
+    max_examples=60,
+    derandomize=True,
+    database=None,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+
+
+@pytest.mark.parametrize("signal", Signal)
+async def test_a_live_item_is_the_stored_one(
+    signal: Signal, connection: Connection, database_settings: DatabaseSettings
+) -> None:
+    """Field by field, for everything that a sender may have meant; what is cut is cut in both."""
+    storage = Storage(connection, database_settings)
+    await storage.prepare()
+    arrivals = Arrivals()
+    compared = 0
+
+    async def check(request: ExportRequest) -> None:
+        nonlocal compared
+        converted = arrivals.convert(signal, request.SerializeToString())
+        live = _published(signal, converted)
+        await storage.store(signal, [converted])
+        stored = await _stored(connection, signal)
+        await storage.forget(signal)
+
+        assert _sorted(live) == _sorted(stored)
+        compared += len(live)
+
+    await for_all(requests(signal), check, settings=examples)
+
+    assert compared > 100, compared
+
+
+def _published(signal: Signal, converted: ConvertedRequest) -> list[Item]:
+    head = Head(signal, "publisher", 0, len(converted.rows), 1)
+    picks = [(converted, row) for row in converted.rows]
+    return decode(encode(head, picks, BYTES_MAX)).lines
+
+
+async def _stored(connection: Connection, signal: Signal) -> list[Item]:
+    sql, parameters = statement(signal, Filter(), TIME_MIN, TIME_MAX, ITEMS_MAX)
+    return [ITEM_OF[signal](row) for row in await connection.fetch(sql, *parameters)]
+
+
+def _sorted(items: list[Any]) -> list[bytes]:
+    return sorted(orjson.dumps(item, option=orjson.OPT_SORT_KEYS) for item in items)
