@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import orjson
+import pytest
 
 from collector.operate.bench import BenchOptions, run
 from collector.operate.bench.cell import Cell, measure
@@ -16,6 +18,7 @@ from collector.operate.bench.server import BenchServer
 from collector.rows import Signal
 from collector.settings import DatabaseSettings
 from tests.e2e.daemon import Daemon
+from tests.redis_server import find_program
 
 
 def test_local_bench_measures_and_balances() -> None:
@@ -82,8 +85,12 @@ def test_a_guarded_cell_sends_through_tls_with_a_key(tmp_path: Path) -> None:
     assert (found["missing_rows"], found["failed"]) == (0, 0)
 
 
-def test_live_tails_are_measured_and_account_for_every_item() -> None:
+def test_live_tails_are_measured_and_account_for_every_item(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """In each state there is a figure, and readers know what became of all that was committed."""
+    folder = Path(find_program()).parent
+    monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
     report = run(BenchOptions(parts=("tails",), tail_seconds=0.5, tail_rounds=1), lambda _: None)
 
     tails = report["tails"]

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from collector.operate.bench.redis_server import RedisServer
 from collector.rows import Signal
 from collector.settings import RedisSettings
 from collector.tail.link import PublisherLink, SubscriberLink
 from collector.tail.local_link import LocalPublisherLink, LocalServer, LocalSubscriberLink
 from collector.tail.redis_link import RedisPublisherLink, RedisSubscriberLink
+from tests.redis_server import redis_server
 
 STEP_S_MAX = 10.0
 
@@ -27,7 +27,8 @@ Links = Callable[
 @contextlib.asynccontextmanager
 async def over_redis(folder: Path) -> AsyncGenerator[tuple[PublisherLink, SubscriberLink]]:
     """Lend the two ends of a link for logs."""
-    with RedisServer(folder) as server:
+    del folder  # it has one of its own
+    with redis_server() as server:
         settings = RedisSettings(url=SecretStr(server.url))
         yield RedisPublisherLink(settings), RedisSubscriberLink(settings, Signal.LOGS)
 
