@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from operator import itemgetter
 from typing import Any, Final
@@ -72,11 +73,10 @@ def _sample(
         chosen.update(islice(bad, max(1, room // 2)))
     left = room - len(chosen)
     if signal is Signal.TRACES:
-        kept = _kept_traces(rows, left / items)
+        below = [n for n in _kept_traces(rows, left / items) if n not in chosen]
+        chosen.update(_whole_traces(rows, below, left))
     else:
-        kept = iter(range(0, items, -(-items // left) if left else items))
-    while len(chosen) < room and (n := next(kept, None)) is not None:
-        chosen.add(n)
+        chosen.update(islice(range(0, items, -(-items // left) if left else items), left))
     return [(requests[bisect_right(ends, n)], rows[n]) for n in sorted(chosen)]
 
 
@@ -90,3 +90,23 @@ def _kept_traces(rows: Sequence[tuple[Any, ...]], share: float) -> Iterator[int]
     for n, trace_id in enumerate(map(_TRACE_ID_OF, rows)):
         if trace_id[8] <= first and trace_id[8:] < bound:
             yield n
+
+
+def _whole_traces(
+    rows: Sequence[tuple[Any, ...]], spans: Sequence[int], room: int
+) -> Iterable[int]:
+    """Return at most ``room`` of ``spans``, without those traces that do not fit in whole.
+
+    A trace that has not even room when it is alone is begun.
+    """
+    if len(spans) <= room:
+        return spans
+    sizes = Counter(_TRACE_ID_OF(rows[n])[8:] for n in spans)
+    kept: set[bytes] = set()
+    left = room
+    for place in sorted(sizes):
+        if sizes[place] > left and kept:
+            break
+        kept.add(place)
+        left -= sizes[place]
+    return islice((n for n in spans if _TRACE_ID_OF(rows[n])[8:] in kept), room)
