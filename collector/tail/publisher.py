@@ -17,7 +17,7 @@ import secrets
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 
 from collector.errors import LinkError
 from collector.rows import ConvertedRequest, Signal
@@ -32,7 +32,8 @@ from collector.telemetry.probe import Probe
 
 RETRY_S_MIN: Final = 0.25
 RETRY_S_MAX: Final = 5.0
-"""Pauses between two attempts to reach a link that is away, doubled each time."""
+"""Pauses between two attempts to reach a link that is away, doubled each time; short again after one
+that was there for longer than the longest of them."""
 
 
 @dataclass(slots=True)
@@ -90,6 +91,23 @@ class Publisher:
         self._numbers[signal] = first + items
         if not items or not self._link.wanted(signal):
             return
+        try:
+            self._put(self._build(signal, requests, items, first, transaction_id))
+        except Exception as error:  # noqa: BLE001 -- they are committed, and no flush may fail here
+            self._metrics.tail_skipped.add(items, signal.value, "fault")
+            self._trouble.error(
+                "items are not shown by our own fault", type(error).__name__, exc_info=error
+            )
+
+    def _build(
+        self,
+        signal: Signal,
+        requests: Sequence[ConvertedRequest],
+        items: int,
+        first: int,
+        transaction_id: int | None,
+    ) -> _Waiting:
+        """Return the message about ``items`` in ``requests``, of which the first has a number."""
         picks: list[Pick] = self._samplers[signal].pick(signal, requests, items)
         if len(picks) < items:
             self._metrics.tail_skipped.add(items - len(picks), signal.value, "rate")
@@ -98,7 +116,7 @@ class Publisher:
         lines = body.count(b"\n")
         if lines < len(picks):
             self._metrics.tail_skipped.add(len(picks) - lines, signal.value, "size")
-        self._put(_Waiting(signal, body, lines))
+        return _Waiting(signal, body, lines)
 
     async def run(self) -> None:
         """Send until cancelled; a link that is away is tried again for ever.
@@ -107,23 +125,36 @@ class Publisher:
         """
         retry_s = RETRY_S_MIN
         while True:
-            was_up = False
+            was_up, began_s = False, self._clock.monotonic_s()
             try:
                 async with self._link.connected():
-                    was_up, retry_s = True, RETRY_S_MIN
+                    was_up = True
                     self._metrics.tail_link_up.set(1)
                     async with asyncio.TaskGroup() as tasks:
                         tasks.create_task(self._link.watch(self._greet))
                         tasks.create_task(self._send())
-            except* LinkError as group:
-                if not was_up:
-                    [error, *_] = group.exceptions
-                    self._trouble.warn("live tails are away", "link", error=str(error))
+            except Exception as error:  # noqa: BLE001 -- ingest outlives whatever a link answers
+                self._tell_why(error, was_up=was_up)
             self._metrics.tail_link_up.set(0)
             self._drop_all()
             await self._probe.reach("tail.link_failed")
+            if self._clock.monotonic_s() - began_s > RETRY_S_MAX:
+                retry_s = RETRY_S_MIN
             await asyncio.sleep(retry_s)
             retry_s = min(2 * retry_s, RETRY_S_MAX)
+
+    def _tell_why(self, error: Exception, *, was_up: bool) -> None:
+        """Log why the link is away; what is no ``LinkError`` is a fault of ours.
+
+        A link that was cut may be there again at the next attempt, which otherwise tells.
+        """
+        first = _first_of(error)
+        if not isinstance(first, LinkError):
+            self._trouble.error(
+                "live tails are away by our own fault", type(first).__name__, exc_info=first
+            )
+        elif not was_up:
+            self._trouble.warn("live tails are away", "link", error=str(first))
 
     def _greet(self, signals: Sequence[Signal]) -> None:
         """Say that everything from here on is published."""
@@ -139,7 +170,11 @@ class Publisher:
                 waiting = self._backlog.popleft()
                 self._backlog_bytes -= len(waiting.body)
                 began_s = self._clock.monotonic_s()
-                await self._link.send(waiting.signal, waiting.body)
+                try:
+                    await self._link.send(waiting.signal, waiting.body)
+                except BaseException:
+                    self._count_dropped(waiting)
+                    raise
                 self._metrics.tail_publish_seconds.observe(self._clock.monotonic_s() - began_s)
                 self._metrics.tail_published.add(waiting.lines, waiting.signal.value)
                 await self._probe.reach("tail.published")
@@ -156,8 +191,19 @@ class Publisher:
     def _drop(self) -> None:
         oldest = self._backlog.popleft()
         self._backlog_bytes -= len(oldest.body)
-        self._metrics.tail_skipped.add(oldest.lines, oldest.signal.value, "backlog")
+        self._count_dropped(oldest)
+
+    def _count_dropped(self, waiting: _Waiting) -> None:
+        if waiting.lines:
+            self._metrics.tail_skipped.add(waiting.lines, waiting.signal.value, "backlog")
 
     def _drop_all(self) -> None:
         while self._backlog:
             self._drop()
+
+
+def _first_of(error: Exception) -> Exception:
+    """Return the first error in a group of whatever depth."""
+    if isinstance(error, ExceptionGroup):
+        return _first_of(cast("ExceptionGroup[Exception]", error).exceptions[0])
+    return error

@@ -208,7 +208,8 @@ class Metrics(Declared):
     tail_skipped: Counter = counter(
         "otlpg_tail_skipped_total",
         "Items that somebody listened for and did not see. 'rate', 'size': caps of a worker; 'backlog': "
-        "Redis or the API was behind or away; 'slow': the reader was, once for each.",
+        "Redis or the API was behind or away; 'fault': a bug of ours, see the log; 'slow': the reader was, "
+        "once for each.",
         ("signal", "cause"),
     )
     tail_publish_seconds: Histogram = histogram(

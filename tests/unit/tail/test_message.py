@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, ResourceLogs
+from opentelemetry.proto.trace.v1.trace_pb2 import Status
 
 from collector.convert.request import Converter
 from collector.errors import TailMessageError
@@ -145,7 +146,7 @@ def test_what_is_shown_of_a_span() -> None:
     )
     request = traces_of(span)
     span = request.resource_spans[0].scope_spans[0].spans[0]
-    span.status.code, span.status.message = 2, "boom"
+    span.status.CopyFrom(Status(code=Status.STATUS_CODE_ERROR, message="boom"))
     request.resource_spans[0].resource.attributes.extend(key_values({"service.name": "shop"}))
 
     [item] = items_of(convert(Signal.TRACES, request))
@@ -338,7 +339,7 @@ def test_what_is_no_message_is_told_as_one_error(raw: bytes) -> None:
 
 
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers(-5, 2**70) | st.floats() | st.text(max_size=4),
+    st.none() | st.booleans() | st.integers(-5, 2**64 - 1) | st.floats() | st.text(max_size=4),
     lambda inner: st.lists(inner, max_size=7) | st.dictionaries(st.text(max_size=3), inner),
     max_leaves=8,
 )
@@ -347,30 +348,13 @@ json_values = st.recursive(
 @given(head=st.lists(json_values, max_size=7), lines=st.lists(json_values, max_size=2))
 def test_any_json_is_a_message_or_that_error(head: list[Any], lines: list[Any]) -> None:
     """Nothing else leaves ``decode``."""
-    raw = b"\n".join(orjson.dumps(part, default=str) for part in _fit([1, "logs", *head], lines))
+    raw = b"\n".join(orjson.dumps(part) for part in ([1, "logs", *head], *lines))
 
     try:
         message = decode(raw)
     except TailMessageError:
         return
     assert message.head.first >= 0
-
-
-def _fit(head: list[Any], lines: list[Any]) -> list[Any]:
-    """Return what orjson can write: its integers have 64 bits."""
-
-    def fit(value: Any) -> Any:
-        match value:
-            case int() if value >= 2**64:
-                return float(value)
-            case list():
-                return [fit(each) for each in value]
-            case dict():
-                return {key: fit(each) for key, each in value.items()}
-            case _:
-                return value
-
-    return [fit(head), *map(fit, lines)]
 
 
 @given(raw=st.binary(max_size=60))
