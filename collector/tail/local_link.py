@@ -55,14 +55,15 @@ class LocalPublisherLink:
     @contextlib.asynccontextmanager
     async def connected(self) -> AsyncGenerator[None]:
         """Be connected inside the block."""
-        with _as_link_errors():
-            self._streams = await asyncio.open_unix_connection(self._path)
         try:
+            with _as_link_errors():
+                self._streams = await asyncio.open_unix_connection(self._path)
             yield
         finally:
             self._failed, self._listened = True, None
-            (_, writer), self._streams = self._streams, None
-            writer.transport.abort()
+            if self._streams is not None:
+                self._streams[1].transport.abort()
+                self._streams = None
 
     async def watch(self, greet: Callable[[Sequence[Signal]], None]) -> None:
         """Obey the lines that the API sends."""
@@ -74,8 +75,8 @@ class LocalPublisherLink:
                 order, _, names = line.decode().rstrip("\n").partition(" ")
                 signals = [Signal(name) for name in names.split(",") if name]
             if order == "listen":
-                self._listened = frozenset(signals)
-                greet(signals)  # they may have asked before we were here
+                before, self._listened = self._listened or frozenset(), frozenset(signals)
+                greet([signal for signal in signals if signal not in before])
             else:
                 greet([signal for signal in signals if self.wanted(signal)])
 
@@ -105,9 +106,9 @@ class LocalServer:
         """
         server = await asyncio.start_unix_server(self._serve, self._path)
         try:
-            async with server:
-                await server.serve_forever()
+            await asyncio.Event().wait()
         finally:
+            server.close()  # nobody waits for its end: that waits for the workers
             for writer in list(self._workers):
                 writer.transport.abort()
 

@@ -43,10 +43,20 @@ def _hello_channel(prefix: str) -> str:
 
 @contextlib.contextmanager
 def _as_link_errors() -> Generator[None]:
+    """Make ours of what redis-py raises; and raise what it swallows, a cancellation while it connects.
+
+    Of cancellations the number is compared: a TaskGroup of Python 3.11 may leave an old one behind.
+    """
+    task = asyncio.current_task()
+    assert task is not None
+    before = task.cancelling()
     try:
         yield
     except (RedisError, OSError, TimeoutError, EOFError) as error:
         raise LinkError(f"Redis does not answer: {type(error).__name__}") from error
+    finally:
+        if task.cancelling() > before:
+            raise asyncio.CancelledError
 
 
 def _client(settings: RedisSettings) -> Client:
@@ -126,45 +136,52 @@ class RedisPublisherLink:
         """Ask who listens, each second and whenever a reader says hello."""
         assert self._client is not None
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._ask_regularly())
+            tasks.create_task(self._ask_regularly(greet))
             tasks.create_task(self._hear_hellos(self._client.pubsub(), greet))
 
     async def send(self, signal: Signal, body: bytes) -> None:
-        """Publish; how many it reached is as good as asking."""
+        """Publish; how many it reached is as good as asking, but who is new is left to ``_ask``."""
         assert self._client is not None
         with _as_link_errors():
             reached = int(await self._client.publish(channel(self._prefix, signal), body))
         if self._listeners is not None:
-            self._listeners[signal] = reached
+            self._listeners[signal] = min(self._listeners[signal], reached)
 
-    async def _ask_regularly(self) -> None:
+    async def _ask_regularly(self, greet: Callable[[Sequence[Signal]], None]) -> None:
         while True:
             await asyncio.sleep(ASK_S)
-            await self._ask()
+            greet(await self._ask())
 
-    async def _ask(self) -> None:
+    async def _ask(self) -> list[Signal]:
+        """Learn who listens; return the signals with more listeners than before."""
         assert self._client is not None
         channels = [channel(self._prefix, signal) for signal in Signal]
         with _as_link_errors():
             answer: list[tuple[bytes, int]] = await self._client.pubsub_numsub(*channels)
         counts = {name.decode(): int(count) for name, count in answer}
+        before = self._listeners or dict.fromkeys(Signal, 0)
         self._listeners = {
             signal: counts.get(channel(self._prefix, signal), 0) for signal in Signal
         }
+        return [signal for signal in Signal if self._listeners[signal] > before[signal]]
 
     async def _hear_hellos(self, pubsub: PubSub, greet: Callable[[Sequence[Signal]], None]) -> None:
+        """Greet those who listen already, then whoever says hello; nobody comes between the two."""
         async with contextlib.aclosing(pubsub):
             with _as_link_errors():
                 await pubsub.subscribe(_hello_channel(self._prefix))
+                await _next_message(pubsub, self._settings.timeout_s)  # that it is subscribed
             await self._ask()
-            greet([signal for signal in Signal if self.wanted(signal)])  # who asked meanwhile
+            greet([signal for signal in Signal if self.wanted(signal)])
             while True:
                 with _as_link_errors():
                     heard = await _next_message(pubsub, self._settings.timeout_s)
                 if heard is not None:
-                    await self._ask()
                     asked = heard[1].decode(errors="replace")
-                    greet([s for s in Signal if s.value == asked and self.wanted(s)])
+                    grown = await self._ask()
+                    greet(
+                        [s for s in Signal if s in grown or (s.value == asked and self.wanted(s))]
+                    )
 
 
 class RedisSubscriberLink:

@@ -76,7 +76,8 @@ class Feed:
             async with asyncio.timeout(GREETING_S_MAX):
                 await self._begun.wait()
         except TimeoutError:
-            pass
+            if self._up is None:  # not that it is away, but a reader will be told so
+                self._up = False
         return Started(len(self._greeted), max(self._expected or 0, len(self._greeted)))
 
     async def run(self) -> None:
@@ -93,6 +94,11 @@ class Feed:
             except LinkError as error:
                 self._trouble.warn("live tails are away", "link", error=str(error))
                 self._set_up(False, str(error))
+            except Exception as error:  # noqa: BLE001 -- the API outlives whatever a link answers
+                self._trouble.error(
+                    "live tails are away by our own fault", type(error).__name__, exc_info=error
+                )
+                self._set_up(False, "live tails failed by our own fault")
             await asyncio.sleep(RETRY_S)
 
     def _set_up(self, up: bool, message: str) -> None:
@@ -127,7 +133,7 @@ class Feed:
             self._greeted.add(head.source)
         if expected is not None and head.first > expected:
             self._listener.on_skipped(head.first - expected, "lost")
-        elif expected is None and head.items and head.first and self._begun.is_set():
+        elif expected is None and head.first and self._begun.is_set():
             self._listener.on_skipped(None, "lost")  # a publisher that nobody knew of
         self._look_whether_begun()
         if head.items > len(message.lines):

@@ -1,0 +1,283 @@
+"""tail.subscriber: what is heard is passed on, and what is not heard is told."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator
+
+import pytest
+
+from collector.errors import LinkError
+from collector.rows import Signal
+from collector.tail import subscriber as module
+from collector.tail.message import Head, encode
+from collector.tail.subscriber import PUBLISHERS_MAX, Feed, Started
+from tests.clocks import HandClock
+from tests.unit.tail.flushed import numbered
+from tests.unit.tail.noting import Notes
+
+END = b""
+"""Breaks the link of the test."""
+
+
+class HandLink:
+    """A subscriber's link into which the test puts messages."""
+
+    name = "hand"
+
+    def __init__(self, publishers: int = 1) -> None:
+        self.publishers = publishers
+        self.failure: Exception | None = None
+        self.hellos = 0
+        self._queue: asyncio.Queue[bytes] = asyncio.Queue()
+        self._change = asyncio.Condition()
+
+    @contextlib.asynccontextmanager
+    async def subscribed(self) -> AsyncGenerator[AsyncIterator[bytes]]:
+        """Listen, unless there is a failure."""
+        if self.failure is not None:
+            raise self.failure
+        yield self._messages()
+
+    async def _messages(self) -> AsyncIterator[bytes]:
+        while (raw := await self._queue.get()) != END:
+            yield raw
+        raise LinkError("broken by the test")
+
+    async def hello(self) -> int:
+        """Count the hello."""
+        async with self._change:
+            self.hellos += 1
+            self._change.notify_all()
+        return self.publishers
+
+    async def said_hello(self, times: int = 1) -> None:
+        """Return once so many hellos were said."""
+        async with self._change:
+            await self._change.wait_for(lambda: self.hellos >= times)
+
+    def put(self, raw: bytes) -> None:
+        """Let a message come."""
+        self._queue.put_nowait(raw)
+
+
+class Stand:
+    """A feed, the link in the test's hand, and what it told."""
+
+    def __init__(self, publishers: int = 1) -> None:
+        self.link = HandLink(publishers)
+        self.notes = Notes()
+        self.feed = Feed(self.link, self.notes, HandClock())
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncGenerator[None]:
+        """Listen inside the block."""
+        task = asyncio.create_task(self.feed.run())
+        try:
+            async with asyncio.timeout(30):
+                yield
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    def items(
+        self, first: int, count: int, *, source: str = "a", of: int | None = None, xid: int = 9
+    ) -> None:
+        """Let a message with ``count`` items come, of ``of`` that were committed."""
+        head = Head(Signal.LOGS, source, first, of or count, xid)
+        request = numbered(first, count)
+        self.link.put(encode(head, [(request, row) for row in request.rows], 2**20))
+
+    def greeting(self, first: int, source: str = "a") -> None:
+        """Let a greeting come."""
+        self.link.put(encode(Head(Signal.LOGS, source, first, 0, None), (), 2**20))
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let it try again at once."""
+    monkeypatch.setattr(module, "RETRY_S", 0.001)
+
+
+async def test_it_has_begun_when_every_publisher_has_greeted() -> None:
+    """And not before; who greets twice counts once."""
+    stand = Stand(publishers=2)
+    async with stand.running():
+        beginning = asyncio.create_task(stand.feed.begin())
+        stand.greeting(5)
+        stand.greeting(5)
+        stand.items(5, 1)
+        await stand.notes.until(("5", 9))
+        assert not beginning.done()
+        stand.greeting(0, source="b")
+
+        assert await beginning == Started(workers=2, expected=2)
+    assert stand.feed.up
+
+
+async def test_without_publishers_it_has_begun_at_once() -> None:
+    """Every worker may be away."""
+    stand = Stand(publishers=0)
+    async with stand.running():
+        assert await stand.feed.begin() == Started(0, 0)
+
+
+async def test_a_publisher_that_does_not_greet_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hung worker holds up a reader for a moment, and is told."""
+    monkeypatch.setattr(module, "GREETING_S_MAX", 0.05)
+    stand = Stand(publishers=2)
+    async with stand.running():
+        stand.greeting(0)
+
+        assert await stand.feed.begin() == Started(workers=1, expected=2)
+
+
+async def test_without_gaps_nothing_is_told_but_items() -> None:
+    """Two publishers have numbers of their own."""
+    stand = Stand(publishers=2)
+    async with stand.running():
+        stand.greeting(0)
+        stand.greeting(100, source="b")
+        stand.items(0, 2, xid=1)
+        stand.items(100, 1, source="b", xid=2)
+        stand.items(2, 1, xid=3)
+        told = await stand.notes.until(("2", 3))
+
+    assert told == [("0", "1", 1), ("100", 2), ("2", 3)]
+
+
+async def test_a_gap_is_told_in_its_place_with_its_length() -> None:
+    """Whoever made it."""
+    stand = Stand()
+    async with stand.running():
+        stand.greeting(0)
+        stand.items(0, 1)
+        stand.items(41, 1)
+        told = await stand.notes.until(("41", 9))
+
+    assert told == [("0", 9), (40, "lost"), ("41", 9)]
+
+
+async def test_a_greeting_tells_of_a_gap_too() -> None:
+    """So a reader hears of it though nothing is committed any more."""
+    stand = Stand()
+    async with stand.running():
+        stand.greeting(3)
+        stand.greeting(10)
+        told = await stand.notes.until((7, "lost"))
+
+    assert told == [(7, "lost")]
+
+
+async def test_fewer_lines_than_items_were_sampled() -> None:
+    """The number is exact."""
+    stand = Stand()
+    async with stand.running():
+        stand.greeting(0)
+        stand.items(0, 2, of=100)
+        stand.items(100, 1)
+        told = await stand.notes.until(("100", 9))
+
+    assert told == [(98, "sampled"), ("0", "1", 9), ("100", 9)]
+
+
+async def test_a_publisher_that_nobody_knew_of_has_lost_what_came_before() -> None:
+    """How many these are for the tail, nobody knows; from there on its numbers count."""
+    stand = Stand()
+    async with stand.running():
+        stand.greeting(0)
+        await stand.feed.begin()
+        stand.items(50, 1, source="late")
+        stand.items(60, 1, source="late")
+        stand.items(0, 1, source="new")
+        stand.greeting(0, source="newer")
+        stand.greeting(3, source="later")
+        stand.items(3, 1, source="later")
+        told = await stand.notes.until(("3", 9))
+
+    lost = (None, "lost")
+    assert told == [lost, ("50", 9), (9, "lost"), ("60", 9), ("0", 9), lost, ("3", 9)]
+
+
+@pytest.mark.parametrize("raw", [b"hello", b"\x00\xff", b'[9,"logs","a",0,1,null,{}]', b"[]"])
+async def test_a_foreign_message_is_told_and_ends_nothing(raw: bytes) -> None:
+    """Of another version, or of somebody else."""
+    stand = Stand()
+    async with stand.running():
+        stand.greeting(0)
+        stand.link.put(raw)
+        stand.items(0, 1)
+        told = await stand.notes.until(("0", 9))
+
+    assert told == [(None, "lost"), ("0", 9)]
+
+
+async def test_a_link_that_comes_back_tells_how_many_were_lost() -> None:
+    """It says hello again, and the greeting knows the number."""
+    stand = Stand()
+    async with stand.running():
+        stand.greeting(0)
+        stand.items(0, 2)
+        stand.link.put(END)
+        await stand.notes.until("down")
+        assert not stand.feed.up
+        await stand.link.said_hello(2)
+        stand.greeting(1_002)
+        told = await stand.notes.until((1_000, "lost"))
+
+    assert told == ["up", (1_000, "lost")]
+
+
+async def test_a_link_that_is_away_from_the_start_is_tried_until_it_is_there() -> None:
+    """Told once each."""
+    stand = Stand()
+    stand.link.failure = LinkError("away")
+    async with stand.running():
+        assert await stand.notes.until("down") == ["down"]
+        stand.link.failure = None
+        assert await stand.notes.until("up") == ["up"]
+
+
+async def test_a_link_that_is_there_late_is_news(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reader that began before was told that there is none."""
+    monkeypatch.setattr(module, "GREETING_S_MAX", 0.01)
+    stand = Stand(publishers=0)
+
+    started = await stand.feed.begin()  # a Redis that says nothing, yet
+    up_then = stand.feed.up
+    async with stand.running():
+        told = await stand.notes.until("up")
+
+    assert started == Started(0, 0)
+    assert not up_then
+    assert told == ["up"]
+
+
+@pytest.mark.parametrize("error", [RuntimeError("a bug"), AssertionError(), KeyError("x")])
+async def test_whatever_a_link_raises_the_feed_goes_on(error: Exception) -> None:
+    """It runs beside all other tails: if it died, the API would."""
+    stand = Stand()
+    stand.link.failure = error
+    async with stand.running():
+        await stand.notes.until("down")
+        stand.link.failure = None
+        stand.items(0, 1)
+        await stand.notes.until(("0", 9))
+
+
+async def test_only_so_many_publishers_are_remembered() -> None:
+    """Those that were silent longest are forgotten; who speaks now and then is not."""
+    stand = Stand()
+    async with stand.running():
+        stand.greeting(0)
+        await stand.feed.begin()
+        for n in range(PUBLISHERS_MAX + 10):
+            stand.greeting(0, source=f"worker {n}")
+            stand.greeting(0)
+        stand.items(5, 1)
+        stand.items(9, 1, source="worker 0")
+        told = await stand.notes.until(("9", 9))
+
+    assert told == [(5, "lost"), ("5", 9), (None, "lost"), ("9", 9)]
