@@ -22,6 +22,7 @@ NOBODY_SHARE_MIN = 0.99
 TAILS_SHARE_MIN = 0.95
 FROZEN_SHARE_MIN = 0.98
 STUCK_SHARE_MIN = 0.95
+FROZEN_P99_SHARE_MAX = 1.05
 FROZEN_MIB_MAX = 8.0  # tail.backlog_bytes_max
 
 
@@ -97,6 +98,11 @@ def _of_tails(tails: Part) -> list[dict[str, Any]]:
         at_least("tails: 10 tails / nobody listens", tails["tails_to_nobody"], TAILS_SHARE_MIN),
         at_least(
             "tails: Redis frozen / nobody listens", tails["frozen_to_nobody"], FROZEN_SHARE_MIN
+        ),
+        at_most(
+            "tails: ack p99, Redis frozen / no tails at all",
+            tails["frozen_p99_to_alone"],
+            FROZEN_P99_SHARE_MAX,
         ),
         at_most(
             "tails: memory grown, Redis frozen, MiB", tails["frozen_grown_mib"], FROZEN_MIB_MAX

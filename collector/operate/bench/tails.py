@@ -85,6 +85,8 @@ class Turn:
     items_per_s: float
     cpu: dict[str, float]
     """Seconds per million items: of the daemon, of its API (a part of that) and of the readers."""
+    ack_p99_ms: float | None
+    """At full load, so mostly a matter of how much is in flight."""
     peak_rss_mib: float
     """Of the larger worker, in this turn."""
     missing_rows: int
@@ -149,6 +151,7 @@ class TailBench:
             round=number,
             items_per_s=items / sent.seconds,
             cpu=cpu.per_million(items),
+            ack_p99_ms=sent.percentile_ms(0.99),
             peak_rss_mib=max(map(peak_rss_bytes, processes)) / 2**20,
             missing_rows=items + warm.requests * ITEMS_PER_REQUEST - self._rows(),
             refused=sent.refused,
@@ -310,6 +313,7 @@ def figures_of(turns: list[Turn]) -> dict[str, Any]:
         "nobody_to_alone": ratio(turns, Kind.NOBODY, Kind.ALONE),
         "tails_to_nobody": ratio(turns, Kind.TAILS, Kind.NOBODY),
         "frozen_to_nobody": ratio(turns, Kind.FROZEN, Kind.NOBODY),
+        "frozen_p99_to_alone": ratio(turns, Kind.FROZEN, Kind.ALONE, "ack_p99_ms"),
         "stuck_to_tails": ratio(turns, Kind.STUCK, Kind.TAILS),
         "shown_beside_stuck": ratio(turns, Kind.STUCK, Kind.TAILS, "shown"),
         "stuck_skipped_least": min((turn.stuck_skipped or 0 for turn in stuck), default=None),
@@ -327,7 +331,11 @@ def ratio(turns: list[Turn], kind: Kind, base: Kind, key: str = "items_per_s") -
         {turn.round: getattr(turn, key) for turn in turns if turn.kind is wanted}
         for wanted in (kind, base)
     )
-    quotients = [of_kind[number] / of_base[number] for number in of_kind if of_base.get(number)]
+    quotients = [
+        of_kind[number] / of_base[number]
+        for number in of_kind
+        if of_base.get(number) and of_kind[number] is not None
+    ]
     return statistics.median(quotients) if quotients else None
 
 

@@ -14,6 +14,7 @@ def turn(kind: Kind, round_: int, items_per_s: float, **changes: Any) -> Turn:
     """Return a turn in which nothing went wrong."""
     plain: dict[str, Any] = {
         "cpu": {"daemon_cpu_s_per_million": 14.0},
+        "ack_p99_ms": 300.0,
         "peak_rss_mib": 120.0,
         "missing_rows": 0,
         "refused": 0,
