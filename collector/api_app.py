@@ -26,7 +26,7 @@ from collector.settings import DatabaseSettings, Settings
 from collector.store.api_keys import read_live_keys
 from collector.store.pool import Database
 from collector.tail.hub import Hub
-from collector.tail.link import SubscriberLink
+from collector.tail.link import AbsentLink, SubscriberLink
 from collector.tail.local_link import LocalServer, LocalSubscriberLink
 from collector.telemetry.clock import Clock
 from collector.telemetry.metrics import Metrics
@@ -91,6 +91,10 @@ class ApiDaemon:
     def _link(self, settings: Settings, signal: Signal) -> SubscriberLink:
         if self._local is not None:
             return LocalSubscriberLink(self._local, signal)
+        if settings.redis.url is None:
+            return AbsentLink(
+                "no live tails here: there is no redis.url, and no folder for a socket"
+            )
         from collector.tail.redis_link import RedisSubscriberLink
 
         return RedisSubscriberLink(settings.redis, signal)

@@ -217,15 +217,19 @@ class Supervisor:
     def _make_tail_socket(self, held: contextlib.ExitStack) -> Path | None:
         """Return where the API is to listen for workers: in a folder for this user alone."""
         try:
-            folder = held.enter_context(TemporaryDirectory(prefix="otlpg-"))
+            folder = Path(held.enter_context(TemporaryDirectory(prefix="otlpg-")))
+            path = folder / "tail"
+            with socket.socket(socket.AF_UNIX) as tried:  # a path may be too long, a disk too odd
+                tried.bind(str(path))
+            path.unlink()
         except OSError as error:
             self._log.warning(
                 "no live tails without Redis: there is no folder for a socket",
-                error=error.strerror,
+                error=error.strerror or str(error),
                 setting="redis.url",
             )
             return None
-        return Path(folder) / "tail"
+        return path
 
     def _not_started(self, name: str, failure: errors.OtlpgError) -> errors.OtlpgError:
         """Return ``failure``; of a worker, until the daemon has announced itself, it also ends all."""

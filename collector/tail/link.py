@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
+from collector.errors import LinkError
 from collector.rows import Signal
 
 
@@ -62,3 +64,26 @@ class SubscriberLink(Protocol):
             LinkError: it is away.
         """
         ...
+
+
+class AbsentLink:
+    """The end at the API of a daemon that has no way to carry anything."""
+
+    name = "local"
+
+    def __init__(self, why: str) -> None:
+        self._why = why
+
+    @contextlib.asynccontextmanager
+    async def subscribed(self) -> AsyncGenerator[AsyncIterator[bytes]]:
+        """Say why it cannot.
+
+        Raises:
+            LinkError: always.
+        """
+        raise LinkError(self._why)
+        yield
+
+    async def hello(self) -> int:
+        """Ask nobody."""
+        return 0
