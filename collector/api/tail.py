@@ -22,7 +22,7 @@ from starlette.types import Receive, Scope, Send
 from collector.api.errors import Failures
 from collector.api.parameters import TailParameters
 from collector.api.stored import StoredItems
-from collector.errors import StoreError, TooManyReadersError
+from collector.errors import StoreError
 from collector.query.snapshot import Snapshot
 from collector.tail.hub import Event, Hub, Reader, Shown, Skipped
 from collector.tail.subscriber import Started
@@ -33,6 +33,7 @@ HEARTBEAT_S: Final = 15.0
 SEND_S_MAX: Final = 300.0
 """A reader that takes nothing for so long is let go."""
 
+_MEDIA_TYPE: Final = "text/event-stream"
 _HEADERS: Final = {
     "cache-control": "no-store",
     "x-accel-buffering": "no",  # nginx would wait for more
@@ -67,6 +68,8 @@ class TailRoute:
     async def answer(self, request: Request) -> Response:
         """Return the stream, or what is wrong with the request."""
         parameters = TailParameters.from_query(request.query_params)
+        if request.method == "HEAD":
+            return Response(media_type=_MEDIA_TYPE, headers=_HEADERS)
         after = request.headers.get("last-event-id")
         return _Stream(partial(self._stream, parameters, after), self._failures)
 
@@ -147,7 +150,7 @@ class _Stream(Response):
         run: Callable[[Callable[[bytes], Awaitable[None]]], Awaitable[None]],
         failures: Failures,
     ) -> None:
-        super().__init__(None, media_type="text/event-stream", headers=_HEADERS)
+        super().__init__(None, media_type=_MEDIA_TYPE, headers=_HEADERS)
         del self.headers["content-length"]
         self._run = run
         self._failures = failures
@@ -176,7 +179,7 @@ class _Stream(Response):
             if error is None:
                 await write(b"")
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
-            elif isinstance(error, TooManyReadersError) and not begun:
+            elif not begun and isinstance(error, Exception):
                 await self._failures.answer(error)(scope, receive, send)
             elif not isinstance(error, TimeoutError):
                 raise error

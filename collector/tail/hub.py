@@ -62,6 +62,11 @@ class Skipped(NamedTuple):
     items: int | None
     why: str
 
+    def plus(self, items: int | None) -> Skipped:
+        """Return it with more items; of some that nobody has counted the sum is unknown."""
+        both = None if self.items is None or items is None else self.items + items
+        return self._replace(items=both)
+
 
 class LinkState(NamedTuple):
     """The link went away or came back."""
@@ -71,6 +76,9 @@ class LinkState(NamedTuple):
 
 
 Event = Shown | Skipped | LinkState
+
+NOTE_BYTES: Final = 128
+"""What an event that is no item counts in a reader's buffer."""
 
 
 class Reader:
@@ -93,13 +101,14 @@ class Reader:
         self._metrics = metrics
         self._events: deque[Event] = deque()
         self._bytes = 0
-        self._slow = dict.fromkeys(Signal, 0)
+        self._missed: dict[tuple[str, str], Skipped] = {}  # by signal and why; older than _events
+        self._link: LinkState | None = None  # the last one that was dropped
         self._wake = asyncio.Event()
 
     @property
     def skipped(self) -> int:
         """Items that were dropped because this reader is slow, and that it has not been told of."""
-        return sum(self._slow.values())
+        return sum(each.items or 0 for each in self._missed.values() if each.why == "slow")
 
     async def take(self) -> list[Event]:
         """Return what has come, oldest first; nothing only after ``wake``."""
@@ -109,11 +118,11 @@ class Reader:
     def take_now(self) -> list[Event]:
         """Return what has come, without waiting."""
         self._wake.clear()
-        events: list[Event] = [
-            Skipped(signal.value, items, "slow") for signal, items in self._slow.items() if items
-        ]
-        self._slow = dict.fromkeys(Signal, 0)
+        events: list[Event] = list(self._missed.values())
+        if self._link is not None:
+            events.append(self._link)
         events += self._events
+        self._missed, self._link = {}, None
         self._events.clear()
         self._bytes = 0
         return events
@@ -126,8 +135,7 @@ class Reader:
             return
         self._events.extend(wanted)
         self._bytes += sum([len(each.event) for each in wanted])
-        while self._bytes > self._bytes_max:
-            self._drop_oldest()
+        self._fit()
         self._wake.set()
 
     def wake(self) -> None:
@@ -138,24 +146,31 @@ class Reader:
         """Take in what is no item; two of a kind in a row are one."""
         last = self._events[-1] if self._events else None
         if isinstance(event, Skipped) and isinstance(last, Skipped) and last[::2] == event[::2]:
-            both = None if None in (last.items, event.items) else (last.items or 0) + (event.items or 0)  # fmt: skip
-            self._events[-1] = event._replace(items=both)
+            self._events[-1] = last.plus(event.items)
             return
-        self._put(event)
-
-    def _put(self, event: Event) -> None:
         self._events.append(event)
+        self._bytes += NOTE_BYTES
+        self._fit()
         self._wake.set()
 
-    def _drop_oldest(self) -> None:
-        """Drop the oldest item; what else stands before it stays and moves behind it."""
-        kept: list[Event] = []
-        while not isinstance(oldest := self._events.popleft(), Shown):
-            kept.append(oldest)
-        self._events.extendleft(reversed(kept))
-        self._bytes -= len(oldest.event)
-        self._slow[oldest.signal] += 1
-        self._metrics.tail_skipped.add(1, oldest.signal.value, "slow")
+    def _fit(self) -> None:
+        """Drop the oldest events; of what is no item the sum is kept, and where the link stands."""
+        while self._bytes > self._bytes_max:
+            oldest = self._events.popleft()
+            self._bytes -= _bytes_of(oldest)
+            if isinstance(oldest, LinkState):
+                self._link = oldest
+                continue
+            if isinstance(oldest, Shown):
+                self._metrics.tail_skipped.add(1, oldest.signal.value, "slow")
+                oldest = Skipped(oldest.signal.value, 1, "slow")
+            key = oldest.signal, oldest.why
+            before = self._missed.get(key)
+            self._missed[key] = oldest if before is None else before.plus(oldest.items)
+
+
+def _bytes_of(event: Event) -> int:
+    return len(event.event) if isinstance(event, Shown) else NOTE_BYTES
 
 
 class Hub:
@@ -175,7 +190,7 @@ class Hub:
         self._metrics = metrics
         self._epoch = secrets.token_hex(4)
         self._number = 0
-        self._recent: deque[Shown] = deque()
+        self._recent: deque[tuple[int, Shown | Skipped]] = deque()
         self._recent_bytes = 0
         self._readers: set[Reader] = set()
         self._feeds: dict[Signal, tuple[Feed, asyncio.Task[None]]] = {}
@@ -238,11 +253,16 @@ class Hub:
             reader.tell(Skipped("all", None, "lost"))
             return
         behind = reader.begins = int(text)
-        first = self._recent[0].number if self._recent else self._number
+        first = self._recent[0][0] if self._recent else self._number
         if first > behind:
             reader.tell(Skipped("all", first - behind, "lost"))
-        wanted = [s for s in self._recent if s.number >= behind and s.signal in reader.signals]
-        reader.show([orjson.loads(shown.data) for shown in wanted], wanted)
+        for number, event in self._recent:
+            if number < behind or event.signal not in reader.signals:
+                continue
+            if isinstance(event, Shown):
+                reader.show([orjson.loads(event.data)], [event])
+            else:
+                reader.tell(event)
 
     # -- subscriptions ---------------------------------------------------------------------------
 
@@ -287,7 +307,8 @@ class Hub:
             )
             for number, item in enumerate(items, first)
         ]
-        self._keep(shown)
+        for each in shown:
+            self._keep(each.number, each)
         for reader in self._readers:
             if signal in reader.signals:
                 reader.show(items, shown)
@@ -299,15 +320,18 @@ class Hub:
 
     def tell(self, signal: Signal, event: Skipped | LinkState) -> None:
         """Tell every reader of a signal."""
+        if isinstance(event, Skipped):
+            self._keep(self._number, event)
         for reader in self._readers:
             if signal in reader.signals:
                 reader.tell(event)
 
-    def _keep(self, shown: list[Shown]) -> None:
-        self._recent.extend(shown)
-        self._recent_bytes += sum([len(each.event) for each in shown])
+    def _keep(self, number: int, event: Shown | Skipped) -> None:
+        """Keep an event for who comes back; what was skipped stands before the item ``number``."""
+        self._recent.append((number, event))
+        self._recent_bytes += _bytes_of(event)
         while self._recent_bytes > RECENT_BYTES_MAX:
-            self._recent_bytes -= len(self._recent.popleft().event)
+            self._recent_bytes -= _bytes_of(self._recent.popleft()[1])
 
 
 class _Told:

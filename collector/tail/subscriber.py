@@ -64,11 +64,17 @@ class Feed:
         self._expected: int | None = None  # publishers that were asked; None: nobody yet
         self._begun = asyncio.Event()
         self._up: bool | None = None  # None: not tried yet
+        self._why_away = ""
 
     @property
     def up(self) -> bool:
         """Whether the link is there."""
         return bool(self._up)
+
+    @property
+    def why_away(self) -> str:
+        """Why the link is not there; empty when nobody knows yet."""
+        return self._why_away
 
     async def begin(self) -> Started:
         """Return once every publisher has greeted, or ``GREETING_S_MAX`` later."""
@@ -104,6 +110,7 @@ class Feed:
     def _set_up(self, up: bool, message: str) -> None:
         """Tell when that changes; that it is there from the start is no news."""
         before, self._up = self._up, up
+        self._why_away = message
         if up is not before and not (up and before is None):
             self._listener.on_link(up, message)
 

@@ -1,0 +1,263 @@
+"""tail.hub: each reader gets what it wants, and what it does not get it is told."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import orjson
+import pytest
+
+from collector.errors import TooManyReadersError
+from collector.rows import Signal
+from collector.settings import TailSettings
+from collector.tail import hub as module
+from collector.tail.hub import Event, Hub, LinkState, Reader, Shown, Skipped
+from collector.telemetry.metrics import Metrics
+from tests.clocks import HandClock
+from tests.unit.tail.test_subscriber import HandLink
+
+LOGS = frozenset({Signal.LOGS})
+
+
+def everything(_: object) -> bool:
+    """Match any item."""
+    return True
+
+
+class Stand:
+    """A hub whose links nobody publishes to; the test is its feed."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.metrics = Metrics()
+        self.links: list[HandLink] = []
+        self.hub = Hub(
+            TailSettings(**settings), self._link, clock=HandClock(), metrics=self.metrics
+        )
+
+    def _link(self, _: Signal) -> HandLink:
+        self.links.append(HandLink(publishers=0))
+        return self.links[-1]
+
+    def show(self, *bodies: str, signal: Signal = Signal.LOGS) -> None:
+        """Let the feed of a signal hand over items."""
+        items: list[Any] = [{"signal": signal.value, "time": "", "body": body} for body in bodies]
+        self.hub.show(signal, items, 9)
+
+    def skip(self, items: int | None, why: str, signal: Signal = Signal.LOGS) -> None:
+        """Let the feed of a signal tell of what is missing."""
+        self.hub.tell(signal, Skipped(signal.value, items, why))
+
+
+@contextlib.asynccontextmanager
+async def running(stand: Stand) -> AsyncGenerator[Hub]:
+    """Run the hub inside the block."""
+    task = asyncio.create_task(stand.hub.run())
+    await asyncio.sleep(0)
+    try:
+        async with asyncio.timeout(20):
+            yield stand.hub
+    finally:
+        task.cancel()
+        await asyncio.wait((task,))
+
+
+def said(events: list[Event]) -> list[Any]:
+    """Return events in short: a body, or what is no item as it is."""
+    return [
+        orjson.loads(event.data)["body"] if isinstance(event, Shown) else tuple(event)
+        for event in events
+    ]
+
+
+async def test_items_go_to_those_who_want_them_in_order() -> None:
+    """By signal and filter."""
+    stand = Stand()
+    async with (
+        running(stand) as hub,
+        hub.open(LOGS, everything) as (all_logs, _),
+        hub.open(LOGS, lambda item: dict(item)["body"] == "b") as (only_b, _),
+        hub.open({Signal.TRACES}, everything) as (other, _),
+        hub.open(set(Signal), everything) as (every, _),
+    ):
+        stand.show("a", "b", "c")
+        stand.show("d", signal=Signal.METRICS)
+
+        assert said(await all_logs.take()) == ["a", "b", "c"]
+        assert said(await only_b.take()) == ["b"]
+        assert said(await every.take()) == ["a", "b", "c", "d"]
+        assert other.take_now() == []
+        assert stand.metrics.tail_readers.values == {(): 4}
+        assert len(stand.links) == 3  # one feed for each signal, whoever reads
+    assert stand.metrics.tail_readers.values == {(): 0}
+
+
+async def test_a_slow_reader_drops_its_oldest_and_is_told_how_many() -> None:
+    """Others are not affected."""
+    stand = Stand(reader_bytes_max=16_384)
+    async with (
+        running(stand) as hub,
+        hub.open(LOGS, everything) as (slow, _),
+        hub.open(LOGS, everything) as (quick, _),
+    ):
+        seen = 0
+        for n in range(100):
+            stand.show(f"{n:01000}")
+            seen += len(await quick.take())
+
+        first, *rest = said(slow.take_now())
+
+        assert seen == 100
+        assert first[::2] == ("logs", "slow")
+        assert [int(body) for body in rest] == list(range(first[1], 100))
+        assert 10 < len(rest) < 17
+        assert stand.metrics.tail_skipped.values == {("logs", "slow"): first[1]}
+        assert slow.skipped == 0
+        stand.show("next")
+        assert said(slow.take_now()) == ["next"]
+
+
+def reader(bytes_max: int = 16_384) -> Reader:
+    """Return a reader that nobody reads."""
+    return Reader(LOGS, everything, begins=0, bytes_max=bytes_max, metrics=Metrics())
+
+
+def shown(number: int, size: int = 100) -> Shown:
+    """Return an item of some size."""
+    return Shown(number, Signal.LOGS, b"x" * size, None)
+
+
+def test_a_reader_that_never_reads_keeps_no_more_whatever_it_is_told() -> None:
+    """A reader of no item, and of every gap, for a day."""
+    silent = reader()
+    for n in range(20_000):
+        silent.tell(Skipped("logs", 1, "sampled"))
+        silent.tell(Skipped("traces", 2, "sampled"))
+        silent.tell(LinkState(n % 2 == 0, str(n)))
+
+    events = silent.take_now()
+
+    skips = [event for event in events if isinstance(event, Skipped)]
+    assert sum(s.items or 0 for s in skips if s.signal == "logs") == 20_000
+    assert sum(s.items or 0 for s in skips if s.signal == "traces") == 40_000
+    assert events[-1] == LinkState(False, "19999")
+    assert len(events) < 16_384 / module.NOTE_BYTES + 4
+
+
+def test_gaps_among_dropped_items_are_kept_and_cost_no_time() -> None:
+    """Each dropped item costs the same, however many gaps stand before it."""
+    silent = reader()
+    for n in range(20_000):
+        silent.show([{"signal": "logs", "time": ""}], [shown(n)])
+        silent.tell(Skipped("logs", 3, "sampled"))
+
+    dropped, sampled = 0, 0
+    for event in silent.take_now():
+        if isinstance(event, Skipped):
+            dropped += (event.items or 0) * (event.why == "slow")
+            sampled += (event.items or 0) * (event.why == "sampled")
+        else:
+            dropped += 1
+    assert dropped == 20_000
+    assert sampled == 60_000
+
+
+def test_an_unknown_number_stays_unknown() -> None:
+    """With whatever it is added up."""
+    silent = reader()
+    silent.tell(Skipped("logs", 5, "lost"))
+    silent.tell(Skipped("logs", None, "lost"))
+    silent.tell(Skipped("logs", 7, "lost"))
+
+    assert silent.take_now() == [Skipped("logs", None, "lost")]
+
+
+async def test_who_comes_back_goes_on_behind_what_it_saw() -> None:
+    """Without gap or repeat, by its own filter."""
+    stand = Stand()
+    async with running(stand) as hub:
+        async with hub.open(LOGS, everything) as (first, _):
+            stand.show("a", "b", "c")
+            after = hub.id_before(
+                next(e.number for e in first.take_now() if isinstance(e, Shown)) + 1
+            )
+        stand.show("d")
+        stand.show("other", signal=Signal.TRACES)
+        async with hub.open(LOGS, everything, after) as (again, _):
+            stand.show("e")
+
+            assert said(again.take_now()) == ["b", "c", "d", "e"]
+
+
+async def test_who_comes_back_is_told_what_was_skipped_meanwhile() -> None:
+    """In its place, and not what it was told before."""
+    stand = Stand()
+    async with running(stand) as hub:
+        async with hub.open(LOGS, everything):
+            stand.skip(5, "sampled")
+            stand.show("a")
+            after = hub.id_before(1)
+        stand.show("b")
+        stand.skip(40, "lost")
+        stand.show("c")
+        async with hub.open(LOGS, everything, after) as (again, _):
+            assert said(again.take_now()) == ["b", ("logs", 40, "lost"), "c"]
+
+
+async def test_what_is_no_longer_kept_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With its number."""
+    monkeypatch.setattr(module, "RECENT_BYTES_MAX", 5_000)
+    stand = Stand()
+    async with running(stand) as hub, hub.open(LOGS, everything):
+        after = hub.id_before(0)
+        for n in range(10):
+            stand.show(f"{n:01000}")
+        async with hub.open(LOGS, everything, after) as (again, _):
+            missing, *rest = said(again.take_now())
+
+    assert missing == ("all", 6, "lost")
+    assert [int(body) for body in rest] == [6, 7, 8, 9]
+
+
+@pytest.mark.parametrize("after", ["", "x", "0-0", "nonsense-1", "{epoch}-", "{epoch}-99", "{epoch}--1", "{epoch}-²"])  # fmt: skip
+async def test_an_id_of_another_life_is_told_as_a_loss(after: str) -> None:
+    """The API was restarted, or the id is somebody's invention."""
+    stand = Stand()
+    async with running(stand) as hub:
+        epoch = hub.id_before(0).partition("-")[0]
+        async with hub.open(LOGS, everything, after.format(epoch=epoch)) as (again, _):
+            assert said(again.take_now()) == [("all", None, "lost")]
+
+
+async def test_a_feed_lives_a_little_longer_than_its_last_reader(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Who comes back in time has no second feed; after that it has lost something."""
+    monkeypatch.setattr(module, "LINGER_S", 0.05)
+    stand = Stand()
+    async with running(stand) as hub:
+        async with hub.open(LOGS, everything):
+            stand.show("a")
+        async with hub.open(LOGS, everything, hub.id_before(0)) as (again, _):
+            assert said(again.take_now()) == ["a"]
+            assert len(stand.links) == 1
+        while hub._feeds:  # noqa: ASYNC110  # pyright: ignore[reportPrivateUsage]
+            await asyncio.sleep(0.01)
+        async with hub.open(LOGS, everything, hub.id_before(0)) as (late, _):
+            assert said(late.take_now()) == [("all", None, "lost")]
+            assert len(stand.links) == 2
+
+
+async def test_there_are_no_more_readers_than_may_be() -> None:
+    """One leaves, and another may come."""
+    stand = Stand(readers_max=2)
+    async with running(stand) as hub, hub.open(LOGS, everything):
+        async with hub.open(LOGS, everything):
+            with pytest.raises(TooManyReadersError) as caught:
+                async with hub.open(LOGS, everything):
+                    pass
+            assert caught.value.readers_max == 2
+        async with hub.open(LOGS, everything):
+            pass
