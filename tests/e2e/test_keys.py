@@ -14,6 +14,7 @@ from grpc_health.v1 import health_pb2
 from opentelemetry.exporter.otlp.proto import http
 from starlette.routing import Route
 
+from collector.api_app import ApiDaemon
 from collector.operate import tokens
 from collector.receive import grpc_service
 from collector.receive.auth import Gate
@@ -22,12 +23,13 @@ from collector.receive.http_service import OtlpHttpService
 from collector.receive.token import Scope, Token
 from collector.receive.turns import Turns
 from collector.rows import Signal
-from collector.settings import DatabaseSettings, ReceiveSettings, TlsSettings
+from collector.settings import DatabaseSettings, ReceiveSettings, Settings, TlsSettings
 from collector.store.embedded import EmbeddedPostgres
 from collector.store.pool import Connection, connect
 from collector.telemetry.clock import SystemClock
 from collector.telemetry.health import build_app
 from collector.telemetry.metrics import Metrics
+from collector.telemetry.probe import Probe
 from tests.e2e.daemon import Daemon
 from tests.e2e.senders import METHODS, export_spans, grpc_exporter, http_exporter, numbered_logs
 
@@ -46,6 +48,8 @@ ROUTES = {
     "telemetry HEAD /health/live": OPEN,
     "telemetry GET /health/ready": OPEN,
     "telemetry HEAD /health/ready": OPEN,
+    "api GET /api/v1/tail": READ,
+    "api HEAD /api/v1/tail": READ,
 }
 """Every route there is, and who may use it."""
 
@@ -130,7 +134,12 @@ async def guarded(
     database_settings: DatabaseSettings, keys: dict[str, str]
 ) -> AsyncGenerator[Daemon]:
     """A daemon that asks for keys; the keys were there before."""
-    running = Daemon(database_settings, OTLPG_RECEIVE__CORS_ORIGINS=ORIGIN, **KEYS_ON)
+    running = Daemon(
+        database_settings,
+        OTLPG_RECEIVE__CORS_ORIGINS=ORIGIN,
+        OTLPG_API__ENABLED="true",
+        **KEYS_ON,
+    )
     try:
         await asyncio.to_thread(running.start)
         yield running
@@ -185,14 +194,20 @@ def test_every_route_stands_in_the_table() -> None:
         cast("Export", None), Gate(TlsSettings(), None), settings, 1, clock, metrics, Turns(clock)
     )
     about = build_app(nobody, dict)
+    api = ApiDaemon(Settings(), clock=clock, metrics=metrics, probe=Probe())
+    routes = {
+        "http": otlp.app().routes,
+        "telemetry": about.routes,
+        "api": api._server._app.routes,  # pyright: ignore[reportPrivateUsage]
+    }
     found = {
         f"{listener} {method} {route.path}"
-        for listener, app in (("http", otlp.app()), ("telemetry", about))
-        for route in app.routes
+        for listener, of_listener in routes.items()
+        for route in of_listener
         if isinstance(route, Route)
         for method in route.methods or ()
     }
-    assert len(otlp.app().routes) + len(about.routes) == len({name.split()[2] for name in found})
+    assert sum(map(len, routes.values())) == len({name.split()[2] for name in found})
     found |= {f"grpc {method}" for method in grpc_service._METHODS}  # pyright: ignore[reportPrivateUsage]
     service = health_pb2.DESCRIPTOR.services_by_name["Health"]
     found |= {f"grpc /{service.full_name}/{name}" for name in ("Check", "Watch")}
@@ -225,7 +240,11 @@ async def test_every_route_asks_every_caller(guarded: Daemon, keys: dict[str, st
             wanted: object = GRPC[TOO_LARGE] if case.name == "1 MB" else GRPC[expected]
         else:
             method, path = words
-            port = guarded.http_port if listener == "http" else guarded.telemetry_port
+            port = {
+                "http": guarded.http_port,
+                "telemetry": guarded.telemetry_port,
+                "api": guarded.api_port,
+            }[listener]
             try:
                 heard, said = await ask(
                     port, method, path + case.query, case.headers, sends_body=sends_body
@@ -257,7 +276,11 @@ async def test_every_route_asks_every_caller(guarded: Daemon, keys: dict[str, st
 
 async def test_other_methods_and_paths_give_nothing_away(guarded: Daemon) -> None:
     """What is no route is 404 or 405 to everybody, and gRPC's UNIMPLEMENTED."""
-    for port, path in ((guarded.http_port, "/v1/traces"), (guarded.telemetry_port, "/metrics")):
+    for port, path in (
+        (guarded.http_port, "/v1/traces"),
+        (guarded.telemetry_port, "/metrics"),
+        (guarded.api_port, "/api/v1/tail"),
+    ):
         for method in ("PUT", "DELETE", "PATCH", "TRACE"):
             assert (await ask(port, method, path, []))[0] == 405
         assert (await ask(port, "GET", "/v1/traces/../../metrics", []))[0] in (404, 405)

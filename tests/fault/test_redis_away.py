@@ -1,8 +1,4 @@
-"""Redis is absent, hung or slow, and ingest does not notice.
-
-``serve`` does not use Redis yet; these tests hold that for the tails to come. The figure for them,
-ingest p99 with Redis hung ÷ without Redis, is measured when tails exist.
-"""
+"""Redis is absent, hung or slow when the daemon starts; ingest does not notice, tails wait for it."""
 
 from __future__ import annotations
 
@@ -10,26 +6,21 @@ import asyncio
 import socket
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from random import Random
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from collector.settings import DatabaseSettings
 from tests.e2e.daemon import Daemon
+from tests.fault.proxy import Proxy, Weather
 from tests.fault.sender import RecordingSender
-from tests.fault.stage import run_under, serves_again
+from tests.fault.watching import Watcher, linked, run_watched
+from tests.redis_server import RedisServer, redis_server
 
 ACKNOWLEDGED = 150
-SLOW_S = 2.0
-"""Four times the ``redis.timeout_s`` of the defaults."""
-
-
-@asynccontextmanager
-async def absent() -> AsyncGenerator[int]:
-    """Lend a port at which nobody listens, and nobody else will."""
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        yield held.getsockname()[1]
+SLOW = Weather(delay_s=2.0)
+"""Four times the ``redis.timeout_s`` of the defaults, for most answers."""
 
 
 @asynccontextmanager
@@ -41,11 +32,19 @@ async def hung() -> AsyncGenerator[int]:
 
 @asynccontextmanager
 async def slow() -> AsyncGenerator[int]:
-    """Lend a port where each command has its answer, but late."""
+    """Lend a port of a real Redis where each answer comes late."""
+    with redis_server() as server:
+        async with Proxy(str(server.path)) as proxy:
+            proxy.weather = SLOW
+            yield proxy.port
+
+
+@asynccontextmanager
+async def nonsense() -> AsyncGenerator[int]:
+    """Lend a port where each command has an answer of another one."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while await reader.read(65_536):
-            await asyncio.sleep(SLOW_S)
             writer.write(b"+OK\r\n")
             await writer.drain()
         writer.close()
@@ -54,36 +53,54 @@ async def slow() -> AsyncGenerator[int]:
         yield server.sockets[0].getsockname()[1]
 
 
-KINDS = {"absent": absent, "hung": hung, "slow": slow}
+KINDS = {"hung": hung, "slow": slow, "nonsense": nonsense}
 
 
-async def serve_on(daemon: Daemon, sender: RecordingSender, rng: Random) -> None:
-    """Take the load as ever, and have nothing to say about Redis."""
-    del rng
+async def take_the_load(daemon: Daemon, sender: RecordingSender, watcher: Watcher) -> None:
+    """Serve as ever, and tell the reader that there is nothing to see."""
+    del daemon
     await sender.acknowledged(ACKNOWLEDGED)
-    await serves_again(sender)
-    assert "redis" not in daemon.log_text().lower()
+    await watcher.until(lambda: False in watcher.links)
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [
-        pytest.param("absent", marks=pytest.mark.long),
-        "hung",
-        pytest.param("slow", marks=pytest.mark.long),
-    ],
-)
+@pytest.mark.parametrize("kind", ["hung", pytest.param("slow", marks=pytest.mark.long), "nonsense"])
 async def test_ingest_does_not_notice(database_settings: DatabaseSettings, kind: str) -> None:
     """The daemon starts, stores, answers and drains."""
     async with KINDS[kind]() as port:
-        verdict = await run_under(
-            serve_on,
+        verdict = await run_watched(
+            take_the_load,
             database_settings,
             seed=11,
+            exact=False,
             environment={"REDIS_URL": f"redis://127.0.0.1:{port}/0"},
         )
 
     verdict.assert_promises_kept()
-    assert (
-        verdict.acknowledged > ACKNOWLEDGED // 2
-    )  # of several replies to one request some are repeats
+    assert verdict.acknowledged > ACKNOWLEDGED // 2  # some replies are to repeats
+
+
+async def test_a_redis_that_comes_late_is_found(database_settings: DatabaseSettings) -> None:
+    """Absent at start; the reader is told that it missed something, and sees what comes then."""
+    with TemporaryDirectory(prefix="otlpg-redis-") as folder:
+        server = RedisServer(Path(folder))
+
+        async def come_late(daemon: Daemon, sender: RecordingSender, watcher: Watcher) -> None:
+            await sender.acknowledged(ACKNOWLEDGED)
+            await watcher.until(lambda: watcher.links == [False])
+            await asyncio.to_thread(server.start)
+            await linked(daemon, 2)
+            await watcher.until(lambda: watcher.links == [False, True])
+            await watcher.until(lambda: watcher.unknown > 0 and watcher.seen.total() > ACKNOWLEDGED)
+
+        try:
+            verdict = await run_watched(
+                come_late,
+                database_settings,
+                seed=12,
+                exact=False,
+                environment={"REDIS_URL": server.url},
+            )
+        finally:
+            server.kill()
+
+    verdict.assert_promises_kept()
