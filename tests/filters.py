@@ -6,10 +6,10 @@ gaps, other cases and close neighbours.
 
 from __future__ import annotations
 
+import json
 import re
 from random import Random
 
-import orjson
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
@@ -157,7 +157,7 @@ def _about_attribute(item: Item, dice: Random) -> PositiveTerm:
     key = stored.removeprefix("$") if dice.random() < 0.9 else stored
     if isinstance(value, int) and not isinstance(value, bool):
         value += dice.choice((-1, 0, 0, 1))
-    text = value if isinstance(value, str) else orjson.dumps(value).decode()
+    text = value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))  # any size
     if isinstance(value, int | float) and not isinstance(value, bool):
         text += dice.choice(("", "", "1", ".0", "e0", "0000000000000000001"))
         number = number_of(text)

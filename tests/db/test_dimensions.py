@@ -281,7 +281,7 @@ async def test_new_rows_are_locked_in_the_order_of_their_ids(
 
     await connection.execute(insert, high.resource_id, high.digest)
     await connection.execute("COMMIT")
-    assert await writing == [True]
+    assert (await writing).stored == [True]
     assert await count(connection, "resources") == 2
     writer.terminate()
 

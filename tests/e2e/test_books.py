@@ -72,7 +72,7 @@ async def test_every_declared_metric_is_served(daemon: Daemon) -> None:
 
     assert status == 200
     assert b'otlpg_queue_items_max{signal="traces"} 400000.0' in text
-    assert daemon.metric("otlpg_pool_connections", state="max") == 40
+    assert daemon.metric("otlpg_pool_connections", state="max") == 44
     assert daemon.metric("otlpg_store_up") == 1
     assert daemon.metric("otlpg_workers") == 1
 
@@ -81,7 +81,7 @@ async def test_the_budgets_are_per_daemon(database_settings: DatabaseSettings) -
     """Two workers share what one would have alone."""
     with Daemon(database_settings, workers=2) as daemon:
         assert daemon.metric("otlpg_queue_bytes_max", signal="logs") == 192 * 2**20
-        assert daemon.metric("otlpg_pool_connections", state="max") == 40
+        assert daemon.metric("otlpg_pool_connections", state="max") == 44
 
 
 async def test_repeats_in_flight_are_one_row(
