@@ -96,6 +96,7 @@ class Reader:
         """``begins`` is the number of the first item that it may see; one that resumes sees older ones."""
         self.signals = signals
         self.begins = begins
+        self.link_up = True  # as it was told
         self._matches = matches
         self._bytes_max = bytes_max
         self._metrics = metrics
@@ -231,8 +232,7 @@ class Hub:
             self._resume(reader, after)
         try:
             started = await asyncio.gather(*(feed.begin() for feed in feeds))
-            if not all(feed.up for feed in feeds):
-                reader.tell(LinkState(False, "no link to the workers"))
+            self._tell_link(reader)
             yield reader, min(started)
         finally:
             self._readers.discard(reader)
@@ -318,13 +318,26 @@ class Hub:
         for reader in self._readers:
             reader.wake()
 
-    def tell(self, signal: Signal, event: Skipped | LinkState) -> None:
+    def tell(self, signal: Signal, event: Skipped) -> None:
         """Tell every reader of a signal."""
-        if isinstance(event, Skipped):
-            self._keep(self._number, event)
+        self._keep(self._number, event)
         for reader in self._readers:
             if signal in reader.signals:
                 reader.tell(event)
+
+    def look_at_links(self, signal: Signal) -> None:
+        """Tell every reader of a signal for whom that makes a difference."""
+        for reader in self._readers:
+            if signal in reader.signals:
+                self._tell_link(reader)
+
+    def _tell_link(self, reader: Reader) -> None:
+        """Tell a reader once when one of its links is away, and once when all are back."""
+        feeds = [self._feeds[signal][0] for signal in reader.signals if signal in self._feeds]
+        away = [feed.why_away for feed in feeds if feed.is_away]
+        if bool(away) is reader.link_up:
+            reader.link_up = not away
+            reader.tell(LinkState(not away, (away[0] or "no link to the workers") if away else ""))
 
     def _keep(self, number: int, event: Shown | Skipped) -> None:
         """Keep an event for who comes back; what was skipped stands before the item ``number``."""
@@ -348,4 +361,5 @@ class _Told:
         self._hub.tell(self._signal, Skipped(self._signal.value, items, why))
 
     def on_link(self, up: bool, message: str) -> None:
-        self._hub.tell(self._signal, LinkState(up, message))
+        del up, message  # the feed knows
+        self._hub.look_at_links(self._signal)

@@ -72,6 +72,11 @@ class Feed:
         return bool(self._up)
 
     @property
+    def is_away(self) -> bool:
+        """Whether the link is known to be away."""
+        return self._up is False
+
+    @property
     def why_away(self) -> str:
         """Why the link is not there; empty when nobody knows yet."""
         return self._why_away

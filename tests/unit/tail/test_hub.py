@@ -261,3 +261,22 @@ async def test_there_are_no_more_readers_than_may_be() -> None:
             assert caught.value.readers_max == 2
         async with hub.open(LOGS, everything):
             pass
+
+
+async def test_a_reader_of_several_signals_is_told_of_its_links_once() -> None:
+    """Away when the first is, back when the last is; who comes meanwhile is told, too."""
+    stand = Stand()
+    async with running(stand) as hub, hub.open(set(Signal), everything) as (every, _):
+        feeds = [hub._feeds[signal] for signal in Signal]  # pyright: ignore[reportPrivateUsage]
+        for feed, _ in feeds:
+            feed._set_up(False, "away")  # pyright: ignore[reportPrivateUsage]
+        assert said(every.take_now()) == [(False, "away")]
+        async with hub.open(LOGS, everything) as (late, _):
+            assert said(late.take_now()) == [(False, "away")]
+            feeds[0][0]._set_up(True, "")  # pyright: ignore[reportPrivateUsage]
+            feeds[1][0]._set_up(True, "")  # pyright: ignore[reportPrivateUsage]
+            assert every.take_now() == []
+            feeds[2][0]._set_up(True, "")  # pyright: ignore[reportPrivateUsage]
+
+            assert said(every.take_now()) == [(True, "")]
+            assert said(late.take_now()) == [(True, "")]
