@@ -9,13 +9,13 @@ import pytest
 from collector.settings import DatabaseSettings
 from tests.e2e.daemon import Daemon
 from tests.fault.sender import RecordingSender
-from tests.fault.watching import Watcher, linked, run_watched
+from tests.fault.watching import Fault, Watcher, linked, run_watched
 from tests.redis_server import RedisServer, redis_server
 
 REQUESTS = 150
 
 
-def killed(server: RedisServer, times: int):
+def killed(server: RedisServer, times: int) -> Fault:
     """Return the fault that kills and starts it so often."""
 
     async def fault(daemon: Daemon, sender: RecordingSender, watcher: Watcher) -> None:
