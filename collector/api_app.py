@@ -14,6 +14,7 @@ from typing import Final
 
 import structlog
 
+from collector.api.admission import Admission
 from collector.api.errors import Failures
 from collector.api.server import ApiServer
 from collector.api.stored import StoredItems
@@ -70,17 +71,20 @@ class ApiDaemon:
             self._local = LocalServer(tail_socket)
         self._hub = Hub(settings.tail, partial(self._link, settings), clock=clock, metrics=metrics)
         failures = Failures(clock)
+        admission = Admission(Gate(settings.tls, self._keyring), settings)
         self._tail = TailRoute(
             self._hub,
+            admission,
             StoredItems(self._database, settings.api, clock),
             failures,
+            clock=clock,
             link="redis" if settings.redis.url is not None else "local",
         )
         self._certificates = Certificates(settings.tls, clock=clock) if settings.tls.on else None
         self._server = ApiServer(
             settings,
             {TAIL_PATH: self._tail.answer},
-            gate=Gate(settings.tls, self._keyring),
+            admission=admission,
             failures=failures,
             certificates=self._certificates,
             clock=clock,

@@ -272,6 +272,8 @@ class Daemon:
             hurried.cancel()
         left_s = max(0.0, end_s - loop.time())
         drained = await asyncio.gather(*(flushers.drain(left_s) for flushers in self._flushers))
+        if self._publisher is not None:
+            await self._publisher.drain(LAST_WORD_S)
         self._log.info("drained", complete=all(drained) and not self._hurried.is_set())
 
     async def _drain_listeners(self, grace_s: float) -> None:
@@ -362,6 +364,8 @@ class Daemon:
         for signal, queue in self._queues.items():
             self._metrics.queue_items.set(queue.items, signal)
             self._metrics.queue_bytes.set(queue.bytes, signal)
+            if self._publisher is not None:
+                self._metrics.tail_wanted.set(int(self._publisher.wanted(signal)), signal)
         for state, count in self._database.statistics().items():
             self._metrics.pool_connections.set(count, state)
 

@@ -15,10 +15,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from collector.api.admission import Admission
 from collector.api.errors import Failures, no_such_call
-from collector.receive.auth import TO_READ, Gate
 from collector.receive.certificates import Certificates
-from collector.receive.http_protocol import PEER_NAMES, protocol_for
+from collector.receive.http_protocol import protocol_for
 from collector.receive.listeners import shared_sockets
 from collector.receive.tls_listener import TlsListener
 from collector.settings import Settings
@@ -37,21 +37,21 @@ STOP_S_MAX: Final = 2
 
 
 class ApiServer:
-    """Serves ``routes``, by path, to whoever the gate lets in."""
+    """Serves ``routes``, by path, to whoever may read."""
 
     def __init__(
         self,
         settings: Settings,
         routes: Mapping[str, Answer],
         *,
-        gate: Gate,
+        admission: Admission,
         failures: Failures,
         certificates: Certificates | None,
         clock: Clock,
     ) -> None:
         """``certificates`` None: in clear."""
         self._settings = settings
-        self._gate = gate
+        self._admission = admission
         self._failures = failures
         self._certificates = certificates
         self._clock = clock
@@ -122,8 +122,7 @@ class ApiServer:
     async def _guarded(self, answer: Answer, request: Request) -> Response:
         """Answer whoever may read; every failure is one of ours in the reply."""
         try:
-            names = partial(getattr, request.state, PEER_NAMES)
-            await self._gate.admit(request.headers.items, names, allowed=TO_READ)
+            await self._admission.check(request)
             return await answer(request)
         except asyncio.CancelledError:
             raise

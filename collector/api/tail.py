@@ -19,16 +19,25 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from collector.api.admission import Admission
 from collector.api.errors import Failures
 from collector.api.parameters import TailParameters
 from collector.api.stored import StoredItems
-from collector.errors import StoreError
+from collector.errors import ForbiddenError, KeysAwayError, StoreError, UnauthenticatedError
 from collector.query.snapshot import Snapshot
+from collector.receive.http_protocol import ABORT
 from collector.tail.hub import Event, Hub, Reader, Shown, Skipped
 from collector.tail.subscriber import Started
+from collector.telemetry.clock import Clock
+from collector.telemetry.logging import Trouble
 
 HEARTBEAT_S: Final = 15.0
 """Proxies close what is silent for a minute; a client takes three of these for the end."""
+
+CHECK_S: Final = 5.0
+"""Between two looks whether the key of a reader still holds, which come with an event or a heartbeat."""
+
+_NO_RIGHT: Final = "42501"
 
 SEND_S_MAX: Final = 300.0
 """A reader that takes nothing for so long is let go."""
@@ -46,18 +55,22 @@ class TailRoute:
     def __init__(
         self,
         hub: Hub,
+        admission: Admission,
         stored: StoredItems,
         failures: Failures,
         *,
         link: str,
+        clock: Clock,
         heartbeat_s: float = HEARTBEAT_S,
     ) -> None:
         """``link`` is what carries the items, for the reader to know."""
         self._hub = hub
+        self._admission = admission
         self._stored = stored
         self._failures = failures
         self._link = link
         self._heartbeat_s = heartbeat_s
+        self._trouble = Trouble("otlpg.api", clock)
         self._draining = False
 
     def drain(self) -> None:
@@ -71,12 +84,14 @@ class TailRoute:
         if request.method == "HEAD":
             return Response(media_type=_MEDIA_TYPE, headers=_HEADERS)
         after = request.headers.get("last-event-id")
-        return _Stream(partial(self._stream, parameters, after), self._failures)
+        may_read = partial(self._may_read, request)
+        return _Stream(partial(self._stream, parameters, after, may_read), self._failures)
 
     async def _stream(
         self,
         parameters: TailParameters,
         after: str | None,
+        may_read: Callable[[], Awaitable[bool]],
         write: Callable[[bytes], Awaitable[None]],
     ) -> None:
         """Write events until the daemon drains; the caller cancels when the reader leaves."""
@@ -87,11 +102,28 @@ class TailRoute:
                 snapshot, chunk = await self._read(parameters)
                 await write(chunk)
             await write(self._live(reader, started))
+            loop = asyncio.get_running_loop()
+            checked_s = loop.time()
             while not self._draining:
                 events = await self._take(reader)
+                if loop.time() - checked_s > CHECK_S:
+                    checked_s = loop.time()
+                    if not await may_read():
+                        await write(_event("notice", {"message": "this key may not read any more"}))
+                        return
                 if snapshot is not None:
                     events = [event for event in events if not _was_read(event, snapshot)]
                 await write(b"".join(map(_encode, events)) or b":\n\n")
+
+    async def _may_read(self, request: Request) -> bool:
+        """Return whether the key of a reader still holds; also while nobody can tell."""
+        try:
+            await self._admission.check(request)
+        except (UnauthenticatedError, ForbiddenError):
+            return False
+        except KeysAwayError:
+            return True
+        return True
 
     async def _read(self, parameters: TailParameters) -> tuple[Snapshot | None, bytes]:
         """Return the events of the last stored items, and the snapshot that they were read in."""
@@ -102,8 +134,17 @@ class TailRoute:
                 since=parameters.since,
                 limit=parameters.stored,
             )
-        except StoreError:
-            return None, _event("notice", {"message": "stored items cannot be read now"})
+        except StoreError as error:
+            self._trouble.warn(
+                "stored items cannot be read",
+                error.sqlstate or type(error).__name__,
+                error=str(error),
+            )
+            reason = (
+                "the role may not read: see api.dsn" if error.sqlstate == _NO_RIGHT else "for now"
+            )
+            message = f"stored items cannot be read, {reason}"
+            return None, _event("notice", {"message": message})
         events = [_event("item", item) for item in found.items]
         if not found.is_whole:
             notice = "the time was up before all stored items were looked at; more may match"
@@ -181,7 +222,9 @@ class _Stream(Response):
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
             elif not begun and isinstance(error, Exception):
                 await self._failures.answer(error)(scope, receive, send)
-            elif not isinstance(error, TimeoutError):
+            elif isinstance(error, TimeoutError):
+                scope["state"][ABORT]()  # to close would wait for ever until all is taken
+            else:
                 raise error
         finally:
             leaving.cancel()

@@ -163,10 +163,14 @@ def note(news: News) -> str | None:
         case Link(is_up, message):
             reason = f": {escaped(message)}" if message else ""
             return "new items come again" if is_up else f"nothing new can come now{reason}"
+        case Live(_, 0):
+            return "no worker publishes: is tail.enabled off, or does no daemon use this Redis?"
         case Live(workers, expected) if (
             workers is not None and expected is not None and workers < expected
         ):
             return f"only {workers} of {expected} workers can be heard"
+        case Live(workers, _, "local") if workers is not None and workers > 1:
+            return "live from this daemon alone; others are seen too once all have redis.url"
         case Notice(message):
             return f"the server says: {escaped(message)}"
         case Unreadable(kind):

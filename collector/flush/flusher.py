@@ -274,15 +274,17 @@ class Flushers:
 
     def _settle_all(self, entries: Sequence[Entry], committed: Committed) -> None:
         """Tell every sender, and then the live tails."""
-        stored = [
-            entry.request
-            for entry, first in zip(entries, committed.stored, strict=True)
-            if first or entry.unsure
-        ]
         for entry, first in zip(entries, committed.stored, strict=True):
             self._settle(entry, first)
-        if self._publisher is not None:
-            self._publisher.offer(self._context.signal, stored, committed.transaction_id)
+        if self._publisher is None:
+            return
+        signal = self._context.signal
+        # Of a COMMIT whose outcome was unknown nobody knows the transaction any more.
+        outcomes = list(zip(entries, committed.stored, strict=True))
+        unsure = [entry.request for entry, first in outcomes if entry.unsure and not first]
+        self._publisher.miss(signal, sum(len(request.rows) for request in unsure))
+        stored = [entry.request for entry, first in outcomes if first]
+        self._publisher.offer(signal, stored, committed.transaction_id)
 
     def _settle(self, entry: Entry, first: bool) -> None:
         """Tell the senders, and count what is committed now.

@@ -30,6 +30,9 @@ LINGER_BYTES_MAX: Final = 2**30
 LEAVES_AT_S: Final = "leaves_at_s"
 """Key in ``scope["state"]``: the loop's time at which the connection should be closed."""
 
+ABORT: Final = "abort"
+"""Key in ``scope["state"]``: ends the connection at once, whatever still waits to be sent."""
+
 PEER_NAMES: Final = "peer_names"
 """Key in ``scope["state"]``: the names in the sender's certificate; none without one."""
 
@@ -73,6 +76,7 @@ class BoundedProtocol(H11Protocol):
             **self.app_state,
             LEAVES_AT_S: self.loop.time() + self.age_s * spread,
             PEER_NAMES: names_of_peer(transport.get_extra_info("peercert")),
+            ABORT: transport.abort,
         }
         self._end_in(HEAD_S_MAX)
 

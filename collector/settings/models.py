@@ -272,11 +272,11 @@ class TelemetrySettings(Stage):
 
 
 class RedisSettings(Stage):
-    """Redis carries live tails; without a URL they stay inside the process."""
+    """Redis carries live tails; without a URL they are those of one daemon."""
 
     url: Secret | None = Field(default=None, description="redis://host:port/number")
     pool_size: int = Field(
-        default=10, ge=3, description="Connections at most, per process and signal."
+        default=10, ge=4, description="Connections at most, per process and signal."
     )
     channel_prefix: str = Field(
         default="otlpg",
@@ -337,8 +337,8 @@ class ApiSettings(Stage):
     port: int = Field(default=8003, ge=0, le=65535, description="Port of the API.")
     dsn: Secret | None = Field(
         default=None,
-        description="PostgreSQL as a role that may read (otlpg_read), or as a replica; without it "
-        "that of the daemon. Words as for database.dsn.",
+        description="The same PostgreSQL as a role that may read (otlpg_read), no replica of it; "
+        "without it that of the daemon. Words as for database.dsn.",
     )
     connections_max: int = Field(
         default=4, ge=1, le=100, description="Of database.connections_max, for queries."

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import secrets
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Collection, Iterable
@@ -31,6 +32,8 @@ LINGER_S: Final = 10.0
 
 RECENT_BYTES_MAX: Final = 4 * 2**20
 """Of items that are kept for those who come back."""
+
+_ID: Final = re.compile(r"([0-9a-f]{8})-([0-9]{1,18})", re.ASCII)
 
 _DATA: Final = b"\ndata: "
 
@@ -218,6 +221,7 @@ class Hub:
         """
         if len(self._readers) >= self._settings.readers_max:
             raise TooManyReadersError(self._settings.readers_max)
+        feeds = [self._feed(signal) for signal in signals]
         reader = Reader(
             frozenset(signals),
             matches,
@@ -227,10 +231,9 @@ class Hub:
         )
         self._readers.add(reader)
         self._metrics.tail_readers.set(len(self._readers))
-        feeds = [self._feed(signal) for signal in reader.signals]
-        if after is not None:
-            self._resume(reader, after)
         try:
+            if after is not None:
+                self._resume(reader, after)
             started = await asyncio.gather(*(feed.begin() for feed in feeds))
             self._tell_link(reader)
             yield reader, min(started)
@@ -247,12 +250,16 @@ class Hub:
 
     def _resume(self, reader: Reader, after: str) -> None:
         """Give a reader what came behind an id, or tell that something is missing."""
-        epoch, _, text = after.partition("-")
+        named = _ID.fullmatch(after)
         begun = max(self._begun_at[signal] for signal in reader.signals)
-        if epoch != self._epoch or not text.isdecimal() or not begun <= int(text) <= self._number:
+        if (
+            named is None
+            or named[1] != self._epoch
+            or not begun <= (behind := int(named[2])) <= self._number
+        ):
             reader.tell(Skipped("all", None, "lost"))
             return
-        behind = reader.begins = int(text)
+        reader.begins = behind
         first = self._recent[0][0] if self._recent else self._number
         if first > behind:
             reader.tell(Skipped("all", first - behind, "lost"))
@@ -275,6 +282,8 @@ class Hub:
             assert self._tasks is not None
             feed = Feed(self._link_of(signal), _Told(self, signal), self._clock)
             self._feeds[signal] = feed, self._tasks.create_task(feed.run())
+            if signal in self._begun_at:  # what an id from before names is not all that was before
+                self._number += 1
             self._begun_at[signal] = self._number
         return self._feeds[signal][0]
 
@@ -284,11 +293,11 @@ class Hub:
         loop = asyncio.get_running_loop()
         for signal in signals:
             if signal not in wanted and signal not in self._lingering:
-                self._lingering[signal] = loop.call_later(LINGER_S, self._end, signal)
+                self._lingering[signal] = loop.call_later(LINGER_S, self.end, signal)
 
-    def _end(self, signal: Signal) -> None:
-        """End a feed."""
-        del self._lingering[signal]
+    def end(self, signal: Signal) -> None:
+        """End the feed of a signal that nobody reads any more."""
+        self._lingering.pop(signal).cancel()
         _, task = self._feeds.pop(signal)
         task.cancel()
 

@@ -13,6 +13,7 @@ Everything that is committed after a greeting is published, which is what the re
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 from collections import deque
 from collections.abc import Sequence
@@ -72,6 +73,8 @@ class Publisher:
         self._backlog: deque[_Waiting] = deque()
         self._backlog_bytes = 0
         self._wake = asyncio.Event()
+        self._emptied = asyncio.Event()
+        self._emptied.set()
 
     @property
     def backlog_bytes(self) -> int:
@@ -117,6 +120,18 @@ class Publisher:
         if lines < len(picks):
             self._metrics.tail_skipped.add(len(picks) - lines, signal.value, "size")
         return _Waiting(signal, body, lines)
+
+    def miss(self, signal: Signal, items: int) -> None:
+        """Count items as committed that cannot be shown: readers are told that they missed them."""
+        self._numbers[signal] += items
+        if items and self._link.wanted(signal):
+            self._metrics.tail_skipped.add(items, signal.value, "unsure")
+
+    async def drain(self, deadline_s: float) -> None:
+        """Return once everything that waits is sent or given up, or at the deadline."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(deadline_s):
+                await self._emptied.wait()
 
     async def run(self) -> None:
         """Send until cancelled; a link that is away is tried again for ever.
@@ -178,11 +193,13 @@ class Publisher:
                 self._metrics.tail_publish_seconds.observe(self._clock.monotonic_s() - began_s)
                 self._metrics.tail_published.add(waiting.lines, waiting.signal.value)
                 await self._probe.reach("tail.published")
+            self._emptied.set()
 
     # -- backlog ---------------------------------------------------------------------------------
 
     def _put(self, waiting: _Waiting) -> None:
         self._backlog.append(waiting)
+        self._emptied.clear()
         self._backlog_bytes += len(waiting.body)
         while self._backlog_bytes > self._settings.backlog_bytes_max:
             self._drop()
@@ -200,6 +217,7 @@ class Publisher:
     def _drop_all(self) -> None:
         while self._backlog:
             self._drop()
+        self._emptied.set()
 
 
 def _first_of(error: Exception) -> Exception:

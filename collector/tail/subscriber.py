@@ -97,6 +97,7 @@ class Feed:
             try:
                 async with self._link.subscribed() as messages:
                     self._greeted.clear()
+                    self._begun.clear()
                     self._expected = await self._link.hello()
                     self._set_up(True, "")
                     self._look_whether_begun()

@@ -208,8 +208,8 @@ class Metrics(Declared):
     tail_skipped: Counter = counter(
         "otlpg_tail_skipped_total",
         "Items that somebody listened for and did not see. 'rate', 'size': caps of a worker; 'backlog': "
-        "Redis or the API was behind or away; 'fault': a bug of ours, see the log; 'slow': the reader was, "
-        "once for each.",
+        "Redis or the API was behind or away; 'fault': a bug of ours, see the log; 'unsure': stored by a "
+        "COMMIT whose answer was lost; 'slow': the reader was, once for each.",
         ("signal", "cause"),
     )
     tail_publish_seconds: Histogram = histogram(
@@ -219,6 +219,11 @@ class Metrics(Declared):
         "otlpg_tail_link_up",
         "Workers that can publish to live tails: Redis (or, without it, the API) answers. The others "
         "publish nothing, and try again with growing pauses.",
+    )
+    tail_wanted: Gauge = gauge(
+        "otlpg_tail_wanted",
+        "Workers that publish a signal, since somebody listens, or may.",
+        ("signal",),
     )
     tail_readers: Gauge = gauge("otlpg_tail_readers", "Live tails that are open at the API.")
     certificate_expiry: Gauge = gauge(

@@ -27,6 +27,8 @@ class Live(NamedTuple):
 
     workers: int | None
     expected: int | None
+    link: str | None = None
+    """What carries the items: "redis" or "local"."""
 
 
 class Skipped(NamedTuple):

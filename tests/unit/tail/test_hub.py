@@ -280,3 +280,31 @@ async def test_a_reader_of_several_signals_is_told_of_its_links_once() -> None:
 
             assert said(every.take_now()) == [(True, "")]
             assert said(late.take_now()) == [(True, "")]
+
+
+async def test_what_nobody_could_see_is_told_to_who_comes_back() -> None:
+    """The last reader left, the feed ended, and items were committed: the old id says too little."""
+    stand = Stand()
+    async with running(stand) as hub:
+        async with hub.open(LOGS, everything) as (reader, _):
+            stand.show("a")
+            last = reader.take_now()[-1]
+            assert isinstance(last, Shown)
+            seen = hub.id_before(last.number + 1)
+        hub.end(Signal.LOGS)
+
+        async with hub.open(LOGS, everything, seen) as (reader, _):
+            told = reader.take_now()
+
+    assert Skipped("all", None, "lost") in told
+
+
+@pytest.mark.parametrize("number", ["9" * 5_000, "٣", "-1", "1e3", ""])
+async def test_an_id_that_is_none_takes_no_place(number: str) -> None:
+    """Whatever comes as Last-Event-ID, the reader gets in, and its place is free afterwards."""
+    stand = Stand(readers_max=1)
+    async with running(stand) as hub:
+        epoch = hub.id_before(0).partition("-")[0]
+        for _ in range(3):
+            async with hub.open(LOGS, everything, f"{epoch}-{number}") as (reader, _):
+                assert reader.take_now() == [Skipped("all", None, "lost")]
