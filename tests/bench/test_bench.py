@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import orjson
+import psutil
 import pytest
 
 from collector.operate.bench import BenchOptions, run
 from collector.operate.bench.cell import Cell, measure
+from collector.operate.bench.connect import open_lines
 from collector.operate.bench.orders import Crew
+from collector.operate.bench.processes import listeners, serving_pids
 from collector.operate.bench.sender import Order
 from collector.operate.bench.sender import main as sender_main
 from collector.operate.bench.server import BenchServer
+from collector.operate.verify.options import Protocol
 from collector.rows import Signal
 from collector.settings import DatabaseSettings
 from tests.e2e.daemon import Daemon
@@ -83,6 +89,48 @@ def test_a_guarded_cell_sends_through_tls_with_a_key(tmp_path: Path) -> None:
     assert found["guarded"]
     assert found["items_per_s"] > 0
     assert (found["missing_rows"], found["failed"]) == (0, 0)
+
+
+@pytest.mark.parametrize("protocol", [Protocol.HTTP_PROTOBUF, Protocol.HTTP_JSON])
+def test_a_cell_over_http_stores_what_is_acknowledged(tmp_path: Path, protocol: Protocol) -> None:
+    """Each item is stored once, also when all of them are sent again, and nothing fails."""
+    crew = Crew[Order](sender_main)
+    try:
+        with BenchServer(tmp_path) as server:
+            found = measure(
+                Cell(Signal.TRACES, 2, 10, protocol=protocol), server, crew,
+                seed=1, seconds=0.5, connections=2, replay=True,
+            )  # fmt: skip
+    finally:
+        crew.stop()
+
+    assert found["protocol"] == protocol
+    assert found["items_per_s"] > 0
+    assert set(found["ack_ms"]) == {"full", "half", "idle"}
+    assert found["replayed_items"] > 0
+    assert (found["missing_rows"], found["replay_new_rows"], found["failed"]) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("protocol", list(Protocol))
+def test_connections_are_shared_out_evenly(
+    database_settings: DatabaseSettings, protocol: Protocol
+) -> None:
+    """Chance gives one of two workers more than half of many connections; here each has half."""
+
+    async def served(port: int, pids: list[int]) -> Counter[int]:
+        lines = await open_lines(f"127.0.0.1:{port}", 30, pids, protocol=protocol)
+        workers = serving_pids(pids)
+        try:
+            return Counter([workers[(await line.open()).local_port] for line in lines])
+        finally:
+            for line in lines:
+                line.close()
+
+    with Daemon(database_settings, workers=2) as daemon:
+        port = daemon.grpc_port if protocol is Protocol.GRPC else daemon.http_port
+        pids = [worker.pid for worker in listeners(psutil.Process(daemon.pid), port)]
+
+        assert asyncio.run(served(port, pids)) == dict.fromkeys(pids, 15)
 
 
 def test_live_tails_are_measured_and_account_for_every_item(

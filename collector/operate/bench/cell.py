@@ -17,14 +17,20 @@ from collector.operate.bench.orders import Crew
 from collector.operate.bench.processes import tree_cpu_s
 from collector.operate.bench.sender import Build, Connect, Order, Send, Sent
 from collector.operate.bench.server import BenchServer
+from collector.operate.verify.options import Protocol
 from collector.rows import FACT_TABLES, Signal
 
 MIB = 2**20
 IN_FLIGHT_ITEMS = 32_768
 """Items that the full load keeps in flight: more than one group commit, less than the queue."""
 
+JSON_IN_FLIGHT_ITEMS = 16_384
+"""As many large requests as two workers have slots; a longer line, at a third of the speed, would
+wait past ``receive.slot_wait_s_max``."""
+
 IN_FLIGHT_REQUESTS_MAX = 512
 ITEMS_PER_S_MAX = {10: 30_000, 100: 90_000, 512: 140_000}
+JSON_ITEMS_PER_S_MAX = {10: 15_000, 512: 40_000}
 """How much to build per second of full load; a daemon that is faster ends its run early."""
 
 WARM_SHARE = 0.1  # of one second's items, sent before the clock starts
@@ -41,18 +47,39 @@ class Cell:
     ledger: bool = True
     guarded: bool = False
     """With TLS and a key, or in clear and anonymous."""
+    protocol: Protocol = Protocol.GRPC
 
     @property
     def name(self) -> str:
         """A short text for people."""
         ledger = "" if self.ledger else ", no ledger"
         guarded = ", TLS and key" if self.guarded else ""
-        return f"{self.signal}, {self.workers} workers x {self.items_per_request}{ledger}{guarded}"
+        protocol = "" if self.protocol is Protocol.GRPC else f", {self.protocol}"
+        return f"{self.signal}, {self.workers} workers x {self.items_per_request}{ledger}{guarded}{protocol}"
+
+    @property
+    def is_json(self) -> bool:
+        """Whether bodies are JSON."""
+        return self.protocol is Protocol.HTTP_JSON
 
     @property
     def in_flight(self) -> int:
         """Requests that the full load keeps open."""
-        return min(IN_FLIGHT_REQUESTS_MAX, IN_FLIGHT_ITEMS // self.items_per_request)
+        items = JSON_IN_FLIGHT_ITEMS if self.is_json else IN_FLIGHT_ITEMS
+        return min(IN_FLIGHT_REQUESTS_MAX, items // self.items_per_request)
+
+    @property
+    def items_per_s_max(self) -> int:
+        """How much to build per second of full load."""
+        found = JSON_ITEMS_PER_S_MAX if self.is_json else ITEMS_PER_S_MAX
+        return found[self.items_per_request]
+
+    def connections(self, shared: int) -> int:
+        """Return how many connections the load needs: ``shared``, or one for each open request.
+
+        Over HTTP/1.1 a connection has one request at a time.
+        """
+        return shared if self.protocol is Protocol.GRPC else self.in_flight
 
     @property
     def settings(self) -> dict[str, str]:
@@ -91,13 +118,16 @@ class LoadedDaemon:
         self._crew = crew
         self._cell = cell
         self._seconds = seconds
-        self.sections = Sections.of(
-            cell.items_per_request, ITEMS_PER_S_MAX[cell.items_per_request], seconds
+        self.sections = Sections.of(cell.items_per_request, cell.items_per_s_max, seconds)
+        plan = LoadPlan(
+            cell.signal,
+            self.sections.full.stop * cell.items_per_request,
+            cell.items_per_request,
+            seed,
+            time.time_ns(),
+            json=cell.is_json,
         )
-        items = self.sections.full.stop * cell.items_per_request
-        crew.order(
-            Build(LoadPlan(cell.signal, items, cell.items_per_request, seed, time.time_ns()))
-        )
+        crew.order(Build(plan))
         self.acknowledged_items = 0
         self.refused = 0
         self.failed = 0
@@ -109,8 +139,14 @@ class LoadedDaemon:
         worker_pids: list[int],
         access: Access | None = None,
     ) -> None:
-        """Open the connections and send the section that warms up."""
-        self._crew.order(Connect(endpoint, connections, worker_pids, access))
+        """Open the connections and send the section that warms up.
+
+        ``connections`` are those of a cell over gRPC; others have their own number.
+        """
+        cell = self._cell
+        self._crew.order(
+            Connect(endpoint, cell.connections(connections), worker_pids, access, cell.protocol)
+        )
         self._send(self.sections.warm, self._cell.in_flight)
 
     def full(self) -> Sent:
@@ -176,7 +212,7 @@ def measure(
     if guard is not None:
         settings, access = settings | guard.settings, guard.access
     with ServedDaemon(workers=cell.workers, dsn=server.dsn, log=log, settings=settings) as daemon:
-        load.connect(daemon.endpoint, connections, daemon.worker_pids, access)
+        load.connect(daemon.endpoint(cell.protocol), connections, daemon.worker_pids, access)
         server.checkpoint()
         cpu = CpuMeter(
             daemon=partial(tree_cpu_s, daemon.process),
@@ -191,6 +227,7 @@ def measure(
             "items_per_request": cell.items_per_request,
             "ledger": cell.ledger,
             "guarded": cell.guarded,
+            "protocol": cell.protocol.value,
             "items_per_s": items / full.seconds,
             **cpu_s,
             "cores_busy": sum(cpu_s.values()) * items / 1e6 / full.seconds,

@@ -22,6 +22,7 @@ import psutil
 
 from collector.errors import CommandError
 from collector.operate.bench.processes import listeners, peak_rss_bytes
+from collector.operate.verify.options import Protocol
 
 READY_S_MAX = 30.0
 STOP_S_MAX = 30.0
@@ -41,13 +42,14 @@ class ServedDaemon:
         self._workers = workers
         self._log = log
         self._port = free_port()
+        self._http_port = free_port()
         telemetry_port = free_port()
         self._telemetry_url = f"http://127.0.0.1:{telemetry_port}"
         self._environ = {
             **{k: v for k, v in os.environ.items() if not k.startswith(FOREIGN_SETTINGS)},
             "OTLPG_DATABASE__DSN": dsn,
             "OTLPG_RECEIVE__GRPC_PORT": str(self._port),
-            "OTLPG_RECEIVE__HTTP_PORT": "0",
+            "OTLPG_RECEIVE__HTTP_PORT": str(self._http_port),
             "OTLPG_TELEMETRY__PORT": str(telemetry_port),
             "OTLPG_API__ENABLED": "false",
             **(settings or {}),
@@ -55,10 +57,10 @@ class ServedDaemon:
         self._process: subprocess.Popen[bytes] | None = None
         self.worker_pids: list[int] = []
 
-    @property
-    def endpoint(self) -> str:
-        """Where it listens."""
-        return f"127.0.0.1:{self._port}"
+    def endpoint(self, protocol: Protocol = Protocol.GRPC) -> str:
+        """Return where it listens."""
+        port = self._port if protocol is Protocol.GRPC else self._http_port
+        return f"127.0.0.1:{port}"
 
     @property
     def process(self) -> psutil.Process:

@@ -44,7 +44,7 @@ def memory_in_outage(
     crew.order(Build(plan))
     log = server.log_dir / "outage.log"
     with ServedDaemon(workers=1, dsn=server.dsn, log=log) as daemon:
-        crew.order(Connect(daemon.endpoint, CONNECTIONS, daemon.worker_pids))
+        crew.order(Connect(daemon.endpoint(), CONNECTIONS, daemon.worker_pids))
         start = max(daemon.peaks_mib())
         server.stop()
         pushed = crew.order(Push(0, REQUESTS, IN_FLIGHT, seconds, TIMEOUT_S))

@@ -69,10 +69,11 @@ def _sockets(process: psutil.Process) -> list[Any]:
         return []
 
 
-def serving_pid(client_port: int, pids: list[int]) -> int | None:
-    """Return which of ``pids`` holds the other end of our connection from ``client_port``."""
-    for pid in pids:
-        for socket in _sockets(psutil.Process(pid)):
-            if socket.raddr and socket.raddr.port == client_port:
-                return pid
-    return None
+def serving_pids(pids: list[int]) -> dict[int, int]:
+    """Return which of ``pids`` serves the connection from which port; the last to tell wins."""
+    return {
+        socket.raddr.port: pid
+        for pid in pids
+        for socket in _sockets(psutil.Process(pid))
+        if socket.raddr
+    }

@@ -8,6 +8,7 @@ import statistics
 import tempfile
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from collector.operate.bench.remote import measure_endpoint
 from collector.operate.bench.server import BenchServer
 from collector.operate.bench.summary import books_balance, summary
 from collector.operate.bench.tails import measure_tails
+from collector.operate.verify.options import Protocol
 from collector.rows import FACT_COLUMNS, FACT_TABLES, Signal
 from collector.settings import IngestSettings
 
@@ -100,6 +102,42 @@ def processor() -> str:
             if line.startswith("model name"):
                 return line.split(":", 1)[1].strip()
     return platform.processor() or platform.machine()
+
+
+def plan(signal: Signal, *, quick: bool) -> Iterator[Cell]:
+    """Yield the cells of one signal; the first warms up, repeated ones count by their median.
+
+    What is compared stands close together: the machine's speed drifts in minutes.
+    """
+    base, small = Cell(signal, 2, LARGE), Cell(signal, 2, SMALL)
+    variants = (
+        replace(base, ledger=False),
+        replace(base, guarded=True),
+        replace(base, protocol=Protocol.HTTP_PROTOBUF),
+        replace(base, protocol=Protocol.HTTP_JSON),
+    )
+    yield base
+    yield base
+    if not quick or signal is Signal.TRACES:
+        yield replace(base, workers=1)
+        yield small
+    if signal is Signal.TRACES:
+        yield replace(small, protocol=Protocol.HTTP_PROTOBUF)
+        yield from variants
+    yield base
+    if quick:
+        return
+    if signal is Signal.TRACES:
+        yield from variants
+        yield base
+        yield from variants
+        yield small
+        yield replace(small, protocol=Protocol.HTTP_PROTOBUF)
+        yield replace(small, protocol=Protocol.HTTP_JSON)
+    yield replace(base, workers=1)
+    yield replace(base, items_per_request=MIDDLE)
+    yield replace(base, workers=1, items_per_request=MIDDLE)
+    yield replace(small, workers=1)
 
 
 class LocalBench:
@@ -186,7 +224,7 @@ class LocalBench:
         ready. Twice the time: the limit is two to three times as fast, so it takes as long as a
         cell, and the kernel and the checkpointer write as much behind both.
         """
-        first, *others = self._plan(signal)
+        first, *others = plan(signal, quick=self._options.quick)
         self._cell(first, replay=False, latencies=False, seconds=2 * self._options.seconds)
         self._cells[-1]["warm_up"] = True
         self._fetch(signal)
@@ -195,31 +233,6 @@ class LocalBench:
                 self._limit(signal)
             self._cell(cell, replay=cell == first, latencies=True)
         self._limit(signal)
-
-    def _plan(self, signal: Signal) -> Iterator[Cell]:
-        """Yield the cells of one signal; the first warms up, repeated ones count by their median."""
-        base = Cell(signal, 2, LARGE)
-        yield base
-        yield base
-        if not self._options.quick or signal is Signal.TRACES:
-            yield Cell(signal, 1, LARGE)
-            yield Cell(signal, 2, SMALL)
-        if signal is Signal.TRACES:
-            yield Cell(signal, 2, LARGE, ledger=False)
-            yield Cell(signal, 2, LARGE, guarded=True)
-        yield base
-        if self._options.quick:
-            return
-        if signal is Signal.TRACES:
-            yield Cell(signal, 2, LARGE, ledger=False)
-            yield Cell(signal, 2, LARGE, guarded=True)
-            yield base
-            yield Cell(signal, 2, LARGE, ledger=False)
-            yield Cell(signal, 2, LARGE, guarded=True)
-        yield Cell(signal, 1, LARGE)
-        yield Cell(signal, 2, MIDDLE)
-        yield Cell(signal, 1, MIDDLE)
-        yield Cell(signal, 1, SMALL)
 
     def _cell(
         self, cell: Cell, *, replay: bool, latencies: bool, seconds: float | None = None

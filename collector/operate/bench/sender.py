@@ -1,4 +1,4 @@
-"""The process that sends a load: prepared bytes over gRPC, and the times until OK.
+"""The process that sends a load: prepared bytes over gRPC or HTTP, and the times until OK.
 
 It runs apart from the command, so that its CPU seconds can be told from the daemon's, and it keeps
 the load between orders, so that the same requests can be sent again.
@@ -14,14 +14,13 @@ from multiprocessing.connection import Connection
 from time import perf_counter
 
 from collector.operate.access import Access
-from collector.operate.bench.connect import Line, open_lines
-from collector.operate.bench.http2 import DEADLINE_EXCEEDED, UNAVAILABLE
+from collector.operate.bench.connect import AnyLine, Outcome, open_lines, places
 from collector.operate.bench.load import LoadPlan
 from collector.operate.bench.orders import obey_orders
+from collector.operate.verify.options import Protocol
 from collector.rows import Signal
 
 CALL_S_MAX = 30.0
-RETRYABLE = {UNAVAILABLE, DEADLINE_EXCEEDED}
 REFUSED_PAUSE_S = 0.05
 """Pause before a refused request is sent again; a real sender would wait longer."""
 
@@ -42,6 +41,7 @@ class Connect:
     worker_pids: list[int]
     access: Access | None = None
     """How to get in; None: in clear and anonymous."""
+    protocol: Protocol = Protocol.GRPC
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ class Sender:
     def __init__(self) -> None:
         self._signal = Signal.TRACES
         self._requests: list[bytes] = []
-        self._lines: list[Line] = []
+        self._lines: list[AnyLine] = []
 
     async def obey(self, order: Order) -> Sent | int:
         """Carry out ``order``; what it did, or how many requests or connections there are now."""
@@ -109,7 +109,11 @@ class Sender:
             case Connect():
                 await self.close()
                 self._lines = await open_lines(
-                    order.endpoint, order.connections, order.worker_pids, order.access
+                    order.endpoint,
+                    order.connections,
+                    order.worker_pids,
+                    order.access,
+                    order.protocol,
                 )
                 return order.connections
             case Send():
@@ -134,9 +138,9 @@ class Sender:
 class _Run:
     """One measurement: the counts and latencies that end up in ``Sent``."""
 
-    def __init__(self, lines: list[Line], signal: Signal, timeout_s: float) -> None:
+    def __init__(self, lines: list[AnyLine], signal: Signal, timeout_s: float) -> None:
         self._lines = lines
-        self._headers = lines[0].headers(signal, timeout_s)
+        self._head = lines[0].head(signal, timeout_s)
         self._refused = 0
         self._failed = 0
         self._latencies_ms: list[float] = []
@@ -151,7 +155,7 @@ class _Run:
         waiting = iter(requests)
         end = perf_counter() + (inf if seconds is None else seconds)
 
-        async def one_after_another(line: Line) -> None:
+        async def one_after_another(line: AnyLine) -> None:
             while perf_counter() < end and (request := next(waiting, None)) is not None:
                 await self._until_acknowledged(line, request, perf_counter())
 
@@ -160,12 +164,14 @@ class _Run:
     async def open_loop(self, requests: list[bytes], rate: float, in_flight: int) -> Sent:
         """Send a request every ``1 / rate`` seconds, whether or not earlier ones are back."""
         begin = perf_counter()
-        slots = asyncio.Semaphore(in_flight)
+        free: asyncio.Queue[AnyLine] = asyncio.Queue()
+        for line in places(self._lines, in_flight):
+            free.put_nowait(line)
 
         async def one(number: int, due: float) -> None:
-            async with slots:
-                line = self._lines[number % len(self._lines)]
-                await self._until_acknowledged(line, requests[number], due)
+            line = await free.get()
+            await self._until_acknowledged(line, requests[number], due)
+            free.put_nowait(line)
 
         async with asyncio.TaskGroup() as tasks:
             for number in range(len(requests)):
@@ -179,17 +185,16 @@ class _Run:
         end = perf_counter() + seconds
         endless = _cycle(requests)
 
-        async def one_after_another(line: Line) -> None:
+        async def one_after_another(line: AnyLine) -> None:
             while perf_counter() < end:
                 if not await self._acknowledged(line, next(endless)):
                     await asyncio.sleep(REFUSED_PAUSE_S)
 
         return await self._timed(in_flight, one_after_another)
 
-    async def _timed(self, in_flight: int, body: Callable[[Line], Awaitable[None]]) -> Sent:
+    async def _timed(self, in_flight: int, body: Callable[[AnyLine], Awaitable[None]]) -> Sent:
         begin = perf_counter()
-        lines = [self._lines[number % len(self._lines)] for number in range(in_flight)]
-        await asyncio.gather(*(body(line) for line in lines))
+        await asyncio.gather(*(body(line) for line in places(self._lines, in_flight)))
         return self._sent(begin)
 
     def _sent(self, begin: float) -> Sent:
@@ -201,27 +206,28 @@ class _Run:
             latencies_ms=self._latencies_ms,
         )
 
-    async def _until_acknowledged(self, line: Line, request: bytes, since: float) -> None:
+    async def _until_acknowledged(self, line: AnyLine, request: bytes, since: float) -> None:
         while True:
             if await self._acknowledged(line, request, since):
                 return
             await asyncio.sleep(REFUSED_PAUSE_S)
 
-    async def _acknowledged(self, line: Line, request: bytes, since: float | None = None) -> bool:
+    async def _acknowledged(
+        self, line: AnyLine, request: bytes, since: float | None = None
+    ) -> bool:
         begin = perf_counter() if since is None else since
         try:
-            reply = await line.export(self._headers, request)
+            outcome = await line.export(self._head, request)
         except OSError:
-            self._refused += 1
-            return False
-        if reply.status in RETRYABLE:
-            self._refused += 1
-            return False
-        if reply.status or reply.has_message:  # a message is a partial success: undeserved here
-            self._failed += 1
-            return True
-        self._latencies_ms.append((perf_counter() - begin) * 1_000)
-        return True
+            outcome = Outcome.REFUSED
+        match outcome:
+            case Outcome.OK:
+                self._latencies_ms.append((perf_counter() - begin) * 1_000)
+            case Outcome.REFUSED:
+                self._refused += 1
+            case Outcome.FAILED:
+                self._failed += 1
+        return outcome is not Outcome.REFUSED
 
 
 def _cycle(requests: list[bytes]) -> Iterator[bytes]:

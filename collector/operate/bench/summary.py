@@ -15,6 +15,7 @@ HALF_P99_MS_MAX = 250.0
 IDLE_MS_MAX = 15.0
 LEDGER_SHARE_MIN = 0.97
 GUARDED_SHARE_MIN = 0.90
+HTTP_SHARE_MIN = {"http/protobuf": 0.70, "http/json": 0.15}
 WORKER_MIB_MAX = 200.0
 OUTAGE_BUDGET_SHARE_MAX = 1.2
 SCREEN_P99_MS_MAX = 50.0
@@ -37,7 +38,8 @@ def summary(
     A part that is None was left out. Cells that only warmed up count where rows and memory do, not where speed does.
     """
     steady = [cell for cell in measured if not cell.get("warm_up")]
-    cells = [cell for cell in steady if not cell.get("guarded")]
+    plain = [cell for cell in steady if not cell.get("guarded")]
+    cells = where(plain, protocol="grpc")
     figures: list[dict[str, Any]] = []
     for signal in dict.fromkeys(cell["signal"] for cell in cells):
         figures += _of_signal(signal, [cell for cell in cells if cell["signal"] == signal])
@@ -48,9 +50,10 @@ def summary(
         figures.append(at_least("ledger on / off", quotient(on, off), LEDGER_SHARE_MIN))
     guarded = [cell for cell in steady if cell.get("guarded")]
     if guarded:
-        plain = median(large(cells, guarded[0]["signal"]), "items_per_s")
-        share = quotient(median(guarded, "items_per_s"), plain)
+        open_door = median(large(cells, guarded[0]["signal"]), "items_per_s")
+        share = quotient(median(guarded, "items_per_s"), open_door)
         figures.append(at_least("with TLS and keys / without", share, GUARDED_SHARE_MIN))
+    figures += _of_http(plain)
     if measured:
         peak = max(peak for cell in measured for peak in cell["peak_rss_mib"])
         figures.append(at_most("worker's peak memory, MiB", peak, WORKER_MIB_MAX))
@@ -77,6 +80,21 @@ def books_balance(cells: Cells, outage: Part | None = None, tails: Part | None =
     failed = sum(part["failed"] for part in [*cells, *parts])
     too_early = sum(part.get("acknowledged_without_postgres", 0) for part in parts)
     return not any((wrong_rows(cells, *parts), replayed, failed, too_early))
+
+
+def _of_http(cells: Cells) -> list[dict[str, Any]]:
+    """Return the shares of gRPC's speed, each of the same signal and size; none without HTTP."""
+    figures: list[dict[str, Any]] = []
+    for protocol, share_min in HTTP_SHARE_MIN.items():
+        http = where(cells, protocol=protocol)
+        for signal, size in dict.fromkeys((c["signal"], c["items_per_request"]) for c in http):
+            same = where(cells, signal=signal, items_per_request=size, workers=2, ledger=True)
+            speed, grpc = (
+                median(where(same, protocol=each), "items_per_s") for each in (protocol, "grpc")
+            )
+            name = f"{signal}: {protocol} / gRPC, {size} per request"
+            figures.append(at_least(name, quotient(speed, grpc), share_min))
+    return figures
 
 
 def _of_outage(outage: Part) -> list[dict[str, Any]]:

@@ -45,6 +45,8 @@ def _row(cell: dict[str, Any]) -> list[str]:
     ack = cell["ack_ms"]
     signal = cell["signal"] + ("" if cell.get("ledger", True) else ", no ledger")
     signal += ", TLS and key" if cell.get("guarded") else ""
+    protocol = cell.get("protocol", "grpc")
+    signal += "" if protocol == "grpc" else f", {protocol}"
     signal += ", warm-up" if cell.get("warm_up") else ""
     return [
         signal,

@@ -206,7 +206,7 @@ class TailBench:
     def _clear(self, daemon: ServedDaemon) -> None:
         """Empty the tables and connect."""
         self.server.empty(dimensions=False)
-        self.senders.order(Connect(daemon.endpoint, self.connections, daemon.worker_pids))
+        self.senders.order(Connect(daemon.endpoint(), self.connections, daemon.worker_pids))
 
     def _warm(self) -> Sent:
         """Send what warms up."""

@@ -32,7 +32,7 @@ CONTENT_TYPES: Final = {
 REPLY_BYTES_MAX: Final = 2**20
 _READ_BYTES: Final = 2**16
 
-_RETRYABLE: Final = frozenset(
+RETRYABLE_STATUSES: Final = frozenset(
     {
         HTTPStatus.TOO_MANY_REQUESTS,
         HTTPStatus.BAD_GATEWAY,
@@ -112,7 +112,7 @@ class HttpDoor:
 
     def _heard(self, signal: Signal, head: h11.Response, body: bytes) -> Answer:
         if head.status_code != HTTPStatus.OK:
-            outcome = "retry" if head.status_code in _RETRYABLE else "never"
+            outcome = "retry" if head.status_code in RETRYABLE_STATUSES else "never"
             return Answer(outcome, str(head.status_code), "", _retry_after_s(head))
         response = RESPONSES[signal]()
         try:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 
 from collector.operate.bench.cell import Cell, Sections
+from collector.operate.bench.run import plan
 from collector.operate.bench.sender import Sent
+from collector.operate.verify.options import Protocol
 from collector.rows import Signal
 
 
@@ -26,6 +29,30 @@ def test_full_load_keeps_bounded_items_in_flight() -> None:
     """Small requests are limited in number, large ones in items."""
     assert Cell(Signal.LOGS, 2, 10).in_flight == 512
     assert Cell(Signal.LOGS, 2, 512).in_flight == 64
+    assert Cell(Signal.LOGS, 2, 512, protocol=Protocol.HTTP_JSON).in_flight == 32
+
+
+def test_over_http_each_open_request_has_a_connection() -> None:
+    """HTTP/1.1 answers in order, so two requests on one connection would wait for each other."""
+    assert Cell(Signal.LOGS, 2, 512).connections(8) == 8
+    assert Cell(Signal.LOGS, 2, 512, protocol=Protocol.HTTP_PROTOBUF).connections(8) == 64
+    assert Cell(Signal.LOGS, 2, 512, protocol=Protocol.HTTP_JSON).connections(8) == 32
+
+
+@pytest.mark.parametrize("quick", [True, False])
+def test_http_is_measured_between_cells_over_grpc(quick: bool) -> None:
+    """Whatever its size, a request over HTTP has its like over gRPC before it in the same run."""
+    cells = list(plan(Signal.TRACES, quick=quick))
+
+    http = [cell for cell in cells if cell.protocol is not Protocol.GRPC]
+    assert {(cell.protocol, cell.items_per_request) for cell in http} >= {
+        (Protocol.HTTP_PROTOBUF, 512),
+        (Protocol.HTTP_PROTOBUF, 10),
+        (Protocol.HTTP_JSON, 512),
+    }
+    for cell in http:
+        assert replace(cell, protocol=Protocol.GRPC) in cells[: cells.index(cell)]
+    assert cells[-1].protocol is Protocol.GRPC
 
 
 def test_percentiles_are_measured_values() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 
 import pytest
 from google.protobuf.message import Message
@@ -15,7 +16,8 @@ from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.proto.metrics.v1.metrics_pb2 import HistogramDataPoint, NumberDataPoint
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from collector.operate.bench.load import LoadPlan
+from collector.convert.otlp_json import transcode
+from collector.operate.bench.load import MESSAGES, LoadPlan
 from collector.operate.bench.load.template import Template, field, mark, varint
 from collector.rows import Signal
 
@@ -178,3 +180,25 @@ def test_varint_of_a_full_word() -> None:
     """Ten bytes hold 64 bits."""
     assert len(varint(2**64 - 1)) == 10
     assert struct.unpack("B", varint(2**64 - 1)[-1:])[0] == 1
+
+
+@pytest.mark.parametrize("signal", list(Signal))
+def test_json_says_the_same(signal: Signal) -> None:
+    """Read as the daemon reads it, a body in JSON is the message that protobuf would have been."""
+    same = plan(signal, items=25, items_per_request=10)
+
+    bodies = replace(same, json=True).requests()
+
+    assert [read_json(signal, body) for body in bodies] == list(
+        map(MESSAGES[signal].FromString, same.requests())
+    )
+
+
+def read_json(signal: Signal, body: bytes) -> Message:
+    """Return the message that the daemon makes of ``body``."""
+    steps = transcode(signal, body, items_max=1_000)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return MESSAGES[signal].FromString(end.value)

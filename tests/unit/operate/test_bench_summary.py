@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -27,6 +28,7 @@ def cell(**changes: Any) -> dict[str, Any]:
         "workers": 2,
         "items_per_request": 512,
         "ledger": True,
+        "protocol": "grpc",
         "items_per_s": 100_000.0,
         "ratio_to_limit": 0.55,
         "ack_ms": {"full": {"p50": 300.0, "p99": 500.0}},
@@ -67,6 +69,29 @@ def test_ledger_share_compares_cells_of_the_same_signal() -> None:
     assert found["ledger on / off"]["value"] == 0.8
     assert found["traces: items/s / raw COPY"]["value"] == 0.55
     assert found["rows acknowledged and missing"]["value"] == 0
+
+
+def test_http_is_compared_with_grpc_of_the_same_size() -> None:
+    """Each protocol and size has its ratio and target; cells over HTTP count nowhere else."""
+    found = figures(
+        cell(),
+        cell(items_per_request=10, items_per_s=20_000.0),
+        cell(protocol="http/protobuf", items_per_s=90_000.0, ratio_to_limit=0.1),
+        cell(protocol="http/protobuf", items_per_request=10, items_per_s=13_000.0),
+        cell(protocol="http/json", items_per_s=15_000.0, ratio_to_limit=0.1, missing_rows=3),
+    )
+
+    shares = {
+        name: (f["value"], f["target"], f["ok"]) for name, f in found.items() if "http" in name
+    }
+    assert shares == {
+        "traces: http/protobuf / gRPC, 512 per request": (0.9, ">= 0.7", True),
+        "traces: http/protobuf / gRPC, 10 per request": (0.65, ">= 0.7", False),
+        "traces: http/json / gRPC, 512 per request": (0.15, ">= 0.15", True),
+    }
+    assert found["traces: items/s / raw COPY"]["value"] == 0.55
+    assert found["traces: 10 per request / 512"]["value"] == 0.2
+    assert found["rows acknowledged and missing"]["value"] == 3
 
 
 def test_the_budget_is_for_what_waits() -> None:
@@ -164,7 +189,11 @@ def test_bounds_are_inclusive() -> None:
 
 def test_tables_show_every_cell_and_figure() -> None:
     """The table for people holds what the JSON holds, a dash where nothing was measured."""
-    cells = [cell(), cell(workers=1, items_per_s=60_000.0)]
+    cells = [
+        cell(),
+        cell(workers=1, items_per_s=60_000.0),
+        cell(protocol="http/json", items_per_s=30_000.0),
+    ]
     console = Console(width=200, record=True, quiet=True)
 
     with console.capture() as captured:
@@ -174,4 +203,6 @@ def test_tables_show_every_cell_and_figure() -> None:
     text = captured.get()
     assert "100,000" in text
     assert "60,000" in text
+    assert re.search(r"traces, http/json .*30,000", text)
+    assert re.search(r"traces: http/json / gRPC, 512 per request .*0\.30 .*>= 0\.15 .*yes", text)
     assert "traces: 2 workers / 1 worker" in text
