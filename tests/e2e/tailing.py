@@ -102,13 +102,14 @@ async def tailing(
     context: ssl.SSLContext | None = None,
     path: str = PATH,
     method: str = "GET",
+    host: str = "localhost",
 ) -> AsyncGenerator[Tail]:
     """Ask for a tail; in the block the head of the answer is there."""
     reader, writer = await asyncio.open_connection(
         "localhost" if context else "127.0.0.1", port, ssl=context, limit=2**22
     )
     try:
-        lines = [f"{method} {path}?{query} HTTP/1.1", "host: localhost"]
+        lines = [f"{method} {path}?{query} HTTP/1.1", f"host: {host}"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
         writer.write("\r\n".join([*lines, "", ""]).encode())
         async with asyncio.timeout(EVENT_S_MAX):

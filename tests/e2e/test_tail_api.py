@@ -360,3 +360,16 @@ async def test_a_machine_without_a_folder_for_temporary_files(
             assert (await tail.until("link")).data["up"] is False
 
         assert daemon.items("logs")["stored"] == 1
+
+
+async def test_a_page_of_another_site_reads_nothing(database_settings: DatabaseSettings) -> None:
+    """Without keys neither its own name that leads to loopback nor a plain request of it gets in."""
+    with Daemon(database_settings, **WITH_API) as daemon:
+        for headers in ({"origin": "https://evil.example"}, {"origin": "null"}):
+            async with tailing(daemon.api_port, headers=headers) as tail:
+                assert tail.status == 403
+        async with tailing(daemon.api_port, host="evil.example:8003") as tail:
+            assert tail.status == 403
+        for host in ("localhost", "127.0.0.1:8003", "[::1]:8003"):
+            async with tailing(daemon.api_port, host=host) as tail:
+                assert tail.status == 200

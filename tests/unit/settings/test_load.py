@@ -161,7 +161,7 @@ NAMES = [
     ("PGSSLMODE", "require", "database.ssl_mode", "require"),
     ("PGAPPNAME", "telemetry", "database.app_name", "telemetry"),
     ("REDIS_URL", "redis://r:6379/0", "redis.url", "redis://r:6379/0"),
-    ("REDIS_POOL_SIZE", "3", "redis.pool_size", 3),
+    ("REDIS_POOL_SIZE", "5", "redis.pool_size", 5),
     ("REDIS_TIMEOUT", "250ms", "redis.timeout_s", 0.25),
     ("OTLPG_INGEST__QUEUE_BYTES_MAX", "256MiB", "ingest.queue_bytes_max", 256 * 2**20),
     ("OTLPG_INGEST__DRAIN_S_MAX", "1min", "ingest.drain_s_max", 60.0),
