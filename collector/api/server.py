@@ -33,7 +33,7 @@ Answer = Callable[[Request], Awaitable[Response]]
 
 KEEP_ALIVE_S: Final = 75
 STOP_S_MAX: Final = 2
-"""Answers under way have so long at a stop."""
+"""Answers under way have so long at a stop; then connections are cut."""
 
 
 class ApiServer:
@@ -99,7 +99,7 @@ class ApiServer:
                 proxy_headers=False,
                 h11_max_incomplete_event_size=receive.header_bytes_max,
                 timeout_keep_alive=KEEP_ALIVE_S,
-                timeout_graceful_shutdown=STOP_S_MAX,
+                timeout_graceful_shutdown=2 * STOP_S_MAX,
             ),
             accept=accept,
         )
@@ -116,8 +116,16 @@ class ApiServer:
 
     def stop(self) -> None:
         """Stop soon. Safe twice and before ``run``."""
-        if self._server is not None:
+        if self._server is not None and not self._server.should_exit:
             self._server.should_exit = True
+            asyncio.get_running_loop().call_later(STOP_S_MAX, self._cut, self._server)
+
+    @staticmethod
+    def _cut(server: EmbeddedServer) -> None:
+        """Leave readers who take nothing: uvicorn would cancel their answers, and log each as a fault."""
+        for connection in list(server.server_state.connections):
+            if connection.transport is not None:
+                connection.transport.abort()
 
     async def _guarded(self, answer: Answer, request: Request) -> Response:
         """Answer whoever may read; every failure is one of ours in the reply."""

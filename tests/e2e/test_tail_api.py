@@ -313,6 +313,24 @@ async def test_a_drained_daemon_ends_its_tails(database_settings: DatabaseSettin
         assert await asyncio.to_thread(daemon.wait) == 0
 
 
+async def test_a_drained_daemon_leaves_readers_that_take_nothing(
+    database_settings: DatabaseSettings,
+) -> None:
+    """Their connections are cut, soon, and it is nobody's fault."""
+    with Daemon(database_settings, **WITH_API) as daemon:
+        await wait_until_linked(daemon)
+        async with tailing(daemon.api_port) as tail:
+            await live(tail, 1)
+            with Caller(daemon.grpc_port) as caller:
+                while not await asyncio.to_thread(
+                    daemon.metric, "otlpg_tail_skipped_total", cause="slow"
+                ):
+                    heard = await asyncio.to_thread(caller.send, Signal.LOGS, bulky())
+                    assert heard == b""
+            assert await asyncio.to_thread(daemon.stop) == 0
+        assert not [line for line in daemon.log() if line.get("level") == "error"]
+
+
 async def test_a_port_that_is_taken_is_named(database_settings: DatabaseSettings) -> None:
     """The daemon does not start, as with its other ports."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
