@@ -31,6 +31,20 @@ from collector.rows import PG_EPOCH_UNIX_US, ConvertedRequest, LogRow, PointRow,
 
 VERSION: Final = 1
 
+_NUMBER_MAX: Final = 2**53 - 1
+"""Of items that a publisher commits in its life, and of transactions: a few of them add up in JSON."""
+
+_FORMS: Final[dict[str, type]] = {
+    **dict.fromkeys(
+        ("signal", "time", "service", "name", "kind", "status", "status_message", "trace_id",
+         "span_id", "parent_span_id", "severity", "severity_text", "event", "metric", "type", "unit"),
+        str,
+    ),
+    **dict.fromkeys(("severity_number", "duration_ns", "count"), int),
+    **dict.fromkeys(("attributes", "resource"), dict),
+}  # fmt: skip
+"""What filters rely on; the other fields of an item may hold any JSON."""
+
 RESOURCE_KEY_BYTES_MAX: Final = 24
 """A 64-bit number in quotes, a colon and a comma."""
 
@@ -95,7 +109,7 @@ def decode(raw: bytes) -> Message:
     try:
         version, *fields, resources = orjson.loads(first)
         if version != VERSION:
-            raise TailMessageError(f"a live tail speaks version {version!r}, not {VERSION}")
+            raise TailMessageError(f"a live tail speaks version {version!r:.40}, not {VERSION}")
         head = _head(*fields)
         lines = [_with_resource(orjson.loads(line), head, resources) for line in rest]
     except (ValueError, TypeError, LookupError, AttributeError) as error:
@@ -110,17 +124,23 @@ def _head(signal: str, source: Any, first: Any, items: Any, transaction_id: Any)
         ValueError: it is not.
     """
     numbers = (first, items, 0 if transaction_id is None else transaction_id)
-    if not isinstance(source, str) or not all(type(n) is int and n >= 0 for n in numbers):
+    if not isinstance(source, str) or not all(
+        type(n) is int and 0 <= n <= _NUMBER_MAX for n in numbers
+    ):
         raise ValueError("no head")
     return Head(Signal(signal), source, first, items, transaction_id)
 
 
 def _with_resource(item: dict[str, Any], head: Head, resources: dict[str, Any]) -> Item:
-    resource = resources[item.pop("resource")]
-    if item["signal"] != head.signal or not isinstance(item["time"], str):
+    item["resource"] = resources[item["resource"]]
+    if item["signal"] != head.signal or "time" not in item:
         raise ValueError("no item")
-    if resource:
-        item["resource"] = resource
+    for field, value in item.items():
+        form = _FORMS.get(field)
+        if form is not None and type(value) is not form:
+            raise ValueError("no item")
+    if not item["resource"]:
+        del item["resource"]
     return cast("Item", item)
 
 

@@ -328,6 +328,14 @@ def test_the_example_of_the_next_test_is_a_message() -> None:
         GOOD_HEAD + b'\n{"resource":0,"signal":"logs","time":""}',
         GOOD_HEAD + b'\n{"resource":["1"],"signal":"logs","time":""}',
         GOOD_HEAD + b'\n{"resource":"1","signal":"logs","time":5}',
+        b'[1,"logs","f00d",9007199254740992,1,null,{}]',
+        b'[1,"logs","f00d",0,18446744073709551615,null,{}]',
+        b'[1,"logs","f00d",0,1,18446744073709551615,{}]',
+        b'[1,"logs","f00d",0,1,null,{"1":[5]}]\n' + GOOD_LINE,
+        GOOD_HEAD + b'\n{"resource":"1","signal":"logs","time":"","service":5}',
+        GOOD_HEAD + b'\n{"resource":"1","signal":"logs","time":"","severity_number":"17"}',
+        GOOD_HEAD + b'\n{"resource":"1","signal":"logs","time":"","trace_id":null}',
+        GOOD_HEAD + b'\n{"resource":"1","signal":"logs","time":"","attributes":[]}',
         GOOD_HEAD + b"\n" + GOOD_LINE[:-1],
         GOOD_HEAD + b"\n" + b"[" * 100_000,
     ],
@@ -336,6 +344,14 @@ def test_what_is_no_message_is_told_as_one_error(raw: bytes) -> None:
     """Anybody who can reach Redis may publish anything."""
     with pytest.raises(TailMessageError):
         decode(raw)
+
+
+def test_a_version_of_any_length_is_told_in_brief() -> None:
+    """It goes to the log."""
+    with pytest.raises(TailMessageError) as caught:
+        decode(b'["' + b"x" * 100_000 + b'",{}]')
+
+    assert len(str(caught.value)) < 200
 
 
 json_values = st.recursive(
