@@ -124,7 +124,7 @@ class ApiServer:
     def _cut(server: EmbeddedServer) -> None:
         """Leave readers who take nothing: uvicorn would cancel their answers, and log each as a fault."""
         for connection in list(server.server_state.connections):
-            if connection.transport is not None:
+            if connection.transport is not None:  # pyright: ignore[reportUnnecessaryComparison] -- at first
                 connection.transport.abort()
 
     async def _guarded(self, answer: Answer, request: Request) -> Response:
