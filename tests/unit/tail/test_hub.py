@@ -11,6 +11,7 @@ import orjson
 import pytest
 
 from collector.errors import TooManyReadersError
+from collector.items import Item
 from collector.rows import Signal
 from collector.settings import TailSettings
 from collector.tail import hub as module
@@ -229,6 +230,24 @@ async def test_an_id_of_another_life_is_told_as_a_loss(after: str) -> None:
         epoch = hub.id_before(0).partition("-")[0]
         async with hub.open(LOGS, everything, after.format(epoch=epoch)) as (again, _):
             assert said(again.take_now()) == [("all", None, "lost")]
+
+
+async def test_a_reader_that_cannot_be_served_leaves_its_place() -> None:
+    """Else a few of them would keep everybody out, for ever."""
+    stand = Stand(readers_max=1)
+
+    def broken(_item: Item) -> bool:
+        raise ArithmeticError
+
+    async with running(stand) as hub:
+        async with hub.open(LOGS, everything):
+            after = hub.id_before(0)
+            stand.show("a")
+        with pytest.raises(ArithmeticError):
+            async with hub.open(LOGS, broken, after):
+                pass
+        async with hub.open(LOGS, everything, after) as (again, _):
+            assert said(again.take_now()) == ["a"]
 
 
 async def test_a_feed_lives_a_little_longer_than_its_last_reader(
