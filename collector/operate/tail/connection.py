@@ -102,14 +102,19 @@ class Answer:
         """Return the head; what is only provisional is passed over.
 
         Raises:
-            TailLostError: the connection ended before, broke, or speaks no HTTP.
+            TailLostError: the connection ended before, broke, or speaks no HTTP; or the head was not
+                whole in the time that a silence may last.
         """
-        while True:
-            event = await self._event()
-            if isinstance(event, h11.Response):
-                return event
-            if not isinstance(event, h11.InformationalResponse):
-                raise TailLostError("the connection ended before an answer came")
+        try:
+            async with asyncio.timeout(self._silence_s_max):
+                while True:
+                    event = await self._event()
+                    if isinstance(event, h11.Response):
+                        return event
+                    if not isinstance(event, h11.InformationalResponse):
+                        raise TailLostError("the connection ended before an answer came")
+        except TimeoutError:
+            raise TailLostError(f"no answer within {self._silence_s_max:g} s") from None
 
     async def piece(self) -> bytes:
         """Return the next piece of the body; nothing at its end.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -366,6 +367,30 @@ async def test_a_server_that_is_no_http_is_said_to_be_none() -> None:
         )
         with pytest.raises(UnreachableError, match="no HTTP"):
             await client.follow()
+
+
+async def test_a_server_that_never_comes_to_the_point_is_left() -> None:
+    """It is never silent, and never answers; a reader would wait for ever without a word."""
+
+    stalling: list[asyncio.Task[Any] | None] = []
+
+    async def stall(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        stalling.append(asyncio.current_task())
+        with contextlib.suppress(ConnectionError):
+            while True:
+                writer.write(b"HTTP/1.1 102 Processing\r\n\r\n")
+                await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(stall, "127.0.0.1", 0) as listening:
+        server = Server.from_environment(
+            f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}", {}
+        )
+        client = Client(server, Query(), lambda _: None, silence_s_max=0.2)
+        with pytest.raises(UnreachableError, match="no answer within"):
+            async with asyncio.timeout(20):
+                await client.follow()
+        await asyncio.wait([task for task in stalling if task is not None], timeout=20)
 
 
 async def test_tls_is_checked(tmp_path: Path) -> None:
