@@ -371,7 +371,6 @@ async def test_a_server_that_is_no_http_is_said_to_be_none() -> None:
 
 async def test_a_server_that_never_comes_to_the_point_is_left() -> None:
     """It is never silent, and never answers; a reader would wait for ever without a word."""
-
     stalling: list[asyncio.Task[Any] | None] = []
 
     async def stall(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
