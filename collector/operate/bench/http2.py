@@ -34,6 +34,9 @@ FRAME_HEADER_BYTES = 9
 MESSAGE_PREFIX_BYTES = 5
 STATUS_NAME = b"\x0bgrpc-status"  # with its length before it, as HPACK writes a literal name
 
+TLS_GOODBYE_S_MAX = 0.5
+"""A gRPC server that drains says no goodbye before it has heard that our end is closed."""
+
 UNAVAILABLE = 14
 DEADLINE_EXCEEDED = 4
 
@@ -146,7 +149,12 @@ class Connection(asyncio.Protocol):
             tls.set_alpn_protocols(["h2"])
         loop = asyncio.get_running_loop()
         _, connection = await loop.create_connection(
-            cls, host, port, ssl=tls, server_hostname=name if tls is not None else None
+            cls,
+            host,
+            port,
+            ssl=tls,
+            server_hostname=name if tls is not None else None,
+            ssl_shutdown_timeout=TLS_GOODBYE_S_MAX if tls is not None else None,
         )
         await connection.ready
         return connection

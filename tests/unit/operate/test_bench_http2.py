@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -13,6 +15,7 @@ import grpc.aio
 import pytest
 
 from collector.operate.bench.http2 import Connection, Reply, call_headers, status_of
+from tests.certificates import Authority
 
 PATH = "/test.Service/Call"
 Body = Callable[[bytes, Any], Awaitable[bytes]]
@@ -141,6 +144,25 @@ async def test_the_end_of_a_connection_lets_open_calls_finish() -> None:
         assert await call == Reply(0, has_message=False)
         assert connection.ended
         await connection.closed.wait()
+
+
+async def test_over_tls_our_end_closes_too(tmp_path: Path) -> None:
+    """A server that drains waits for the socket, and not for what TLS says before it is closed."""
+    authority = Authority()
+    pair = authority.server()
+    running = grpc.aio.server()
+    port = running.add_secure_port(
+        "localhost:0", grpc.ssl_server_credentials([(pair.key, pair.certificate)])
+    )
+    await running.start()
+    tls = ssl.create_default_context(cafile=str(authority.write(tmp_path)))
+    connection = await Connection.open("localhost", port, tls=tls, name="localhost")
+
+    async with asyncio.timeout(10):
+        await running.stop(60)
+
+    await connection.closed.wait()
+    assert connection.ended
 
 
 async def test_the_servers_deadline_is_ours() -> None:
