@@ -31,7 +31,7 @@ def bench(
         typer.Option(help="host:port of a daemon that runs; the load stays in its tables."),
     ] = None,
     quick: Annotated[
-        bool, typer.Option("--quick", help="The main figures only, in about four minutes.")
+        bool, typer.Option("--quick", help="The main figures only, in about five minutes.")
     ] = False,
     only: Annotated[
         Literal["ingest", "outage", "tails"] | None,

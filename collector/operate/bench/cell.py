@@ -30,7 +30,7 @@ wait past ``receive.slot_wait_s_max``."""
 
 IN_FLIGHT_REQUESTS_MAX = 512
 ITEMS_PER_S_MAX = {10: 30_000, 100: 90_000, 512: 140_000}
-JSON_ITEMS_PER_S_MAX = {10: 15_000, 512: 40_000}
+JSON_ITEMS_PER_S_MAX = {10: 12_000, 512: 32_000}
 """How much to build per second of full load; a daemon that is faster ends its run early."""
 
 WARM_SHARE = 0.1  # of one second's items, sent before the clock starts

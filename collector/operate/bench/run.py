@@ -113,23 +113,26 @@ def plan(signal: Signal, *, quick: bool) -> Iterator[Cell]:
     variants = (
         replace(base, ledger=False),
         replace(base, guarded=True),
+        base,
         replace(base, protocol=Protocol.HTTP_PROTOBUF),
         replace(base, protocol=Protocol.HTTP_JSON),
+        base,
     )
+    is_traces = signal is Signal.TRACES
     yield base
     yield base
-    if not quick or signal is Signal.TRACES:
+    if not quick or is_traces:
         yield replace(base, workers=1)
         yield small
-    if signal is Signal.TRACES:
+    if is_traces:
         yield replace(small, protocol=Protocol.HTTP_PROTOBUF)
         yield from variants
-    yield base
+    else:
+        yield base
     if quick:
         return
-    if signal is Signal.TRACES:
+    if is_traces:
         yield from variants
-        yield base
         yield from variants
         yield small
         yield replace(small, protocol=Protocol.HTTP_PROTOBUF)

@@ -9,6 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 
 NOT_MEASURED = "-"
+PROTOCOLS = {"grpc": "", "http/protobuf": ", HTTP", "http/json": ", JSON"}
 LATENCIES = (
     ("full", "p50"), ("full", "p99"), ("half", "p50"), ("half", "p99"), ("idle", "p50"),
 )  # fmt: skip
@@ -45,8 +46,7 @@ def _row(cell: dict[str, Any]) -> list[str]:
     ack = cell["ack_ms"]
     signal = cell["signal"] + ("" if cell.get("ledger", True) else ", no ledger")
     signal += ", TLS and key" if cell.get("guarded") else ""
-    protocol = cell.get("protocol", "grpc")
-    signal += "" if protocol == "grpc" else f", {protocol}"
+    signal += PROTOCOLS[cell.get("protocol", "grpc")]
     signal += ", warm-up" if cell.get("warm_up") else ""
     return [
         signal,

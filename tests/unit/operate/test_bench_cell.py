@@ -41,7 +41,7 @@ def test_over_http_each_open_request_has_a_connection() -> None:
 
 @pytest.mark.parametrize("quick", [True, False])
 def test_http_is_measured_between_cells_over_grpc(quick: bool) -> None:
-    """Whatever its size, a request over HTTP has its like over gRPC before it in the same run."""
+    """Each size over HTTP has its like over gRPC in the same run, the main one on both sides."""
     cells = list(plan(Signal.TRACES, quick=quick))
 
     http = [cell for cell in cells if cell.protocol is not Protocol.GRPC]
@@ -52,7 +52,8 @@ def test_http_is_measured_between_cells_over_grpc(quick: bool) -> None:
     }
     for cell in http:
         assert replace(cell, protocol=Protocol.GRPC) in cells[: cells.index(cell)]
-    assert cells[-1].protocol is Protocol.GRPC
+    json = cells.index(replace(cells[0], protocol=Protocol.HTTP_JSON))
+    assert cells[0] in cells[json:], "the machine may have become slower or faster"
 
 
 def test_percentiles_are_measured_values() -> None:

@@ -112,16 +112,20 @@ async def test_requests_arrive_whole_one_after_another(size: int) -> None:
 
 async def test_an_answer_in_single_bytes_is_one_answer() -> None:
     """However it is cut on the way, the reply is whole."""
+    entered = asyncio.Event()
 
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def serve(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
         await request_body(reader)
-        for byte in b"HTTP/1.1 503 Service Unavailable\r\nContent-Length:  3 \r\nx: y\r\n\r\nabc":
-            writer.write(bytes([byte]))
-            await writer.drain()
+        entered.set()
         await reader.read()
 
     async with client_of(serve) as connection:
-        assert await connection.call(HEAD, b"x") == Reply(503, b"abc")
+        call = asyncio.create_task(connection.call(HEAD, b"x"))
+        await entered.wait()
+        for byte in b"HTTP/1.1 503 Service Unavailable\r\nContent-Length:  3 \r\nx: y\r\n\r\nabc":
+            connection.data_received(bytes([byte]))
+
+        assert await call == Reply(503, b"abc")
         assert not connection.ended
 
 

@@ -203,6 +203,6 @@ def test_tables_show_every_cell_and_figure() -> None:
     text = captured.get()
     assert "100,000" in text
     assert "60,000" in text
-    assert re.search(r"traces, http/json .*30,000", text)
+    assert re.search(r"traces, JSON .*30,000", text)
     assert re.search(r"traces: http/json / gRPC, 512 per request .*0\.30 .*>= 0\.15 .*yes", text)
     assert "traces: 2 workers / 1 worker" in text
