@@ -59,7 +59,7 @@ async def test_backend_frozen_in_mid_copy_is_ended(
         await never.wait()
 
     async def freeze(frozen: Connection) -> None:
-        await frozen.execute("BEGIN; SET LOCAL statement_timeout = 10")
+        await frozen.execute("BEGIN; SET LOCAL statement_timeout = 200")
         try:
             await frozen.copy_records_to_table("logs", records=half_of_the_rows())
         except Exception as error:
@@ -73,6 +73,7 @@ async def test_backend_frozen_in_mid_copy_is_ended(
 
     ended, looks = 0, Looks()
     while not ended:  # its transaction has to be 50 ms old
+        assert not hanging.done(), "a timeout has ended it"
         ended = await reap(connection, settings, looks)
 
     assert ended == 1

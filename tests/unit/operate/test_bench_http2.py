@@ -16,6 +16,7 @@ import pytest
 
 from collector.operate.bench.http2 import Connection, Reply, call_headers, status_of
 from tests.certificates import Authority
+from tests.grpc_servers import end
 
 PATH = "/test.Service/Call"
 Body = Callable[[bytes, Any], Awaitable[bytes]]
@@ -40,6 +41,7 @@ async def server(body: Body, **options: int) -> AsyncGenerator[tuple[Connection,
         (f"grpc.{name}", value)
         for name, value in {"max_receive_message_length": -1, **options}.items()
     ]
+    before = asyncio.all_tasks()
     running = grpc.aio.server(options=channel_options)
     running.add_generic_rpc_handlers((OneMethod(body),))
     port = running.add_insecure_port("127.0.0.1:0")
@@ -49,7 +51,7 @@ async def server(body: Body, **options: int) -> AsyncGenerator[tuple[Connection,
         yield connection, call_headers(f"127.0.0.1:{port}", PATH, 10)
     finally:
         connection.close()
-        await running.stop(None)
+        await end(running, before)
 
 
 async def test_ok_without_a_message() -> None:
