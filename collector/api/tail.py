@@ -26,7 +26,8 @@ from collector.api.stored import StoredItems
 from collector.errors import ForbiddenError, KeysAwayError, StoreError, UnauthenticatedError
 from collector.query.snapshot import Snapshot
 from collector.receive.http_protocol import ABORT
-from collector.tail.hub import Event, Hub, Reader, Shown, Skipped
+from collector.tail.hub import Hub
+from collector.tail.reader import Event, Reader, Shown, Skipped
 from collector.tail.subscriber import Started
 from collector.telemetry.clock import Clock
 from collector.telemetry.logging import Trouble

@@ -212,6 +212,10 @@ async def test_who_leaves_is_no_longer_published_for(wire: Wire) -> None:
             await feed.begin()
             await worker.wanted(Signal.LOGS)
         await worker.wanted(Signal.LOGS, wanted=False)
+        worker.commit(1)
+
+        assert worker.publisher.backlog_bytes == 0, "it was built for nobody"
+    assert sum(worker.metrics.tail_published.values.values()) == 0
 
 
 async def test_after_a_break_the_gap_is_told_though_nothing_more_is_committed(wire: Wire) -> None:
@@ -288,12 +292,14 @@ async def test_an_api_takes_the_socket_of_one_that_was_killed() -> None:
 async def test_who_is_cancelled_while_it_asks_ends(redis: RedisServer) -> None:
     """redis-py swallows the cancellation when it has just begun to connect."""
     over = OverRedis(redis)
+    before = asyncio.all_tasks()
     for turns in range(25):
         worker = Worker(over.publisher())
         feed = Feed(over.feed(Signal.LOGS), Notes(), SystemClock())
         async with running(worker, feed):
             for _ in range(turns):
                 await asyncio.sleep(0)
+        assert asyncio.all_tasks() == before
 
 
 async def test_a_prefix_parts_those_who_share_a_redis(redis: RedisServer) -> None:

@@ -186,7 +186,9 @@ def test_times_are_local_unless_utc_is_asked_for(server: TailServer) -> None:
     with Terminal(words(server), TZ="Asia/Kolkata") as terminal:
         server.wait_for_request()
         server.item(log())
-        terminal.wait_for("2025-01-02 06:32:03.456 W")
+        terminal.wait_for(" W ")
+
+        assert "2025-01-02 06:32:03.456 W" in terminal.text()
 
 
 def test_nothing_that_a_sender_writes_reaches_the_terminal(server: TailServer) -> None:
@@ -292,7 +294,9 @@ def test_json_is_had_on_a_terminal_too(server: TailServer) -> None:
     with Terminal(words(server, "logs", "--json")) as terminal:
         server.wait_for_request()
         server.item({"signal": "logs", "body": "\x1b[2J"})
-        terminal.wait_for('{"signal": "logs", "body": "\\u001b[2J"}')
+        terminal.wait_for("}")
+
+        assert '{"signal": "logs", "body": "\\u001b[2J"}' in terminal.text()
 
 
 def test_a_closed_pipe_ends_the_tail_well(server: TailServer) -> None:

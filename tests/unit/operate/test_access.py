@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ssl
 from pathlib import Path
 
+import grpc
 import pytest
 from cryptography.hazmat.primitives import serialization
 
@@ -130,8 +132,9 @@ def test_one_file_may_hold_certificate_and_key(tmp_path: Path) -> None:
     both.write_bytes(pair.certificate + pair.key)
     access = Access.from_environment({CLIENT: str(both)})
 
-    access.context()
-    access.credentials()
+    assert (access.certificate, access.key) == (both.read_bytes(), None)
+    assert isinstance(access.context(), ssl.SSLContext)
+    assert isinstance(access.credentials(), grpc.ChannelCredentials)
 
 
 def test_words_around_a_certificate_may_be_any(tmp_path: Path) -> None:

@@ -15,7 +15,9 @@ from collector.items import Item
 from collector.rows import Signal
 from collector.settings import TailSettings
 from collector.tail import hub as module
-from collector.tail.hub import Event, Hub, LinkState, Reader, Shown, Skipped
+from collector.tail import reader as buffers
+from collector.tail.hub import Hub
+from collector.tail.reader import Event, LinkState, Reader, Shown, Skipped
 from collector.telemetry.metrics import Metrics
 from tests.clocks import HandClock
 from tests.unit.tail.test_subscriber import HandLink
@@ -144,7 +146,7 @@ def test_a_reader_that_never_reads_keeps_no_more_whatever_it_is_told() -> None:
     assert sum(s.items or 0 for s in skips if s.signal == "logs") == 20_000
     assert sum(s.items or 0 for s in skips if s.signal == "traces") == 40_000
     assert events[-1] == LinkState(False, "19999")
-    assert len(events) < 16_384 / module.NOTE_BYTES + 4
+    assert len(events) < 16_384 / buffers.NOTE_BYTES + 4
 
 
 def test_gaps_among_dropped_items_are_kept_and_cost_no_time() -> None:
@@ -250,11 +252,8 @@ async def test_a_reader_that_cannot_be_served_leaves_its_place() -> None:
             assert said(again.take_now()) == ["a"]
 
 
-async def test_a_feed_lives_a_little_longer_than_its_last_reader(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_a_feed_lives_a_little_longer_than_its_last_reader() -> None:
     """Who comes back in time has no second feed; after that it has lost something."""
-    monkeypatch.setattr(module, "LINGER_S", 0.05)
     stand = Stand()
     async with running(stand) as hub:
         async with hub.open(LOGS, everything):
@@ -262,8 +261,7 @@ async def test_a_feed_lives_a_little_longer_than_its_last_reader(
         async with hub.open(LOGS, everything, hub.id_before(0)) as (again, _):
             assert said(again.take_now()) == ["a"]
             assert len(stand.links) == 1
-        while hub._feeds:  # noqa: ASYNC110  # pyright: ignore[reportPrivateUsage]
-            await asyncio.sleep(0.01)
+        hub.end(Signal.LOGS)  # as LINGER_S would
         async with hub.open(LOGS, everything, hub.id_before(0)) as (late, _):
             assert said(late.take_now()) == [("all", None, "lost")]
             assert len(stand.links) == 2

@@ -377,6 +377,7 @@ def test_any_json_is_a_message_or_that_error(head: list[Any], lines: list[Any]) 
 def test_any_bytes_are_a_message_or_that_error(raw: bytes) -> None:
     """As above, and not even JSON."""
     try:
-        decode(raw)
+        message = decode(raw)
     except TailMessageError:
         return
+    assert message.head.first >= 0

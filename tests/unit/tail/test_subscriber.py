@@ -264,7 +264,9 @@ async def test_whatever_a_link_raises_the_feed_goes_on(error: Exception) -> None
         await stand.notes.until("down")
         stand.link.failure = None
         stand.items(0, 1)
-        await stand.notes.until(("0", 9))
+
+        assert ("0", 9) in await stand.notes.until(("0", 9))
+        assert stand.feed.up
 
 
 async def test_only_so_many_publishers_are_remembered() -> None:
