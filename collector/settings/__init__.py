@@ -1,6 +1,6 @@
 """Every setting, and how flags, environment, file and defaults become one ``Settings``.
 
-``models`` and ``admission`` hold the settings themselves, ``names`` what each is called where, ``layers`` where
+``models``, ``admission`` and ``reading`` hold the settings themselves, ``names`` what each is called where, ``layers`` where
 values come from, ``load`` puts them together and ``table`` shows them all. A wrong setting stops
 the start; nothing is corrected or ignored in silence.
 """
@@ -10,17 +10,15 @@ from __future__ import annotations
 from collector.settings.admission import AuthSettings, TlsSettings
 from collector.settings.load import Loaded, load, load_with_origins
 from collector.settings.models import (
-    ApiSettings,
     ConvertSettings,
     DatabaseSettings,
     IngestSettings,
     PartitionSettings,
     ReceiveSettings,
-    RedisSettings,
     Settings,
-    TailSettings,
     TelemetrySettings,
 )
+from collector.settings.reading import ApiSettings, RedisSettings, TailSettings
 from collector.settings.stage import Stage
 from collector.settings.table import Description, describe, settings_table
 from collector.settings.worker import from_worker_json, to_worker_json

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
+from pydantic import SecretStr
+
 PARTS: Mapping[str, str] = {
     "host": "host",
     "port": "port",
@@ -130,3 +132,14 @@ def _host_and_port(hosts: str) -> tuple[str, str]:
         return host, rest.removeprefix(":")
     host, _, port = first.partition(":")
     return host, port
+
+
+def check_dsn(dsn: SecretStr | None) -> SecretStr | None:
+    """Return ``dsn`` if it is an address of PostgreSQL, or None.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if dsn is not None:
+        Address.from_dsn(dsn.get_secret_value())
+    return dsn
