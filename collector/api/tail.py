@@ -38,6 +38,9 @@ HEARTBEAT_S: Final = 15.0
 CHECK_S: Final = 5.0
 """Between two looks whether the key of a reader still holds, which come with an event or a heartbeat."""
 
+SLICE_EVENTS: Final = 64
+"""Stored items that go out together; a slow reader has no more of them in its connection."""
+
 _NO_RIGHT: Final = "42501"
 
 SEND_S_MAX: Final = 300.0
@@ -100,21 +103,22 @@ class TailRoute:
         async with self._hub.open(parameters.signals, matches, after) as (reader, started):
             snapshot: Snapshot | None = None
             if after is None and parameters.stored:
-                snapshot, chunk = await self._read(parameters)
-                await write(chunk)
+                snapshot, events = await self._read(parameters)
+                for start in range(0, len(events), SLICE_EVENTS):
+                    await write(b"".join(events[start : start + SLICE_EVENTS]))
             await write(self._live(reader, started))
             loop = asyncio.get_running_loop()
             checked_s = loop.time()
             while not self._draining:
-                events = await self._take(reader)
+                news = await self._take(reader)
                 if loop.time() - checked_s > CHECK_S:
                     checked_s = loop.time()
                     if not await may_read():
                         await write(_event("notice", {"message": "this key may not read any more"}))
                         return
                 if snapshot is not None:
-                    events = [event for event in events if not _was_read(event, snapshot)]
-                await write(b"".join(map(_encode, events)) or b":\n\n")
+                    news = [event for event in news if not _was_read(event, snapshot)]
+                await write(b"".join(map(_encode, news)) or b":\n\n")
 
     async def _may_read(self, request: Request) -> bool:
         """Return whether the key of a reader still holds; also while nobody can tell."""
@@ -126,7 +130,7 @@ class TailRoute:
             return True
         return True
 
-    async def _read(self, parameters: TailParameters) -> tuple[Snapshot | None, bytes]:
+    async def _read(self, parameters: TailParameters) -> tuple[Snapshot | None, list[bytes]]:
         """Return the events of the last stored items, and the snapshot that they were read in."""
         try:
             found = await self._stored.find(
@@ -145,12 +149,12 @@ class TailRoute:
                 "the role may not read: see api.dsn" if error.sqlstate == _NO_RIGHT else "for now"
             )
             message = f"stored items cannot be read, {reason}"
-            return None, _event("notice", {"message": message})
+            return None, [_event("notice", {"message": message})]
         events = [_event("item", item) for item in found.items]
         if not found.is_whole:
             notice = "the time was up before all stored items were looked at; more may match"
             events.insert(0, _event("notice", {"message": notice}))
-        return found.snapshot, b"".join(events)
+        return found.snapshot, events
 
     def _live(self, reader: Reader, started: Started) -> bytes:
         content = {"workers": started.workers, "expected": started.expected, "link": self._link}

@@ -9,6 +9,7 @@ many items were committed meanwhile.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import OrderedDict
 from typing import Final, NamedTuple, Protocol
 
@@ -21,6 +22,9 @@ from collector.telemetry.logging import Trouble
 
 GREETING_S_MAX: Final = 1.5
 """A worker that has not greeted by then is hung, and a reader is told that one is missing."""
+
+HELLO_S: Final = 1.0
+"""Hellos come no more often, however many readers do: each costs every publisher a question to Redis."""
 
 RETRY_S: Final = 0.5
 PUBLISHERS_MAX: Final = 1_024
@@ -58,11 +62,14 @@ class Feed:
     def __init__(self, link: SubscriberLink, listener: Listener, clock: Clock) -> None:
         self._link = link
         self._listener = listener
+        self._clock = clock
         self._trouble = Trouble("otlpg.tail", clock)
         self._next: OrderedDict[str, int] = OrderedDict()  # by publisher: its next number
         self._greeted: set[str] = set()
         self._expected: int | None = None  # publishers that were asked; None: nobody yet
         self._begun = asyncio.Event()
+        self._has_begun = False  # once; from then on an unknown publisher is one that was missed
+        self._asked_s = 0.0
         self._up: bool | None = None  # None: not tried yet
         self._why_away = ""
 
@@ -82,7 +89,14 @@ class Feed:
         return self._why_away
 
     async def begin(self) -> Started:
-        """Return once every publisher has greeted, or ``GREETING_S_MAX`` later."""
+        """Return once every publisher has greeted, or ``GREETING_S_MAX`` later.
+
+        When the last hello is older than ``HELLO_S`` another one is said: publishers may be gone, or
+        hang, by now.
+        """
+        if self._up and self._clock.monotonic_s() - self._asked_s > HELLO_S:
+            with contextlib.suppress(LinkError):  # ``run`` meets it too, and tells
+                await self._ask()
         try:
             async with asyncio.timeout(GREETING_S_MAX):
                 await self._begun.wait()
@@ -96,11 +110,8 @@ class Feed:
         while True:
             try:
                 async with self._link.subscribed() as messages:
-                    self._greeted.clear()
-                    self._begun.clear()
-                    self._expected = await self._link.hello()
+                    await self._ask()
                     self._set_up(True, "")
-                    self._look_whether_begun()
                     async for raw in messages:
                         self._take(raw)
             except LinkError as error:
@@ -113,6 +124,15 @@ class Feed:
                 self._set_up(False, "live tails failed by our own fault")
             await asyncio.sleep(RETRY_S)
 
+    async def _ask(self) -> None:
+        """Ask every publisher for a greeting; until all have greeted nothing has begun."""
+        self._asked_s = self._clock.monotonic_s()
+        self._greeted.clear()
+        self._begun.clear()
+        self._expected = None
+        self._expected = await self._link.hello()
+        self._look_whether_begun()
+
     def _set_up(self, up: bool, message: str) -> None:
         """Tell when that changes; that it is there from the start is no news."""
         before, self._up = self._up, up
@@ -122,6 +142,7 @@ class Feed:
 
     def _look_whether_begun(self) -> None:
         if self._expected is not None and len(self._greeted) >= self._expected:
+            self._has_begun = True
             self._begun.set()
 
     def _take(self, raw: bytes) -> None:
@@ -146,7 +167,7 @@ class Feed:
             self._greeted.add(head.source)
         if expected is not None and head.first > expected:
             self._listener.on_skipped(head.first - expected, "lost")
-        elif expected is None and head.first and self._begun.is_set():
+        elif expected is None and head.first and self._has_begun:
             self._listener.on_skipped(None, "lost")  # a publisher that nobody knew of
         self._look_whether_begun()
         if head.items > len(message.lines):

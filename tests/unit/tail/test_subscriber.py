@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator
+from datetime import timedelta
 
 import pytest
 
@@ -68,7 +69,8 @@ class Stand:
     def __init__(self, publishers: int = 1) -> None:
         self.link = HandLink(publishers)
         self.notes = Notes()
-        self.feed = Feed(self.link, self.notes, HandClock())
+        self.clock = HandClock()
+        self.feed = Feed(self.link, self.notes, self.clock)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
@@ -283,3 +285,39 @@ async def test_only_so_many_publishers_are_remembered() -> None:
         told = await stand.notes.until(("9", 9))
 
     assert told == [(5, "lost"), ("5", 9), (None, "lost"), ("9", 9)]
+
+
+async def test_who_is_gone_is_not_counted_for_a_later_reader() -> None:
+    """It is asked again who publishes, though not for each reader."""
+    stand = Stand(publishers=2)
+    async with stand.running():
+        stand.greeting(0)
+        stand.greeting(0, source="b")
+        at_first = await stand.feed.begin()
+        stand.link.publishers = 1
+        soon = await stand.feed.begin()
+        stand.clock.move(timedelta(seconds=2))
+        beginning = asyncio.create_task(stand.feed.begin())
+        await stand.link.said_hello(2)
+        stand.greeting(0, source="b")
+        later = await beginning
+
+    assert (at_first, soon, later) == (Started(2, 2), Started(2, 2), Started(1, 1))
+    assert stand.link.hellos == 2
+
+
+async def test_an_unknown_publisher_is_missed_also_while_all_are_asked_anew() -> None:
+    """What it committed before nobody has seen."""
+    stand = Stand(publishers=1)
+    async with stand.running():
+        stand.greeting(0)
+        await stand.feed.begin()
+        stand.clock.move(timedelta(seconds=2))
+        stand.link.publishers = 2
+        beginning = asyncio.create_task(stand.feed.begin())
+        await stand.link.said_hello(2)
+        stand.greeting(40, source="b")
+        stand.greeting(0)
+        await beginning
+
+        assert await stand.notes.until((None, "lost")) == [(None, "lost")]
