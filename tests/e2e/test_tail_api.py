@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import signal
 import socket
 import ssl
@@ -378,6 +379,42 @@ async def test_a_machine_without_a_folder_for_temporary_files(
             assert (await tail.until("link")).data["up"] is False
 
         assert daemon.items("logs")["stored"] == 1
+
+
+async def test_a_revoked_key_reads_on_for_seconds_only(
+    database_settings: DatabaseSettings, connection: Connection
+) -> None:
+    """The stream says why it ends; what came since is not shown."""
+    token, _ = await tokens.create(connection, name="x", scopes=[Scope.QUERY], expires_s=None)
+    ingest, _ = await tokens.create(connection, name="y", scopes=[Scope.INGEST], expires_s=None)
+    settings: dict[str, Any] = {
+        "OTLPG_AUTH__KEYS": "true",
+        "OTLPG_AUTH__REFRESH_S": "1s",
+        **WITH_API,
+    }
+    with (
+        Daemon(database_settings, **settings) as daemon,
+        Caller(daemon.grpc_port) as caller,
+    ):
+        async with tailing(daemon.api_port, headers={"x-api-key": token.text}) as tail:
+            await live(tail, 1)
+            await tokens.revoke(connection, token.text)
+            key = [("x-api-key", ingest.text)]
+
+            async def send_on() -> None:
+                for number in itertools.count():
+                    body = numbered_logs([number])
+                    heard = await asyncio.to_thread(caller.send, Signal.LOGS, body, metadata=key)
+                    assert heard == b""
+
+            sending = asyncio.create_task(send_on())
+            notice = await tail.until("notice")
+            sending.cancel()
+            await asyncio.wait((sending,))
+            with pytest.raises(EOFError):
+                await tail.event()
+
+    assert notice.data == {"message": "this key may not read any more"}
 
 
 async def test_a_page_of_another_site_reads_nothing(database_settings: DatabaseSettings) -> None:

@@ -177,7 +177,7 @@ class HttpLine(Line[http1.Connection]):
         Raises:
             OSError: nobody listens, or the answer is not OK.
         """
-        link = await http1.Connection.open(host, port, tls=tls, name=HOST)
+        link = await http1.Connection.connect(host, port, tls, HOST)
         reply = await link.call(self.head(Signal.TRACES, READY_S_MAX).wire, self._nothing)
         if reply.status != HTTPStatus.OK:
             link.close()

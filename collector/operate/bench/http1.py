@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import re
-import ssl
 from collections.abc import Iterable
 from typing import NamedTuple
+
+from collector.operate.bench.client import ClientConnection
 
 HEAD_END = b"\r\n\r\n"
 HEAD_BYTES_MAX = 16_384
@@ -43,43 +44,12 @@ def request_head(
     return "\r\n".join([*lines, "content-length: "]).encode()
 
 
-class Connection(asyncio.Protocol):
+class Connection(ClientConnection):
     """One connection; one ``call`` at a time."""
 
     def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._transport: asyncio.Transport | None = None
-        self._received = bytearray()
+        super().__init__()
         self._reply: asyncio.Future[Reply] | None = None
-        self._ended: Exception | None = None
-
-    @classmethod
-    async def open(
-        cls, host: str, port: int, *, tls: ssl.SSLContext | None = None, name: str | None = None
-    ) -> Connection:
-        """Return a connection; the kernel has it, but a worker need not have accepted it yet.
-
-        ``tls`` None: in clear; ``name`` is whom its certificate must name.
-
-        Raises:
-            OSError: nobody listens.
-        """
-        loop = asyncio.get_running_loop()
-        _, connection = await loop.create_connection(
-            cls, host, port, ssl=tls, server_hostname=name if tls is not None else None
-        )
-        return connection
-
-    @property
-    def ended(self) -> bool:
-        """Whether it takes no calls any more."""
-        return self._ended is not None
-
-    @property
-    def local_port(self) -> int:
-        """The port of our end."""
-        assert self._transport is not None
-        return self._transport.get_extra_info("sockname")[1]
 
     async def call(self, head: bytes, request: bytes) -> Reply:
         """Send ``request`` under a prepared head and return the answer.
@@ -90,11 +60,9 @@ class Connection(asyncio.Protocol):
             ConnectionError: the connection broke before the answer, or it was none that we read.
         """
         assert self._reply is None, "one call at a time"
-        if self._ended is not None:
-            raise ConnectionError("the connection has ended") from self._ended
-        assert self._transport is not None
+        self._check_open()
         self._reply = self._loop.create_future()
-        self._transport.write(b"%b%d%b%b" % (head, len(request), HEAD_END, request))
+        self._write(b"%b%d%b%b" % (head, len(request), HEAD_END, request))
         try:
             return await self._reply
         except asyncio.CancelledError as error:
@@ -103,17 +71,7 @@ class Connection(asyncio.Protocol):
         finally:
             self._reply = None
 
-    def close(self) -> None:
-        """Close it; an open call fails."""
-        if self._transport is not None:
-            self._transport.close()
-
     # -- asyncio.Protocol --------------------------------------------------------------------------
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the way to write."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
 
     def data_received(self, data: bytes) -> None:
         """Settle the call once its answer is whole."""

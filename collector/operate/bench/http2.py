@@ -22,6 +22,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from collector.operate.bench.client import ClientConnection
+
 DATA, HEADERS, SETTINGS, PING, WINDOW_UPDATE = 0, 1, 4, 6, 8
 END_STREAM, ACK, END_HEADERS = 0x1, 0x1, 0x4
 HEADER_TABLE_SIZE, ENABLE_PUSH, INITIAL_WINDOW_SIZE, MAX_FRAME_SIZE = 1, 2, 4, 5
@@ -33,9 +35,6 @@ FRAME_DEFAULT = 16_384
 FRAME_HEADER_BYTES = 9
 MESSAGE_PREFIX_BYTES = 5
 STATUS_NAME = b"\x0bgrpc-status"  # with its length before it, as HPACK writes a literal name
-
-TLS_GOODBYE_S_MAX = 0.5
-"""A gRPC server that drains says no goodbye before it has heard that our end is closed."""
 
 UNAVAILABLE = 14
 DEADLINE_EXCEEDED = 4
@@ -115,27 +114,24 @@ def status_of(block: bytes) -> int:
     return int(block[start : start + block[start - 1]])
 
 
-class Connection(asyncio.Protocol):
+class Connection(ClientConnection):
     """One HTTP/2 connection; ``call`` may be used by many tasks at once."""
 
     def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
+        super().__init__()
         self.ready: asyncio.Future[None] = self._loop.create_future()
         self.going_away = asyncio.Event()
         self.closed = asyncio.Event()
-        self._transport: asyncio.Transport | None = None
-        self._received = bytearray()
         self._streams: dict[int, _Stream] = {}
         self._blocked: deque[int] = deque()  # streams with bytes left, in the order of the calls
         self._next_stream = 1
         self._window = WINDOW_DEFAULT
         self._stream_window = WINDOW_DEFAULT
         self._frame_max = FRAME_DEFAULT
-        self._ended: Exception | None = None
 
     @classmethod
     async def open(
-        cls, host: str, port: int, *, tls: ssl.SSLContext | None = None, name: str | None = None
+        cls, host: str, port: int, *, tls: ssl.SSLContext | None = None, name: str = ""
     ) -> Connection:
         """Return a connection whose server has spoken, so a worker has accepted it.
 
@@ -147,28 +143,9 @@ class Connection(asyncio.Protocol):
         """
         if tls is not None:
             tls.set_alpn_protocols(["h2"])
-        loop = asyncio.get_running_loop()
-        _, connection = await loop.create_connection(
-            cls,
-            host,
-            port,
-            ssl=tls,
-            server_hostname=name if tls is not None else None,
-            ssl_shutdown_timeout=TLS_GOODBYE_S_MAX if tls is not None else None,
-        )
+        connection = await cls.connect(host, port, tls, name)
         await connection.ready
         return connection
-
-    @property
-    def ended(self) -> bool:
-        """Whether it takes no calls any more."""
-        return self._ended is not None
-
-    @property
-    def local_port(self) -> int:
-        """The port of our end."""
-        assert self._transport is not None
-        return self._transport.get_extra_info("sockname")[1]
 
     async def call(self, headers: bytes, request: bytes) -> Reply:
         """Send ``request`` under a prepared header block and return the end of the call.
@@ -176,8 +153,7 @@ class Connection(asyncio.Protocol):
         Raises:
             ConnectionError: the connection broke, or the server reset the stream.
         """
-        if self._ended is not None:
-            raise ConnectionError("the connection has ended") from self._ended
+        self._check_open()
         number = self._next_stream
         self._next_stream += 2
         message = b"\x00" + len(request).to_bytes(MESSAGE_PREFIX_BYTES - 1, "big") + request
@@ -187,17 +163,11 @@ class Connection(asyncio.Protocol):
         self._send_data(frame(HEADERS, END_HEADERS, number, headers))
         return await stream.future
 
-    def close(self) -> None:
-        """Close it; open calls fail."""
-        if self._transport is not None:
-            self._transport.close()
-
     # -- asyncio.Protocol --------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Greet, and open the window for answers as wide as it goes."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        super().connection_made(transport)
         settings = setting(HEADER_TABLE_SIZE, 0) + setting(ENABLE_PUSH, 0)
         window = (WINDOW_MAX - WINDOW_DEFAULT).to_bytes(4, "big")
         self._write(PREFACE + frame(SETTINGS, 0, 0, settings) + frame(WINDOW_UPDATE, 0, 0, window))
@@ -301,10 +271,6 @@ class Connection(asyncio.Protocol):
         return False
 
     # -- ends --------------------------------------------------------------------------------------
-
-    def _write(self, data: bytes) -> None:
-        assert self._transport is not None
-        self._transport.write(data)
 
     def _settle(self, number: int, reply: Reply) -> None:
         future = self._streams.pop(number).future

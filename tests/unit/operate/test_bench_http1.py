@@ -48,7 +48,7 @@ async def port_of(serve: Serve) -> AsyncGenerator[int]:
 async def client_of(serve: Serve) -> AsyncGenerator[Connection]:
     """Lend a connection to a server that does ``serve``."""
     async with port_of(serve) as port:
-        connection = await Connection.open("127.0.0.1", port)
+        connection = await Connection.connect("127.0.0.1", port)
         try:
             yield connection
         finally:
