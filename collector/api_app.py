@@ -121,6 +121,8 @@ class ApiDaemon:
         """
         if self._certificates is not None:
             await self._certificates.start()
+        if self._keyring is not None:
+            await self._keyring.refresh()  # so that the first request finds its key
         self._server.bind()
         self._stages = asyncio.create_task(self._run(), name="stages")
         listening = asyncio.create_task(self._server.listening())
