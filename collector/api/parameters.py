@@ -10,12 +10,13 @@ from starlette.datastructures import QueryParams
 
 from collector.errors import BadParameterError
 from collector.query.filters import Filter
+from collector.query.terms import UNITS_NS
 from collector.rows import Signal
 
 STORED_MAX: Final = 1_000
 SINCE_S_MAX: Final = 3_650 * 86_400
 _SPAN: Final = re.compile(r"(\d{1,9})(ms|s|m|h|d)", re.ASCII)
-_UNITS_S: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
+_UNITS_NS: Final = {**UNITS_NS, "d": 86_400 * 10**9}
 _NUMBER: Final = re.compile(r"\d{1,9}", re.ASCII)
 
 
@@ -71,7 +72,7 @@ def _since(text: str | None) -> timedelta | None:
         return None
     found = _SPAN.fullmatch(text)
     if found is not None:
-        seconds = int(found[1]) * _UNITS_S[found[2]]
+        seconds = int(found[1]) * _UNITS_NS[found[2]] / 1e9
         if 0 < seconds <= SINCE_S_MAX:
             return timedelta(seconds=seconds)
     raise BadParameterError("since", "must be a time span such as 30s, 5m, 2h or 1d")
