@@ -68,7 +68,7 @@ class Feed:
         self._greeted: set[str] = set()
         self._expected: int | None = None  # publishers that were asked; None: nobody yet
         self._begun = asyncio.Event()
-        self._has_begun = False  # once; from then on an unknown publisher is one that was missed
+        self._has_begun = False  # from then on readers count on it, and miss what strangers committed
         self._asked_s = 0.0
         self._up: bool | None = None  # None: not tried yet
         self._why_away = ""
@@ -103,6 +103,7 @@ class Feed:
         except TimeoutError:
             if self._up is None:  # not that it is away, but a reader will be told so
                 self._up = False
+        self._has_begun = True
         return Started(len(self._greeted), max(self._expected or 0, len(self._greeted)))
 
     async def run(self) -> None:

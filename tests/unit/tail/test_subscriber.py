@@ -185,6 +185,26 @@ async def test_fewer_lines_than_items_were_sampled() -> None:
     assert told == [(98, "sampled"), ("0", "1", 9), ("100", 9)]
 
 
+async def test_what_was_committed_while_the_link_was_away_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The reader began without it; every publisher was there before the link was."""
+    monkeypatch.setattr(module, "GREETING_S_MAX", 0.01)
+    stand = Stand(publishers=2)
+    stand.link.failure = LinkError("away")
+    async with stand.running():
+        await stand.notes.until("down")
+        await stand.feed.begin()
+        stand.link.failure = None
+        await stand.link.said_hello()
+        stand.greeting(40)
+        stand.greeting(2, source="b")
+        stand.items(40, 1)
+        told = await stand.notes.until(("40", 9))
+
+    assert [each for each in told if each != "up"] == [(None, "lost"), (None, "lost"), ("40", 9)]
+
+
 async def test_a_publisher_that_nobody_knew_of_has_lost_what_came_before() -> None:
     """How many these are for the tail, nobody knows; from there on its numbers count."""
     stand = Stand()
