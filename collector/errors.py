@@ -304,6 +304,19 @@ class TailLostError(OtlpgError):
         self.retry_after_s = retry_after_s
 
 
+# -- questions: asked of what is stored ------------------------------------------------------------
+
+
+class QueryTimeoutError(OtlpgError):
+    """PostgreSQL did not have the answer in time; a shorter time range may do."""
+
+    def __init__(self, timeout_s: float) -> None:
+        super().__init__(
+            f"no answer within {timeout_s:g} s: ask for a shorter time range, or for less"
+        )
+        self.timeout_s = timeout_s
+
+
 # -- commands ------------------------------------------------------------------------------------
 
 

@@ -24,6 +24,8 @@ class Code(IntEnum):
     """
 
     INVALID_ARGUMENT = 3
+    DEADLINE_EXCEEDED = 4
+    NOT_FOUND = 5
     PERMISSION_DENIED = 7
     RESOURCE_EXHAUSTED = 8
     UNIMPLEMENTED = 12
@@ -65,10 +67,14 @@ _TABLE: Final[tuple[tuple[type[errors.OtlpgError], Code, bool, str], ...]] = (
     (errors.DrainingError, Code.UNAVAILABLE, True, "draining"),
     (errors.KeysAwayError, Code.UNAVAILABLE, True, "keys_away"),
     (errors.TooManyReadersError, Code.UNAVAILABLE, True, "too_many_readers"),
+    (errors.NotFoundError, Code.NOT_FOUND, False, "not_found"),
+    (errors.QueryTimeoutError, Code.DEADLINE_EXCEEDED, False, "query_timeout"),
     (errors.HoldExpiredError, Code.UNAVAILABLE, True, "hold_expired"),
 )
 _HTTP_STATUS: Final = {
     Code.INVALID_ARGUMENT: HTTPStatus.BAD_REQUEST,
+    Code.DEADLINE_EXCEEDED: HTTPStatus.GATEWAY_TIMEOUT,
+    Code.NOT_FOUND: HTTPStatus.NOT_FOUND,
     Code.UNIMPLEMENTED: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     Code.RESOURCE_EXHAUSTED: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     Code.UNAUTHENTICATED: HTTPStatus.UNAUTHORIZED,

@@ -68,7 +68,9 @@ class Feed:
         self._greeted: set[str] = set()
         self._expected: int | None = None  # publishers that were asked; None: nobody yet
         self._begun = asyncio.Event()
-        self._has_begun = False  # from then on readers count on it, and miss what strangers committed
+        self._has_begun = (
+            False  # from then on readers count on it, and miss what strangers committed
+        )
         self._asked_s = 0.0
         self._up: bool | None = None  # None: not tried yet
         self._why_away = ""

@@ -15,6 +15,7 @@ REQUESTS = 120
 RECORDS = 5
 EVERY = 6
 """A tail opens after so many requests."""
+TAILS = REQUESTS // EVERY
 LAST = REQUESTS * RECORDS
 
 SETTINGS: dict[str, Any] = {
@@ -50,8 +51,8 @@ async def test_tails_that_open_under_load_show_each_item_once(
                 records = numbered_logs(range(number * RECORDS, (number + 1) * RECORDS))
                 caller = callers[number % len(callers)]
                 assert await asyncio.to_thread(caller.send, Signal.LOGS, records) == b""
-            while min(map(len, opened)) < LAST:  # noqa: ASYNC110 -- the daemon's pace
-                await asyncio.sleep(0)
+            while len(opened) < TAILS or min(map(len, opened)) < LAST:  # noqa: ASYNC110
+                await asyncio.sleep(0)  # the daemon's pace
             assert (
                 await asyncio.to_thread(callers[0].send, Signal.LOGS, numbered_logs([LAST])) == b""
             )
@@ -59,7 +60,7 @@ async def test_tails_that_open_under_load_show_each_item_once(
         for caller in callers:
             caller.__exit__(None, None, None)
 
-    assert len(opened) == REQUESTS // EVERY
+    assert len(opened) == TAILS
     for bodies in opened:
         assert sorted(map(int, bodies)) == list(range(LAST + 1))
         assert bodies[-1] == str(LAST)

@@ -1,0 +1,93 @@
+"""Pages of an answer: where one ends is a key of its last item, so that pages never shift.
+
+A *cursor* names the item at an edge of a page and the direction to go on in. What is stored later
+neither moves nor repeats anything on pages that are asked for by cursor: an item has its place by
+what it is, not by how many stand before it.
+"""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from typing import Any, Final, Generic, NamedTuple, Self, TypeVar
+
+import orjson
+
+from collector.errors import BadParameterError
+
+LIMIT_MAX: Final = 1_000
+"""Items of one page."""
+LIMIT: Final = 50
+"""Items of one page unless somebody says otherwise."""
+CURSOR_CHARACTERS_MAX: Final = 512
+
+T = TypeVar("T")
+Key = tuple[int | str | None, ...]
+
+
+class Cursor(NamedTuple):
+    """Where a page begins: behind the item with this key, or before it."""
+
+    key: Key
+    is_backward: bool = False
+    """Towards the first page."""
+
+    def __str__(self) -> str:
+        text = orjson.dumps([int(self.is_backward), *self.key])
+        return base64.urlsafe_b64encode(text).rstrip(b"=").decode()
+
+    @classmethod
+    def parse(cls, text: str, *types: type | tuple[type, ...]) -> Self:
+        """Return the cursor that somebody gives back; its key has values of these types.
+
+        Raises:
+            BadParameterError: no page of this question has given it.
+        """
+        key = _decoded(text)
+        if key is None or len(key) != len(types) + 1 or key[0] not in (0, 1):
+            raise _foreign()
+        if not all(map(_is_of, key[1:], types)):
+            raise _foreign()
+        return cls(tuple(key[1:]), bool(key[0]))
+
+
+def _decoded(text: str) -> list[Any] | None:
+    """Return the list that a cursor holds; None for what is none."""
+    if len(text) > CURSOR_CHARACTERS_MAX:
+        return None
+    try:
+        raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+        found = orjson.loads(raw)
+    except ValueError:  # binascii.Error and orjson's are such
+        return None
+    return found if isinstance(found, list) else None  # pyright: ignore[reportUnknownVariableType]
+
+
+def _foreign() -> BadParameterError:
+    return BadParameterError("cursor", "must be one that an answer has given")
+
+
+def _is_of(value: Any, types: type | tuple[type, ...]) -> bool:
+    """Tell whether a value is of one of the types and fits into PostgreSQL's bigint."""
+    if isinstance(value, bool) or not isinstance(value, types):
+        return False
+    return not isinstance(value, int) or -(2**63) <= value < 2**63
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """Some of an answer's items, and how to come to those around them."""
+
+    items: tuple[T, ...]
+    next: Cursor | None
+    """None: there were none behind these when they were read."""
+    previous: Cursor | None
+    """None: this is the first page."""
+
+
+class Total(NamedTuple):
+    """How many items an answer has in all."""
+
+    items: int
+    is_exact: bool
+    """False: an estimate of PostgreSQL's planner."""
