@@ -58,7 +58,7 @@ bench: $(STAMP) ## measure throughput, latency and memory against raw COPY
 	$(BIN)/otlpg bench --local
 
 fault: $(STAMP) ## the long runs: kills, outages, a bad network, pgbouncer; thousands of round trips
-	$(BIN)/pytest tests/fault tests/db tests/fuzz -m "long or pgbouncer" -s
+	$(BIN)/pytest tests/fault tests/db tests/fuzz tests/bench -m "long or pgbouncer" -s
 
 fuzz: $(FUZZ_STAMP) ## mutate requests by coverage for FUZZ_S seconds (720); exit status 1 on a finding
 	$(BIN)/python -m tests.fuzz.run --seconds $(FUZZ_S)

@@ -77,8 +77,8 @@ def load_settings(config: Path | None, **flags: Any) -> Settings:
     return load(config, **flags).settings
 
 
-def endpoint_of_flag(text: str) -> Endpoint:
-    """Return what ``--endpoint`` means.
+def endpoint_of_flag(text: str, flag: str = "--endpoint") -> Endpoint:
+    """Return what ``flag`` means.
 
     Raises:
         BadParameter: it is no endpoint.
@@ -88,4 +88,4 @@ def endpoint_of_flag(text: str) -> Endpoint:
     try:
         return parse(text)
     except SettingsError as error:
-        raise typer.BadParameter(str(error), param_hint="--endpoint") from error
+        raise typer.BadParameter(str(error), param_hint=flag) from error

@@ -51,9 +51,9 @@ def verify(
     Exits with 1 when anything acknowledged was lost, stored twice or altered. An API key is taken
     from OTEL_EXPORTER_OTLP_HEADERS, as the SDKs do: authorization=Bearer%20<key>.
     """
-    for given in (endpoint, http_endpoint):
+    for flag, given in (("--endpoint", endpoint), ("--http-endpoint", http_endpoint)):
         if given is not None:
-            options.endpoint_of_flag(given)
+            options.endpoint_of_flag(given, flag)
     settings, grpc_port, http_port = _surroundings(config, data_dir, log_level, log_format)
     chosen = Options(
         grpc_endpoint=endpoint

@@ -15,7 +15,7 @@ from typing import Any, Final, TypeAlias
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 
 from collector.errors import LinkError
 from collector.rows import Signal
@@ -53,10 +53,22 @@ def _as_link_errors() -> Generator[None]:
     try:
         yield
     except (RedisError, OSError, TimeoutError, EOFError) as error:
-        raise LinkError(f"Redis does not answer: {type(error).__name__}") from error
+        raise LinkError(_words(error)) from error
     finally:
         if task.cancelling() > before:
             raise asyncio.CancelledError
+
+
+def _words(error: Exception) -> str:
+    """Return what an operator reads; redis-py hides a refused password behind a lost connection."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, AuthenticationError):
+            return "Redis refuses the user or password of redis.url"
+        if isinstance(seen, NoPermissionError):
+            return "Redis does not let the user of redis.url publish and subscribe here"
+        seen = seen.__cause__ or seen.__context__
+    return f"Redis does not answer: {type(error).__name__}"
 
 
 def _client(settings: RedisSettings) -> Client:

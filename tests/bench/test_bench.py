@@ -27,6 +27,7 @@ from tests.e2e.daemon import Daemon
 from tests.redis_server import find_program
 
 
+@pytest.mark.long
 def test_local_bench_measures_and_balances() -> None:
     """Every figure of a quick run is a number, and each acknowledged item is in the tables."""
     steps: list[str] = []

@@ -15,6 +15,7 @@ from typing import Protocol
 import pytest
 from pydantic import SecretStr
 
+from collector.errors import LinkError
 from collector.rows import Signal
 from collector.settings import RedisSettings, TailSettings
 from collector.tail import publisher as publisher_module
@@ -379,3 +380,32 @@ async def test_a_hung_redis_is_found_out(
             await notes.until(("10", 9))
 
     assert told == ["up", (10, "lost")]
+
+
+@pytest.mark.parametrize(
+    ("user", "words"),
+    [
+        ("", "refuses the user or password"),
+        ("default:wrong", "refuses the user or password"),
+        ("default:right", ""),
+        ("reader:right", "does not let the user"),
+    ],
+)
+async def test_what_redis_refuses_is_told_as_that(user: str, words: str) -> None:
+    """An operator who reads "does not answer" would look at the network."""
+    with redis_server() as server:
+        with server.client() as client:
+            client.execute_command("ACL", "SETUSER", "reader", "on", ">right", "+ping")
+            client.config_set("requirepass", "right")
+        url = server.url.replace("//", f"//{user}@" if user else "//")
+        link = RedisPublisherLink(RedisSettings(url=SecretStr(url)))
+
+        refused = ""
+        try:
+            async with link.connected():
+                pass
+        except LinkError as error:
+            refused = str(error)
+
+    assert words in refused
+    assert bool(words) == bool(refused)
