@@ -30,6 +30,11 @@ class TailParameters(NamedTuple):
     since: timedelta | None
     """None: as old as they may be."""
 
+    @property
+    def sees_all(self) -> bool:
+        """Whether every item of every signal is wanted."""
+        return not self.filter.terms and self.signals == frozenset(Signal)
+
     @classmethod
     def from_query(cls, query: QueryParams) -> Self:
         """Return what a query string says.
@@ -46,7 +51,7 @@ class TailParameters(NamedTuple):
         return cls(
             _signals(query.get("signal", "all")),
             Filter.parse(query.get("q", "")),
-            _number(query.get("n", "0")),
+            _number(query.get("n", str(STORED_MAX) if "since" in query else "0")),
             _since(query.get("since")),
         )
 

@@ -2,7 +2,8 @@
 
 Events: ``item`` (one item in JSON, with an id to go on from), ``live`` (the stored items are over),
 ``skipped`` (items that are not shown, and why), ``link`` (the workers cannot be heard, or can be
-again), ``notice`` (what else the reader should know). A comment comes when nothing else does.
+again), ``notice`` (what else the reader should know). Behind them, and as a heartbeat, comes an id
+without an event: so far the reader knows everything, whether or not it was for it.
 
 Spec: WHATWG HTML, server-sent events.
 """
@@ -99,26 +100,35 @@ class TailRoute:
         write: Callable[[bytes], Awaitable[None]],
     ) -> None:
         """Write events until the daemon drains; the caller cancels when the reader leaves."""
-        matches = parameters.filter.matches
-        async with self._hub.open(parameters.signals, matches, after) as (reader, started):
+        async with self._hub.open(
+            parameters.signals,
+            parameters.filter.matches,
+            after,
+            sees_all=parameters.sees_all,
+        ) as (reader, started):
             snapshot: Snapshot | None = None
             if after is None and parameters.stored:
                 snapshot, events = await self._read(parameters)
                 for start in range(0, len(events), SLICE_EVENTS):
                     await write(b"".join(events[start : start + SLICE_EVENTS]))
-            await write(self._live(reader, started))
+            live = self._live(reader, started)
+            news = reader.take_now()
             loop = asyncio.get_running_loop()
             checked_s = loop.time()
-            while not self._draining:
+            while True:
+                at = self._hub.place()  # all before it is among the news, or not for this reader
+                if snapshot is not None:
+                    news = [event for event in news if not _was_read(event, snapshot)]
+                await write(b"".join((live, *map(_encode, news))) + b"id: %b\n\n" % at.encode())
+                if self._draining:
+                    return
+                live = b""
                 news = await self._take(reader)
                 if loop.time() - checked_s > CHECK_S:
                     checked_s = loop.time()
                     if not await may_read():
                         await write(_event("notice", {"message": "this key may not read any more"}))
                         return
-                if snapshot is not None:
-                    news = [event for event in news if not _was_read(event, snapshot)]
-                await write(b"".join(map(_encode, news)) or b":\n\n")
 
     async def _may_read(self, request: Request) -> bool:
         """Return whether the key of a reader still holds; also while nobody can tell."""
@@ -157,8 +167,9 @@ class TailRoute:
         return found.snapshot, events
 
     def _live(self, reader: Reader, started: Started) -> bytes:
-        content = {"workers": started.workers, "expected": started.expected, "link": self._link}
-        return _event("live", content, self._hub.id_before(reader.begins))
+        """Return the event; who publishes is not known while the link is away."""
+        workers, expected = started if reader.link_up else (None, None)
+        return _event("live", {"workers": workers, "expected": expected, "link": self._link})
 
     async def _take(self, reader: Reader) -> list[Event]:
         """Return what has come; nothing when it is time for a heartbeat."""
@@ -183,9 +194,8 @@ def _was_read(event: Event, snapshot: Snapshot) -> bool:
     return snapshot.sees(event.transaction_id)
 
 
-def _event(kind: str, content: Any, identifier: str | None = None) -> bytes:
-    head = f"id: {identifier}\n" if identifier is not None else ""
-    return f"{head}event: {kind}\ndata: ".encode() + orjson.dumps(content) + b"\n\n"
+def _event(kind: str, content: Any) -> bytes:
+    return f"event: {kind}\ndata: ".encode() + orjson.dumps(content) + b"\n\n"
 
 
 class _Stream(Response):

@@ -163,6 +163,8 @@ def note(news: News) -> str | None:
         case Link(is_up, message):
             reason = f": {escaped(message)}" if message else ""
             return "new items come again" if is_up else f"nothing new can come now{reason}"
+        case Live(_, 0, "local"):
+            return "no worker publishes: is tail.enabled off?"
         case Live(_, 0):
             return "no worker publishes: is tail.enabled off, or does no daemon use this Redis?"
         case Live(workers, expected) if (

@@ -16,8 +16,6 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable, Collection, Iterable
 from typing import Final
 
-import orjson
-
 from collector.errors import TooManyReadersError
 from collector.items import Item
 from collector.rows import Signal
@@ -70,11 +68,17 @@ class Hub:
 
     @contextlib.asynccontextmanager
     async def open(
-        self, signals: Collection[Signal], matches: Matches, after: str | None = None
+        self,
+        signals: Collection[Signal],
+        matches: Matches,
+        after: str | None = None,
+        *,
+        sees_all: bool = False,
     ) -> AsyncGenerator[tuple[Reader, Started]]:
         """Lend a reader, inside the block, that gets all that is committed from its start on.
 
-        ``after``: the id of an event; what came behind it and is still here comes first.
+        ``after``: an id that such a reader was given; what came behind it and is still here comes
+        first. ``sees_all``: of what is no longer here, all was for it, so that it can be counted.
 
         Raises:
             TooManyReadersError: as many as ``tail.readers_max`` are here.
@@ -85,7 +89,6 @@ class Hub:
         reader = Reader(
             frozenset(signals),
             matches,
-            begins=self._number,
             bytes_max=self._settings.reader_bytes_max,
             metrics=self._metrics,
         )
@@ -93,7 +96,7 @@ class Hub:
         self._metrics.tail_readers.set(len(self._readers))
         try:
             if after is not None:
-                self._resume(reader, after)
+                self._resume(reader, after, sees_all=sees_all)
             started = await asyncio.gather(*(feed.begin() for feed in feeds))
             self._tell_link(reader)
             yield reader, min(started)
@@ -102,13 +105,13 @@ class Hub:
             self._metrics.tail_readers.set(len(self._readers))
             self._let_go(reader.signals)
 
-    def id_before(self, number: int) -> str:
-        """Return what a reader that comes back says when item ``number`` is its next one."""
-        return f"{self._epoch}-{number}"
+    def place(self) -> str:
+        """Return the id for readers that have been given all that came until now."""
+        return f"{self._epoch}-{self._number}"
 
     # -- resuming --------------------------------------------------------------------------------
 
-    def _resume(self, reader: Reader, after: str) -> None:
+    def _resume(self, reader: Reader, after: str, *, sees_all: bool) -> None:
         """Give a reader what came behind an id, or tell that something is missing."""
         named = _ID.fullmatch(after)
         begun = max(self._begun_at[signal] for signal in reader.signals)
@@ -119,17 +122,14 @@ class Hub:
         ):
             reader.tell(Skipped("all", None, "lost"))
             return
-        reader.begins = behind
         first = self._recent[0][0] if self._recent else self._number
         if first > behind:
-            reader.tell(Skipped("all", first - behind, "lost"))
-        for number, event in self._recent:
-            if number < behind or event.signal not in reader.signals:
-                continue
-            if isinstance(event, Shown):
-                reader.show([orjson.loads(event.data)], [event])
-            else:
-                reader.tell(event)
+            reader.tell(Skipped("all", first - behind if sees_all else None, "lost"))
+        reader.resume(
+            event
+            for number, event in self._recent
+            if number >= behind and event.signal in reader.signals
+        )
 
     # -- subscriptions ---------------------------------------------------------------------------
 

@@ -82,13 +82,10 @@ class Reader:
         signals: frozenset[Signal],
         matches: Matches,
         *,
-        begins: int,
         bytes_max: int,
         metrics: Metrics,
     ) -> None:
-        """``begins`` is the number of the first item that it may see; one that resumes sees older ones."""
         self.signals = signals
-        self.begins = begins
         self.link_up = True  # as it was told
         self._matches = matches
         self._bytes_max = bytes_max
@@ -129,6 +126,32 @@ class Reader:
             return
         self._events.extend(wanted)
         self._bytes += sum([len(each.event) for each in wanted])
+        self._fit()
+        self._wake.set()
+
+    def resume(self, events: Iterable[Shown | Skipped]) -> None:
+        """Take in what came while the reader was away; of what has no room the oldest is lost."""
+        wanted = [
+            event
+            for event in events
+            if isinstance(event, Skipped) or self._matches(orjson.loads(event.data))
+        ]
+        room = self._bytes_max - 2 * NOTE_BYTES
+        kept = len(wanted)
+        while kept and (room := room - bytes_of(wanted[kept - 1])) >= 0:
+            kept -= 1
+        lost = sum(isinstance(event, Shown) for event in wanted[:kept])
+        if lost:
+            self.tell(Skipped("all", lost, "lost"))
+        for event in wanted[:kept]:
+            if isinstance(event, Skipped):
+                self.tell(event)
+        for event in wanted[kept:]:
+            if isinstance(event, Skipped):
+                self.tell(event)
+            else:
+                self._events.append(event)
+                self._bytes += bytes_of(event)
         self._fit()
         self._wake.set()
 

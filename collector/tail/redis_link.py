@@ -232,7 +232,8 @@ class RedisSubscriberLink:
 
     async def hello(self) -> int:
         """Publish a hello; Redis tells how many publishers heard it."""
-        assert self._client is not None
+        if self._client is None:  # a reader asks while a broken subscription is being closed
+            raise LinkError("Redis is away")
         name = _hello_channel(self._settings.channel_prefix)
         with _as_link_errors():
             return int(await self._client.publish(name, self._signal.value))

@@ -59,6 +59,13 @@ class Tail:
                     self.seen.append(found)
                     return found
 
+    async def until_here(self) -> str:
+        """Return the id that stands behind all that has come; more may come before it."""
+        while not self._rest.startswith(b"id: ") or b"\n\n" not in self._rest:
+            size = int(await self._reader.readuntil(b"\r\n"), 16)
+            self._rest += (await self._reader.readexactly(size + 2))[:-2]
+        return self._rest.split(b"\n")[0].removeprefix(b"id: ").decode()
+
     async def until(self, kind: str, **data: Any) -> Event:
         """Return the next event of a kind with these members; those before it are in ``seen``."""
         while True:
@@ -83,12 +90,12 @@ class Tail:
 
 
 def _parse(raw: bytes) -> Event | None:
-    """Return an event; None for a comment.
+    """Return an event; None for a comment or an id alone.
 
     Spec: WHATWG HTML, server-sent events.
     """
     fields = dict(line.split(": ", 1) for line in raw.decode().split("\n") if line[:1] != ":")
-    if not fields:
+    if "event" not in fields:  # an id alone
         return None
     return Event(fields["event"], orjson.loads(fields["data"]), fields.get("id"))
 

@@ -251,7 +251,8 @@ async def test_the_end_of_the_api_is_not_the_end_of_ingest(
     with Daemon(database_settings, **WITH_API) as daemon:
         await wait_until_linked(daemon)
         async with tailing(daemon.api_port) as tail:
-            last = await tail.until("live")
+            await tail.until("live")
+            last = await tail.until_here()
             daemon.api().kill()
             await asyncio.to_thread(daemon.wait_for_log, "API died", status=-9)
             assert daemon.get("/health/ready")[0] == 200
@@ -261,8 +262,7 @@ async def test_the_end_of_the_api_is_not_the_end_of_ingest(
         while await asyncio.to_thread(daemon.metric, "otlpg_api_restarts_total") != 1:  # noqa: ASYNC110
             await asyncio.sleep(POLL_S)
         await wait_until_linked(daemon)
-        assert last.id is not None
-        async with tailing(daemon.api_port, headers={"last-event-id": last.id}) as again:
+        async with tailing(daemon.api_port, headers={"last-event-id": last}) as again:
             await live(again, 1)
             lost = {"signal": "all", "items": None, "why": "lost"}
             assert (await again.until("skipped")).data == lost
@@ -358,11 +358,12 @@ async def test_an_api_that_cannot_start_does_not_stop_the_daemon(
         await asyncio.to_thread(send, daemon, [1])
         warned = daemon.wait_for_log("no live tails without Redis")
         async with tailing(daemon.api_port) as tail:
-            await live(tail, 0)
+            said = (await tail.until("live")).data
             link = (await tail.until("link")).data
         assert daemon.items("logs")["stored"] == 1
         assert daemon.metric("otlpg_api_restarts_total") == 0
 
+    assert said == {"workers": None, "expected": None, "link": "local"}
     assert warned["setting"] == "redis.url"
     assert link["up"] is False
     assert "redis.url" in link["message"]
@@ -397,7 +398,7 @@ async def test_a_revoked_key_reads_on_for_seconds_only(
         Caller(daemon.grpc_port) as caller,
     ):
         async with tailing(daemon.api_port, headers={"x-api-key": token.text}) as tail:
-            await live(tail, 1)
+            await tail.until("live")
             await tokens.revoke(connection, token.text)
             key = [("x-api-key", ingest.text)]
 

@@ -97,8 +97,9 @@ class Client:
                 await self._connect_once()
             except TailLostError as error:
                 if not self._is_known:
+                    step = "" if error.is_answer else f"\n{NEXT_STEP}"
                     raise UnreachableError(
-                        f"no live tail at {self._server.url}: {error}\n{NEXT_STEP}"
+                        f"no live tail at {self._server.url}: {error}{step}"
                     ) from error
                 if not self._is_away:
                     self._is_away = True

@@ -236,11 +236,12 @@ async def _judge(server: Server, head: h11.Response, answer: Answer) -> None:
             raise TailLostError(
                 f"it answers {code}" + (f": {message}" if message else ""),
                 retry_after_s=_retry_after_s(headers.get(b"retry-after", b"")),
+                is_answer=bool(message),
             )
 
 
 async def _message(answer: Answer) -> str:
-    """Return what a ``google.rpc.Status`` in JSON says, on one line; nothing when there is none."""
+    """Return the message of a ``google.rpc.Status`` in JSON, on one line; nothing when there is none."""
     body = bytearray()
     try:
         async with asyncio.timeout(_MESSAGE_S_MAX):

@@ -88,7 +88,8 @@ def news_of(event: Event) -> Item | Live | Skipped | Link | Notice | Unreadable 
         case "item":
             return Item(fields) if isinstance(fields.get("signal"), str) else Unreadable("item")
         case "live":
-            return Live(_count(fields.get("workers")), _count(fields.get("expected")))
+            link = _text(fields.get("link")) or None
+            return Live(_count(fields.get("workers")), _count(fields.get("expected")), link)
         case "skipped":
             return Skipped(
                 _text(fields.get("signal")), _count(fields.get("items")), _text(fields.get("why"))

@@ -285,6 +285,13 @@ def test_a_tree_is_indented_and_marks_its_orphans() -> None:
         (Link(True, ""), "new items come again"),
         (Live(1, 2), "only 1 of 2 workers can be heard"),
         (Live(2, 2), None),
+        (Live(1, 1, "local"), None),
+        (Live(3, 3, "redis"), None),
+        (
+            Live(3, 3, "local"),
+            "live from this daemon alone; others are seen too once all have redis.url",
+        ),
+        (Live(0, 0, "local"), "no worker publishes: is tail.enabled off?"),
         (Live(None, None), None),
         (Notice("\x1b late"), r"the server says: \x1b late"),
         (Unreadable("item"), "item: one could not be read and is left out"),

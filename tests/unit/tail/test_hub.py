@@ -75,6 +75,11 @@ def said(events: list[Event]) -> list[Any]:
     ]
 
 
+def at(hub: Hub, number: int | str) -> str:
+    """Return the id of a place in the life of a hub."""
+    return f"{hub.place().partition('-')[0]}-{number}"
+
+
 async def test_items_go_to_those_who_want_them_in_order() -> None:
     """By signal and filter."""
     stand = Stand()
@@ -124,7 +129,7 @@ async def test_a_slow_reader_drops_its_oldest_and_is_told_how_many() -> None:
 
 def reader(bytes_max: int = 16_384) -> Reader:
     """Return a reader that nobody reads."""
-    return Reader(LOGS, everything, begins=0, bytes_max=bytes_max, metrics=Metrics())
+    return Reader(LOGS, everything, bytes_max=bytes_max, metrics=Metrics())
 
 
 def shown(number: int, size: int = 100) -> Shown:
@@ -183,9 +188,7 @@ async def test_who_comes_back_goes_on_behind_what_it_saw() -> None:
     async with running(stand) as hub:
         async with hub.open(LOGS, everything) as (first, _):
             stand.show("a", "b", "c")
-            after = hub.id_before(
-                next(e.number for e in first.take_now() if isinstance(e, Shown)) + 1
-            )
+            after = at(hub, next(e.number for e in first.take_now() if isinstance(e, Shown)) + 1)
         stand.show("d")
         stand.show("other", signal=Signal.TRACES)
         async with hub.open(LOGS, everything, after) as (again, _):
@@ -201,7 +204,7 @@ async def test_who_comes_back_is_told_what_was_skipped_meanwhile() -> None:
         async with hub.open(LOGS, everything):
             stand.skip(5, "sampled")
             stand.show("a")
-            after = hub.id_before(1)
+            after = at(hub, 1)
         stand.show("b")
         stand.skip(40, "lost")
         stand.show("c")
@@ -214,10 +217,10 @@ async def test_what_is_no_longer_kept_is_told(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(module, "RECENT_BYTES_MAX", 5_000)
     stand = Stand()
     async with running(stand) as hub, hub.open(LOGS, everything):
-        after = hub.id_before(0)
+        after = at(hub, 0)
         for n in range(10):
             stand.show(f"{n:01000}")
-        async with hub.open(LOGS, everything, after) as (again, _):
+        async with hub.open(LOGS, everything, after, sees_all=True) as (again, _):
             missing, *rest = said(again.take_now())
 
     assert missing == ("all", 6, "lost")
@@ -229,7 +232,7 @@ async def test_an_id_of_another_life_is_told_as_a_loss(after: str) -> None:
     """The API was restarted, or the id is somebody's invention."""
     stand = Stand()
     async with running(stand) as hub:
-        epoch = hub.id_before(0).partition("-")[0]
+        epoch = at(hub, 0).partition("-")[0]
         async with hub.open(LOGS, everything, after.format(epoch=epoch)) as (again, _):
             assert said(again.take_now()) == [("all", None, "lost")]
 
@@ -243,7 +246,7 @@ async def test_a_reader_that_cannot_be_served_leaves_its_place() -> None:
 
     async with running(stand) as hub:
         async with hub.open(LOGS, everything):
-            after = hub.id_before(0)
+            after = at(hub, 0)
             stand.show("a")
         with pytest.raises(ArithmeticError):
             async with hub.open(LOGS, broken, after):
@@ -258,11 +261,11 @@ async def test_a_feed_lives_a_little_longer_than_its_last_reader() -> None:
     async with running(stand) as hub:
         async with hub.open(LOGS, everything):
             stand.show("a")
-        async with hub.open(LOGS, everything, hub.id_before(0)) as (again, _):
+        async with hub.open(LOGS, everything, at(hub, 0)) as (again, _):
             assert said(again.take_now()) == ["a"]
             assert len(stand.links) == 1
         hub.end(Signal.LOGS)  # as LINGER_S would
-        async with hub.open(LOGS, everything, hub.id_before(0)) as (late, _):
+        async with hub.open(LOGS, everything, at(hub, 0)) as (late, _):
             assert said(late.take_now()) == [("all", None, "lost")]
             assert len(stand.links) == 2
 
@@ -307,7 +310,7 @@ async def test_what_nobody_could_see_is_told_to_who_comes_back() -> None:
             stand.show("a")
             last = reader.take_now()[-1]
             assert isinstance(last, Shown)
-            seen = hub.id_before(last.number + 1)
+            seen = at(hub, last.number + 1)
         hub.end(Signal.LOGS)
 
         async with hub.open(LOGS, everything, seen) as (reader, _):
@@ -321,7 +324,47 @@ async def test_an_id_that_is_none_takes_no_place(number: str) -> None:
     """Whatever comes as Last-Event-ID, the reader gets in, and its place is free afterwards."""
     stand = Stand(readers_max=1)
     async with running(stand) as hub:
-        epoch = hub.id_before(0).partition("-")[0]
+        epoch = at(hub, 0).partition("-")[0]
         for _ in range(3):
             async with hub.open(LOGS, everything, f"{epoch}-{number}") as (reader, _):
                 assert reader.take_now() == [Skipped("all", None, "lost")]
+
+
+async def test_a_place_moves_on_with_what_was_for_others() -> None:
+    """Who comes back with it missed nothing, however little of it was shown there."""
+    stand = Stand()
+    async with running(stand) as hub, hub.open(LOGS, everything):
+        stand.show("a", "b", "c")
+        async with hub.open(LOGS, lambda _: False, hub.place()) as (again, _):
+            assert again.take_now() == []
+
+
+async def test_what_has_no_room_at_a_return_is_lost_and_not_slow() -> None:
+    """The newest come; the client tells of the others beside its return."""
+    stand = Stand(reader_bytes_max=16 * 1024)
+    async with running(stand) as hub, hub.open(LOGS, everything):
+        before = hub.place()
+        stand.show(*map(str, range(1_000)))
+        async with hub.open(LOGS, everything, before) as (again, _):
+            lost, *shown = said(again.take_now())
+
+    assert lost == ("all", 1_000 - len(shown), "lost")
+    assert 0 < len(shown) < 1_000
+    assert shown == list(map(str, range(1_000)))[-len(shown) :]
+
+
+async def test_what_is_gone_is_counted_only_where_all_of_it_was_wanted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Who wants some of it may have missed nothing at all."""
+    monkeypatch.setattr(module, "RECENT_BYTES_MAX", 0)
+    stand = Stand()
+    async with running(stand) as hub, hub.open(LOGS, everything):
+        before = hub.place()
+        stand.show("a", "b", "c")
+        async with hub.open(LOGS, everything, before, sees_all=True) as (again, _):
+            counted = said(again.take_now())
+        async with hub.open(LOGS, everything, before) as (again, _):
+            unknown = said(again.take_now())
+
+    assert (counted, unknown) == ([("all", 3, "lost")], [("all", None, "lost")])

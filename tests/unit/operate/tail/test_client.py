@@ -29,7 +29,7 @@ from collector.operate.tail.sse import EVENT_BYTES_MAX
 from tests.certificates import Authority, ServerFiles
 from tests.tail_server import Asked, TailServer
 
-LIVE = Live(1, 1)
+LIVE = Live(1, 1, "local")
 
 
 class Following:
@@ -161,7 +161,7 @@ async def test_back_is_said_though_nothing_new_comes(server: TailServer) -> None
         server.drop()
         await asked(server, 2)
         server.say(
-            'event: live\ndata: {"workers": 1, "expected": 1}\n\n'
+            'event: live\ndata: {"workers": 1, "expected": 1, "link": "local"}\n\n'
             'event: skipped\ndata: {"signal": "all", "items": null, "why": "lost"}\n\n'
         )
         await heard.until(lambda news: len(news) == 4)

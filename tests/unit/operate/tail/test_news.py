@@ -17,7 +17,7 @@ from collector.operate.tail.sse import Event
     ("kind", "content", "expected"),
     [
         ("item", {"signal": "logs", "body": 1}, Item({"signal": "logs", "body": 1})),
-        ("live", {"workers": 1, "expected": 2, "link": "redis"}, Live(1, 2)),
+        ("live", {"workers": 1, "expected": 2, "link": "redis"}, Live(1, 2, "redis")),
         ("live", {}, Live(None, None)),
         ("skipped", {"signal": "logs", "items": 7, "why": "slow"}, Skipped("logs", 7, "slow")),
         ("skipped", {"items": None, "why": 3}, Skipped("", None, "")),
