@@ -23,7 +23,7 @@ from collector.receive.auth import Gate
 from collector.receive.certificates import Certificates
 from collector.receive.keyring import Keyring
 from collector.rows import Signal
-from collector.settings import DatabaseSettings, Settings
+from collector.settings import Settings
 from collector.store.api_keys import read_live_keys
 from collector.store.pool import Database
 from collector.tail.hub import Hub
@@ -34,16 +34,6 @@ from collector.telemetry.metrics import Metrics
 from collector.telemetry.probe import Probe
 
 TAIL_PATH: Final = "/api/v1/tail"
-
-
-def reading(settings: Settings) -> DatabaseSettings:
-    """Return how the API reaches PostgreSQL: by ``api.dsn``, or as the daemon does."""
-    api, database = settings.api, settings.database
-    update: dict[str, object] = {"connections_min": 1, "connections_max": api.connections_max}
-    if api.dsn is not None:
-        others = ("host", "port", "name", "user", "password", "ssl_mode")
-        update |= {**dict.fromkeys(others), "dsn": api.dsn}
-    return database.model_copy(update=update)
 
 
 class ApiDaemon:
@@ -61,7 +51,7 @@ class ApiDaemon:
         """``tail_socket`` is where to listen for workers when there is no Redis."""
         self._metrics = metrics
         self._log = structlog.stdlib.get_logger("otlpg.api")
-        self._database = Database(reading(settings))
+        self._database = Database(settings.reading_database())
         self._keyring: Keyring | None = None
         if settings.auth.keys:
             read = partial(read_live_keys, self._database)

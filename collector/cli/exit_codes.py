@@ -6,6 +6,7 @@ import sys
 
 from collector.cli.printing import escaped_lines
 from collector.errors import (
+    BadParameterError,
     NotFoundError,
     OtlpgError,
     RetryableStoreError,
@@ -22,6 +23,7 @@ USAGE = 2  # mostly given by typer itself
 
 EXIT_CODES: tuple[tuple[type[OtlpgError], int, str], ...] = (
     (UsageError, USAGE, ""),
+    (BadParameterError, USAGE, ""),
     (NotFoundError, 3, ""),
     (SettingsError, 4, ""),
     (UnreachableError, 5, ""),

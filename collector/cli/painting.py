@@ -6,8 +6,9 @@ colour, so that a command may be ended between any two lines.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TextIO
 from zlib import crc32
 
 DIM: Final = "2"
@@ -99,3 +100,11 @@ def fitting(text: str, free: int) -> str:
         if free < 0:
             return text[:place]
     return text
+
+
+def brush_for(stream: TextIO, *, no_color: bool) -> Brush:
+    """Return what the terminal behind a stream can show; what is no terminal has no colours."""
+    from collector.telemetry.logging import wants_colour
+
+    many = "256color" in os.environ.get("TERM", "") or bool(os.environ.get("COLORTERM"))
+    return Brush(colours=not no_color and wants_colour(stream), many_colours=many)

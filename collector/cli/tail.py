@@ -117,7 +117,8 @@ def tail(
     """
     signal.signal(signal.SIGINT, _end_now)
     _check_combination(what, level, trace, roots=roots, tree=tree)
-    from collector.cli.tail_screen import Screen, View, brush_for, make_writer
+    from collector.cli.painting import brush_for
+    from collector.cli.tail_screen import Screen, View, make_writer
     from collector.operate.tail.client import Client
     from collector.operate.tail.connection import Server
     from collector.operate.tail.query import Query, filter_of, term

@@ -12,10 +12,10 @@ import time
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from enum import Enum
-from typing import Any, Final, Protocol, TextIO, cast
+from typing import Any, Final, Protocol, cast
 
 from collector.cli import printing, tail_text
-from collector.cli.painting import DIM, Brush, Part
+from collector.cli.painting import DIM, Brush, Part, brush_for
 from collector.cli.tail_text import TailText
 from collector.operate.tail.news import Back, Item, Live, News, Skipped
 from collector.operate.tail.traces import Shown, Traces
@@ -167,14 +167,6 @@ def make_writer(
         with_signal=with_signal,
     )
     return TextWriter(text, wrap=wrap)
-
-
-def brush_for(stream: TextIO, *, no_color: bool) -> Brush:
-    """Return what the terminal behind a stream can show; what is no terminal has no colours."""
-    from collector.telemetry.logging import wants_colour
-
-    many = "256color" in os.environ.get("TERM", "") or bool(os.environ.get("COLORTERM"))
-    return Brush(colours=not no_color and wants_colour(stream), many_colours=many)
 
 
 async def reader_gone() -> None:

@@ -12,6 +12,7 @@ from typing import Any, Final, cast
 
 from collector.cli.painting import BOLD_RED, DIM, GREEN, RED, YELLOW, Brush, Part
 from collector.cli.printing import escaped, escaped_json
+from collector.cli.stored_text import attribute_parts, clipped, duration_text, value_text
 from collector.operate.tail.news import Back, Link, Live, Lost, News, Notice, Skipped, Unreadable
 from collector.operate.tail.traces import Shown, Span, branches, text_of
 
@@ -22,8 +23,6 @@ STATUS_LETTERS: Final = {"ok": "O", "error": "E", "unset": "-"}
 SIGNAL_WORDS: Final = {"logs": "log", "traces": "span", "metrics": "metric"}
 SIGNAL_CELLS: Final = 6
 
-TEXT_CHARACTERS_MAX: Final = 32_768
-"""Of one text where no width bounds it; an item that is shown whole is in --json."""
 TRACE_ID_CHARS: Final = 8
 DEPTH_MAX: Final = 24
 """Deeper spans are indented no more."""
@@ -89,9 +88,9 @@ class TailText:
         yield from self._head(fields, severity[:1], SEVERITY_STYLES.get(severity, ""))
         event, body = text_of(fields, "event"), fields.get("body")
         if event:
-            yield Part(_clipped(event) + (": " if body is not None else ""))
+            yield Part(clipped(event) + (": " if body is not None else ""))
         if body is not None:
-            yield Part(_clipped(body) if isinstance(body, str) else escaped_json(body))
+            yield Part(clipped(body) if isinstance(body, str) else escaped_json(body))
         yield from _attributes(fields)
 
     def _span(
@@ -100,27 +99,27 @@ class TailText:
         yield from self._head(fields, *_status(fields))
         if mark is not None:
             yield mark
-        yield Part(_clipped(text_of(fields, "name")))
+        yield Part(clipped(text_of(fields, "name")))
         kind = text_of(fields, "kind")
         if kind:
             yield Part(f" {escaped(kind)}", DIM)
-        yield Part(f" {_duration(fields.get('duration_ns'))}")
+        yield Part(f" {duration_text(fields.get('duration_ns'))}")
         if not in_tree:
             yield Part(f" {escaped(text_of(fields, 'trace_id')[:TRACE_ID_CHARS])}", DIM)
         message = text_of(fields, "status_message")
         if message:
-            yield Part(f" {_clipped(message)}", RED)
+            yield Part(f" {clipped(message)}", RED)
         yield from _attributes(fields)
 
     def _point(self, fields: Fields) -> Iterator[Part]:
         yield from self._head(fields, "", "")
-        yield Part(f"{_clipped(text_of(fields, 'metric'))} {_measured(fields)}")
+        yield Part(f"{clipped(text_of(fields, 'metric'))} {_measured(fields)}")
         yield from _attributes(fields)
 
     def _root(self, root: Span, trace: Shown) -> Iterator[Part]:
         yield from self._head(root, *_status(root))
-        yield Part(_clipped(text_of(root, "name")))
-        yield Part(f" {_duration(root.get('duration_ns'))}")
+        yield Part(clipped(text_of(root, "name")))
+        yield Part(f" {duration_text(root.get('duration_ns'))}")
         yield from _counts(trace)
         yield Part(f" {escaped(text_of(root, 'trace_id')[:TRACE_ID_CHARS])}", DIM)
 
@@ -139,7 +138,7 @@ class TailText:
         if signal != "metrics" or self._with_signal:
             yield Part(f"{escaped(letter) or '-'} ", style)
         service = text_of(fields, "service")
-        yield Part(_clipped(service) if service else "-", self._brush.colour_of(service))
+        yield Part(clipped(service) if service else "-", self._brush.colour_of(service))
         yield Part(" ")
 
     def _time(self, text: str) -> str:
@@ -245,40 +244,9 @@ def _status(fields: Fields) -> tuple[str, str]:
 def _attributes(fields: Fields) -> Iterator[Part]:
     attributes = fields.get("attributes")
     if isinstance(attributes, dict):
-        for key, value in cast("dict[str, Any]", attributes).items():
-            shown_key = key[1:] if key.startswith("$$") else key
-            yield Part(f" {_word(shown_key)}={_value(value)}", DIM)
+        yield from attribute_parts(cast("dict[str, Any]", attributes))
     if fields.get("cut") is True:
         yield Part(" (cut)", YELLOW)
-
-
-def _value(value: Any) -> str:
-    """Return a stored value as a person reads it; the forms are those of ``convert.values``."""
-    if isinstance(value, str):
-        return _word(value)
-    if isinstance(value, dict) and len(cast("dict[str, Any]", value)) == 1:
-        [(key, content)] = cast("dict[str, Any]", value).items()
-        if key == "$double" and isinstance(content, str):
-            return _word(content)
-        if key == "$bytes" and isinstance(content, str):
-            return f"base64:{_clipped(content)}"
-    return escaped_json(value)
-
-
-def _word(text: str) -> str:
-    """Return a text that ends where it seems to end: in quotes, unless it is one plain word."""
-    shown = _clipped(text)
-    if text and not any(sign in ' "=' for sign in text):
-        return shown
-    return '"' + shown.replace('"', '\\"') + '"'
-
-
-def _clipped(text: str) -> str:
-    return (
-        escaped(text)
-        if len(text) <= TEXT_CHARACTERS_MAX
-        else f"{escaped(text[:TEXT_CHARACTERS_MAX])}…"
-    )
 
 
 def _measured(fields: Fields) -> str:
@@ -286,23 +254,10 @@ def _measured(fields: Fields) -> str:
     unit = text_of(fields, "unit")
     end = "" if unit in {"", "1"} else f" {escaped(unit)}"
     if fields.get("value") is not None:
-        return _value(fields["value"]) + end
+        return value_text(fields["value"]) + end
     named = [
-        f"{name} {_value(fields[name])}{'' if name == 'count' else end}"
+        f"{name} {value_text(fields[name])}{'' if name == 'count' else end}"
         for name in ("count", "sum", "min", "max")
         if fields.get(name) is not None
     ]
     return ", ".join(named) or "no value"
-
-
-def _duration(duration_ns: Any) -> str:
-    """Return a duration in the unit that a person would choose."""
-    if not isinstance(duration_ns, int) or isinstance(duration_ns, bool):
-        return "?"
-    if abs(duration_ns) < 1_000:
-        return f"{duration_ns}ns"
-    for unit, unit_ns in (("us", 10**3), ("ms", 10**6)):
-        if abs(duration_ns) < 1_000 * unit_ns:
-            number = duration_ns / unit_ns
-            return f"{number:.{0 if abs(number) >= 100 else 1}f}{unit}"
-    return f"{duration_ns // 10**7 / 100:,.2f}s" if abs(duration_ns) < 2**63 else "?"

@@ -9,6 +9,7 @@ import pytest
 from collector import errors
 from collector.cli.exit_codes import exit_code, report
 from collector.errors import (
+    BadParameterError,
     CommandError,
     FilterError,
     NotFoundError,
@@ -30,6 +31,7 @@ from collector.errors import (
         (StoreError("x"), 1),
         (UsageError("x"), 2),
         (FilterError("x", position=0), 2),
+        (BadParameterError("cursor", "must be one"), 2),
         (NotFoundError("x"), 3),
         (SettingsError("x"), 4),
         (UnreachableError("x"), 5),
