@@ -344,6 +344,28 @@ class FilterError(UsageError):
         self.position = position
 
 
+class StatementError(CommandError):
+    """PostgreSQL refused the SQL that a user wrote; all texts are the server's own words.
+
+    ``position`` counts characters of the statement from 0; None where the server named none.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        sqlstate: str = "",
+        position: int | None = None,
+        detail: str = "",
+        hint: str = "",
+    ) -> None:
+        super().__init__(message)
+        self.sqlstate = sqlstate
+        self.position = position
+        self.detail = detail
+        self.hint = hint
+
+
 class SettingsError(CommandError):
     """A setting is unknown or out of bounds; the text names it, its bound and its value."""
 

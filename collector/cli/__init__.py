@@ -21,6 +21,7 @@ from collector.cli import (
     migrate,
     send_test,
     serve,
+    sql,
     tail,
     token,
     verify,
@@ -62,6 +63,7 @@ app.command("send-test")(send_test.send_test)
 app.add_typer(dead_letters.app, name="dead-letters")
 app.command("verify")(verify.verify)
 app.command("tail")(tail.tail)
+app.command("sql")(sql.sql)
 app.add_typer(token.app, name="token")
 app.command("bench")(bench.bench)
 

@@ -63,6 +63,11 @@ class Output:
         with _guarded():
             printing.ascii_json_line(value)
 
+    def json_text(self, text: str) -> None:
+        """Print a text that is JSON already, and has no line break, as ``record`` would."""
+        with _guarded():
+            sys.stdout.write(printing.ascii_json(text) + "\n")
+
     def line(self, parts: Iterable[Part | str] = ()) -> None:
         """Print one line, cut to the terminal. Texts are harmless already: ``printing.escaped``."""
         styled = (Part(part) if isinstance(part, str) else part for part in parts)

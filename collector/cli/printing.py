@@ -19,6 +19,8 @@ Spec: Unicode, DerivedCoreProperties.txt, Default_Ignorable_Code_Point; those th
 categories C and Z.
 """
 
+_NOT_ASCII: Final = re.compile("[^\x00-\x7e]")
+
 
 def json_line(value: Any) -> None:
     """Print one value as one line of JSON."""
@@ -33,6 +35,17 @@ def ascii_json_line(value: Any) -> None:
 
     # DEL is ASCII and no terminal's business; C1 and bidi controls are not ASCII.
     sys.stdout.write(json.dumps(value, ensure_ascii=True).replace("\x7f", "\\u007f") + "\n")
+
+
+def ascii_json(text: str) -> str:
+    """Return the same JSON in ASCII: what is not, stands in strings, where JSON can escape it."""
+    import json
+
+    if text.isascii() and "\x7f" not in text:
+        return text
+    return _NOT_ASCII.sub(
+        lambda found: "\\u007f" if found[0] == "\x7f" else json.dumps(found[0])[1:-1], text
+    )
 
 
 def escaped(text: str) -> str:

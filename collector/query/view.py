@@ -35,6 +35,11 @@ class View:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
+    @property
+    def connection(self) -> Connection:
+        """What it stands on, inside its transaction, for what its methods cannot do."""
+        return self._connection
+
     async def rows(self, statement: Statement) -> list[Any]:
         """Return all rows of an answer; the statement bounds how many."""
         return await self._connection.fetch(statement.sql, *statement.parameters)

@@ -63,6 +63,7 @@ async def otlpg(
         "token",
         "verify",
         "bench",
+        "sql",
     ],
 )
 def test_help_imports_nothing_slow(command: str) -> None:
