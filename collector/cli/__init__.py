@@ -18,6 +18,7 @@ from collector.cli import (
     dead_letters,
     dev,
     exit_codes,
+    export,
     migrate,
     send_test,
     serve,
@@ -64,6 +65,7 @@ app.add_typer(dead_letters.app, name="dead-letters")
 app.command("verify")(verify.verify)
 app.command("tail")(tail.tail)
 app.command("sql")(sql.sql)
+app.command("export")(export.export)
 app.add_typer(token.app, name="token")
 app.command("bench")(bench.bench)
 

@@ -127,14 +127,14 @@ def _guarded() -> Generator[None]:
     try:
         yield
     except BrokenPipeError:
-        _leave()
+        leave()
         raise typer.Exit(exit_codes.OK) from None
     except OSError as error:
-        _leave()
+        leave()
         raise CommandError(f"standard output: {error.strerror}") from error
 
 
-def _leave() -> None:
+def leave() -> None:
     """Let what is still in the buffer go nowhere, so that Python's own flush cannot fail."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())

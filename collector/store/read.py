@@ -31,7 +31,7 @@ from collector.store.failures import translated
 from collector.store.pool import DRIVER_ERRORS
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable, Sequence
 
     from collector.store.pool import Connection
 
@@ -124,6 +124,33 @@ class Snapshot:
             if not rows:
                 return
             yield RowChunk(rows, dimensions)
+
+    async def series_of(self, service: str) -> list[int]:
+        """Return the series of a service, by the name that stands in its column.
+
+        Raises:
+            StoreError: the connection broke.
+        """
+        with translated(only=DRIVER_ERRORS):
+            rows = await self._connection.fetch(
+                "SELECT series_id FROM metric_series WHERE service_name = $1", service
+            )
+        return [row[0] for row in rows]
+
+    async def reach(self, signals: Collection[Signal]) -> tuple[int, int] | None:
+        """Return from when to when rows of these signals can stand; None where there is no leaf.
+
+        Units: microseconds since 2000-01-01 UTC, as of the leaves' bounds.
+
+        Raises:
+            StoreError: the connection broke.
+        """
+        with translated(only=DRIVER_ERRORS):
+            row = await self._connection.fetchrow(
+                "SELECT min(starts_at), max(ends_at) FROM otlpg_leaves() WHERE parent = ANY($1)",
+                [FACT_TABLES[signal] for signal in signals],
+            )
+        return None if row is None or row[0] is None else (row[0], row[1])
 
     async def _dimensions(
         self, signal: Signal, rows: list[tuple[Any, ...]], known: Dimensions

@@ -64,6 +64,7 @@ async def otlpg(
         "verify",
         "bench",
         "sql",
+        "export",
     ],
 )
 def test_help_imports_nothing_slow(command: str) -> None:

@@ -46,12 +46,15 @@ RETRYABLE_STATUSES: Final = frozenset(
 class HttpDoor:
     """Holds nothing open between two requests."""
 
-    def __init__(self, endpoint: str, protocol: Protocol, access: Access) -> None:
+    def __init__(
+        self, endpoint: str, protocol: Protocol, access: Access, *, agent: str = "otlpg-verify"
+    ) -> None:
         self._authority, secure = parse(endpoint)
         url = urlsplit(f"//{self._authority}")
         self._host, self._port = url.hostname or "", url.port or 443
         self._protocol = protocol
         self._headers = access.headers
+        self._agent = agent
         self._tls = access.context() if secure else None
 
     def encode(self, request: ExportRequest) -> bytes:
@@ -102,7 +105,7 @@ class HttpDoor:
             target=f"/v1/{signal}",
             headers=[
                 ("host", self._authority),
-                ("user-agent", f"otlpg-verify/{__version__}"),
+                ("user-agent", f"{self._agent}/{__version__}"),
                 ("content-type", CONTENT_TYPES[self._protocol]),
                 ("content-length", str(length)),
                 ("connection", "close"),
