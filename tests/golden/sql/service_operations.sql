@@ -1,0 +1,10 @@
+SELECT n.name, n.kind, count(*) AS spans, (sum(count(*)) OVER ())::bigint AS looked_at
+FROM (SELECT f.name, f.kind
+FROM trace_spans AS f
+WHERE f.service_name = $1::text
+AND f.start_time >= $2::timestamptz
+AND f.start_time < $3::timestamptz
+ORDER BY f.start_time DESC
+LIMIT $4::bigint) AS n
+GROUP BY n.name, n.kind
+ORDER BY n.name COLLATE "C", n.kind
