@@ -15,8 +15,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from collector.errors import BadParameterError
 from collector.query import service_sql
+from collector.query.steps import steps_of
 from collector.query.time_range import unix_ns
 
 if TYPE_CHECKING:
@@ -29,10 +29,8 @@ if TYPE_CHECKING:
 OPERATION_SPANS_MAX: Final = 2_000
 """Newest spans of a service among which its operations are looked for."""
 
-STEPS_MAX: Final = 1_000
-"""Steps of one answer."""
 POINTS_MAX: Final = 20_000
-"""Steps of all its series together."""
+"""Points of one answer: steps of all its series together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,13 +158,13 @@ class ServiceRepository:
         """Return rate, errors and duration of what services were asked to do, in steps.
 
         Spans of the kinds server and consumer count, and spans without a parent. Steps are
-        multiples of ``step_us`` since 2000-01-01 UTC; the first and the last may be cut by the
-        range. Of more than ``POINTS_MAX`` points the series with the most requests are kept.
+        multiples of ``step_us`` since 1970 UTC; the first and the last may be cut by the range.
+        Of more than ``POINTS_MAX`` points the series with the most requests are kept.
 
         Shape: by service and operation.
 
         Raises:
-            BadParameterError: the step is so short that there are more than ``STEPS_MAX``.
+            BadParameterError: as ``steps_of``.
             QueryTimeoutError: the time was up.
             StoreError: PostgreSQL did not answer.
         """
@@ -177,20 +175,6 @@ class ServiceRepository:
         async with self._views.open(timeout_s) as view:
             rows = await view.rows(statement)
         return tuple(_series(rows, by_operation=by_operation))
-
-
-def steps_of(when: TimeRange, step_us: int) -> int:
-    """Return how many steps a range touches.
-
-    Raises:
-        BadParameterError: they are more than ``STEPS_MAX``, or the step is none.
-    """
-    if step_us < 1:
-        raise BadParameterError("step", "must be longer than nothing")
-    steps = -(-when.length_us // step_us) + 1
-    if steps > STEPS_MAX + 1:
-        raise BadParameterError("step", f"must be so long that the range has at most {STEPS_MAX}")
-    return steps
 
 
 def _series(rows: Iterable[Any], *, by_operation: bool) -> Iterable[RedSeries]:

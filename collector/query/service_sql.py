@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from collector.query.statement import Parameters, Statement
+from collector.query.steps import binned
 from collector.query.time_range import TimeRange
 
 SERVER: Final = 2
@@ -75,7 +76,7 @@ def red(
     operation and step. The ``series_max`` with the most requests.
     """
     values = Parameters()
-    step = f"{values.add(step_us, 'bigint')} * interval '1 microsecond'"
+    step = binned("f.start_time", values.add(step_us, "bigint"))
     conditions = [
         f"f.start_time >= {values.add(when.start, 'timestamptz')}",
         f"f.start_time < {values.add(when.end, 'timestamptz')}",
@@ -87,8 +88,7 @@ def red(
     operation = "f.name" if by_operation else "''::text"
     counted = (
         f"SELECT f.service_name, {operation} AS operation,"  # noqa: S608 -- placeholders and our own text
-        f" date_bin({step}, f.start_time, TIMESTAMPTZ '2000-01-01 00:00:00+00') AS step,"
-        f" {_BUCKET} AS bucket, count(*) AS spans,"
+        f" {step} AS step, {_BUCKET} AS bucket, count(*) AS spans,"
         f" count(*) FILTER (WHERE f.status_code = {STATUS_ERROR}) AS errors,"
         " max(f.duration_ns) AS longest"
         f" FROM trace_spans AS f WHERE {' AND '.join(conditions)} GROUP BY 1, 2, 3, 4"

@@ -230,7 +230,7 @@ def _naive_red(
         ):
             continue
         key = span.service_name, span.name if by_operation else None
-        step = unix_ns(span.start_time // step_us * step_us, None)
+        step = unix_ns(span.start_time, None) // (step_us * 1_000) * (step_us * 1_000)
         found.setdefault(key, {}).setdefault(step, []).append(span)
     return found
 

@@ -1,0 +1,295 @@
+"""query.log_repository.find: the right records, in order, on pages that never shift."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from random import Random
+from typing import Any, NamedTuple
+
+import orjson
+import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from collector.errors import BadParameterError
+from collector.query.filters import Filter
+from collector.query.log_records import LogRecord
+from collector.query.log_repository import LogRepository
+from collector.query.logs import item_of
+from collector.query.page import Cursor, Page
+from collector.query.time_range import TimeRange, unix_ns
+from collector.query.view import Views
+from collector.rows import ConvertedRequest, LogRow, Signal
+from collector.settings import DatabaseSettings
+from collector.store.pool import Connection, Database
+from tests.converted import log_row
+from tests.db.querying import prepare, write
+from tests.db.writing import NOW
+from tests.factories import ExportRequest
+from tests.filters import filter_about, filters
+from tests.leaves import DAY_US, pg_us
+from tests.round_trip import Arrivals, for_all
+from tests.storage import Storage
+from tests.strategies import NOW_UNIX_NANO, requests
+
+LOGS = Signal.LOGS
+HOUR = TimeRange(NOW - 3_600_000_000, NOW)
+PAGES_MAX = 500
+GENERATED = TimeRange(pg_us(NOW_UNIX_NANO) - 5 * DAY_US, pg_us(NOW_UNIX_NANO) + 5 * DAY_US)
+
+examples = hypothesis_settings(
+    max_examples=15,
+    derandomize=True,
+    database=None,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+
+
+class Example(NamedTuple):
+    """What is stored together, and what is asked of it."""
+
+    requests: list[ExportRequest]
+    filters: list[Filter]
+    limit: int
+    seed: int
+
+
+@pytest.fixture
+async def repository(database_settings: DatabaseSettings) -> AsyncGenerator[LogRepository]:
+    """The test's own database."""
+    database = Database(database_settings)
+    yield LogRepository(Views(database, 60))
+    await database.stop()
+
+
+async def every_page(
+    repository: LogRepository, when: TimeRange, filter_: Filter, *, limit: int, newest_first: bool
+) -> list[LogRecord]:
+    """Return all records page by page, after a check that the same pages lead back."""
+    page = await repository.find(when, filter_, limit=limit, newest_first=newest_first)
+    assert page.previous is None
+    pages = [page]
+    while page.next is not None:
+        assert len(page.items) == limit
+        assert len(pages) < PAGES_MAX, "the pages have no end"
+        page = await repository.find(
+            when, filter_, limit=limit, newest_first=newest_first, cursor=page.next
+        )
+        pages.append(page)
+    back = page
+    for expected in reversed(pages[:-1]):
+        back = await repository.find(
+            when, filter_, limit=limit, newest_first=newest_first, cursor=back.previous
+        )
+        assert back.items == expected.items
+        assert (back.previous is None) == (expected is pages[0])
+    return [record for each in pages for record in each.items]
+
+
+async def test_records_are_those_that_a_naive_reader_finds(
+    connection: Connection, database_settings: DatabaseSettings, repository: LogRepository
+) -> None:
+    """Of any stored records, whole, in their order, on pages both ways."""
+    storage = Storage(connection, database_settings)
+    await storage.prepare()
+    tally: list[int] = []
+    generated = st.builds(
+        Example,
+        st.lists(requests(LOGS), min_size=2, max_size=4),
+        st.lists(filters, min_size=1, max_size=2),
+        st.integers(1, 6),
+        st.integers(0, 2**32),
+    )
+
+    await for_all(generated, _check(storage, repository, tally), settings=examples)
+
+    assert sum(tally) > 100, tally
+
+
+def _check(
+    storage: Storage, repository: LogRepository, tally: list[int]
+) -> Callable[[Example], Awaitable[None]]:
+    arrivals = Arrivals()
+
+    async def check(example: Example) -> None:
+        converted = [arrivals.convert(LOGS, r.SerializeToString()) for r in example.requests]
+        await storage.store(LOGS, converted)
+        stored = [one for request in converted for one in _expected(request)]
+        dice = Random(example.seed)
+        asked = [Filter(), *example.filters]
+        if stored:
+            asked += [filter_about(dice.choice(stored)[0], dice) for _ in range(3)]
+        for filter_ in asked:
+            newest_first = dice.random() < 0.5
+            found = await every_page(
+                repository, GENERATED, filter_, limit=example.limit, newest_first=newest_first
+            )
+            wanted = [fields for item, fields in stored if filter_.matches(item)]
+            keys = [record.key for record in found]
+            assert keys == sorted(keys, reverse=newest_first), str(filter_)
+            assert _sorted(map(_fields, found)) == _sorted(wanted), str(filter_)
+            tally.append(len(found))
+        await storage.forget(LOGS)
+
+    return check
+
+
+def _expected(request: ConvertedRequest) -> list[tuple[Any, tuple[Any, ...]]]:
+    """Return for each row its display item, and what a record says of it."""
+    found: list[tuple[Any, tuple[Any, ...]]] = []
+    for row in map(LogRow._make, request.rows):
+        resource = request.dimensions.resources[row.resource_id]
+        scope = request.dimensions.scopes[row.scope_id]
+        item = item_of({**row._asdict(), "resource": resource.attributes})
+        observed = row.observed_time
+        fields = (
+            unix_ns(row.time, row.time_ns),
+            None if observed is None else unix_ns(observed, row.observed_ns),
+            row.service_name,
+            row.severity_number,
+            row.severity_text,
+            row.body_text if row.body is None else orjson.loads(row.body),
+            row.event_name,
+            row.trace_id and row.trace_id.hex(),
+            row.span_id and row.span_id.hex(),
+            row.flags,
+            orjson.loads(row.attributes),
+            row.dropped_attributes_count or 0,
+            orjson.loads(resource.attributes),
+            scope.name,
+            scope.version,
+        )
+        found.append((item, fields))
+    return found
+
+
+def _fields(record: LogRecord) -> tuple[Any, ...]:
+    return (
+        record.time_unix_nano,
+        record.observed_time_unix_nano,
+        record.service,
+        record.severity_number,
+        record.severity_text,
+        record.body,
+        record.event_name,
+        record.trace_id and record.trace_id.hex(),
+        record.span_id and record.span_id.hex(),
+        record.flags,
+        record.attributes,
+        record.dropped_attributes_count,
+        record.resource,
+        record.scope_name,
+        record.scope_version,
+    )
+
+
+def _sorted(records: Any) -> list[bytes]:
+    return sorted(orjson.dumps(one, option=orjson.OPT_SORT_KEYS) for one in records)
+
+
+@pytest.mark.postgres_versions
+@pytest.mark.parametrize("newest_first", [True, False])
+@pytest.mark.parametrize("limit", [1, 2, 3, 50])
+async def test_twins_are_all_shown_and_none_twice(
+    connection: Connection, repository: LogRepository, *, newest_first: bool, limit: int
+) -> None:
+    """Equal records, and those of one moment, have places between which a page may end."""
+    await prepare(connection)
+    at = NOW - 60_000_000
+    twins = [log_row(time=at, body=body) for body in "aaaaabbb"]
+    alone = [log_row(time=at + n, body=f"alone {n}", service=None) for n in (-1, 1)]
+    await write(connection, LOGS, *twins, *alone)
+
+    found = await every_page(repository, HOUR, Filter(), limit=limit, newest_first=newest_first)
+
+    bodies = [record.body for record in found]
+    order = 1 if newest_first else -1
+    assert bodies[::order][0] == "alone 1"
+    assert bodies[::order][-1] == "alone -1"
+    assert sorted(bodies[1:-1]) == list("aaaaabbb")
+
+
+async def test_pages_do_not_shift_while_records_arrive(
+    connection: Connection, repository: LogRepository
+) -> None:
+    """Newer ones come before the first page and change none of those behind."""
+    await prepare(connection)
+    await write(connection, LOGS, *(log_row(time=NOW - n, body=str(n)) for n in range(10, 40)))
+    seen: list[LogRecord] = []
+    page: Page[LogRecord] = await repository.find(HOUR, limit=7)
+
+    while page.next is not None:
+        seen += page.items
+        await write(connection, LOGS, log_row(time=NOW - 1, body="new"))
+        await connection.execute("VACUUM FULL logs")
+        page = await repository.find(HOUR, limit=7, cursor=page.next)
+    seen += page.items
+
+    assert [record.body for record in seen] == [str(n) for n in range(10, 40)]
+    assert (await repository.find(HOUR, limit=1)).items[0].body == "new"
+
+
+async def test_a_cursor_whose_record_is_gone_still_leads_on(
+    connection: Connection, repository: LogRepository
+) -> None:
+    """It names a place, not a row: retention may have taken what was there."""
+    await prepare(connection)
+    await write(connection, LOGS, *(log_row(time=NOW - n, body=str(n)) for n in (1, 2, 2, 3)))
+    page = await repository.find(HOUR, limit=2)
+    await connection.execute("DELETE FROM logs WHERE body_text = '2'")
+
+    after = await repository.find(HOUR, limit=2, cursor=page.next)
+    before = await repository.find(HOUR, limit=2, cursor=after.previous)
+
+    assert [record.body for record in after.items] == ["3"]
+    assert [record.body for record in before.items] == ["1"]
+
+
+async def test_an_empty_page_leads_back(connection: Connection, repository: LogRepository) -> None:
+    """Behind the end there is nothing, and before it everything."""
+    await prepare(connection)
+    await write(connection, LOGS, *(log_row(time=NOW - n, body=str(n)) for n in (1, 2, 3)))
+    page = await repository.find(HOUR, limit=2)
+    await connection.execute("DELETE FROM logs WHERE body_text = '3'")
+
+    after = await repository.find(HOUR, limit=2, cursor=page.next)
+    back = await repository.find(HOUR, limit=2, cursor=after.previous)
+
+    assert (after.items, after.next) == ((), None)
+    assert back.items == page.items
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        (),
+        (1, 2, 3),
+        (1, 2, 3, -1),
+        (1, 2, None, 1),
+        (1, 2, "3", 1),
+        (2**63 - 1, 1, 1, 1),
+        (-(2**63), 1, 1, 1),
+        (1, 1_000, 1, 1),
+    ],
+)
+async def test_a_foreign_cursor_is_refused(repository: LogRepository, key: Any) -> None:
+    """Before PostgreSQL is asked."""
+    with pytest.raises(BadParameterError, match="cursor"):
+        await repository.find(HOUR, cursor=Cursor(key))
+
+
+async def test_a_cursor_that_claims_too_much_skips_no_other_record(
+    connection: Connection, repository: LogRepository
+) -> None:
+    """No more twins are left out than there are."""
+    await prepare(connection)
+    await write(connection, LOGS, *(log_row(time=NOW - n, body=str(n)) for n in (1, 2, 3)))
+    page = await repository.find(HOUR, limit=1)
+    assert page.next is not None
+    *key, _ = page.next.key
+
+    found = await repository.find(HOUR, cursor=Cursor((*key, 2**62)))
+
+    assert [record.body for record in found.items] == ["2", "3"]
