@@ -19,9 +19,11 @@ from collector.cli import (
     dev,
     exit_codes,
     export,
+    logs,
     migrate,
     send_test,
     serve,
+    services,
     sql,
     tail,
     token,
@@ -64,6 +66,8 @@ app.command("send-test")(send_test.send_test)
 app.add_typer(dead_letters.app, name="dead-letters")
 app.command("verify")(verify.verify)
 app.command("tail")(tail.tail)
+app.command("logs")(logs.logs)
+app.command("services")(services.services)
 app.command("sql")(sql.sql)
 app.command("export")(export.export)
 app.add_typer(token.app, name="token")

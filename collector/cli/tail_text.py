@@ -55,14 +55,17 @@ class TailText:
 
     def item(self, fields: Fields, width: int | None) -> str:
         """Return an item of any signal as one line."""
+        return self._brush.line(self.parts(fields), width)
+
+    def parts(self, fields: Fields) -> Iterator[Part]:
+        """Return the parts of that line."""
         match text_of(fields, "signal"):
             case "logs":
-                parts = self._log(fields)
+                return self._log(fields)
             case "traces":
-                parts = self._span(fields)
+                return self._span(fields)
             case _:
-                parts = self._point(fields)
-        return self._brush.line(parts, width)
+                return self._point(fields)
 
     def roots(self, trace: Shown, width: int | None) -> Iterator[str]:
         """Yield a line for each root of a trace; one without any is a line too, unless it is late."""

@@ -149,7 +149,7 @@ class ServiceRepository:
     async def red(
         self,
         when: TimeRange,
-        step_us: int,
+        step_us: int | None,
         service: str | None = None,
         *,
         by_operation: bool = False,
@@ -159,6 +159,7 @@ class ServiceRepository:
 
         Spans of the kinds server and consumer count, and spans without a parent. Steps are
         multiples of ``step_us`` since 1970 UTC; the first and the last may be cut by the range.
+        None makes one step of the range, which begins where the range does.
         Of more than ``POINTS_MAX`` points the series with the most requests are kept.
 
         Shape: by service and operation.
@@ -168,7 +169,7 @@ class ServiceRepository:
             QueryTimeoutError: the time was up.
             StoreError: PostgreSQL did not answer.
         """
-        steps = steps_of(when, step_us)
+        steps = 1 if step_us is None else steps_of(when, step_us)
         statement = service_sql.red(
             when, step_us, service, by_operation=by_operation, series_max=max(1, POINTS_MAX // steps)
         )  # fmt: skip

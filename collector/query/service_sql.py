@@ -64,27 +64,36 @@ def operations(service: str, when: TimeRange, spans_max: int) -> Statement:
 
 
 def red(
-    when: TimeRange, step_us: int, service: str | None, *, by_operation: bool, series_max: int
+    when: TimeRange,
+    step_us: int | None,
+    service: str | None,
+    *,
+    by_operation: bool,
+    series_max: int,
 ) -> Statement:
     """Return the statement for rate, errors and durations of what services were asked to do.
 
     Counts are exact. Durations are counted in buckets, so that memory and sorting are bounded by
     what comes out and not by how many spans go in; ``None`` is the bucket of those without one.
 
+    ``step_us``: None makes one step of the range.
+
     Shape: rows of ``service_name``, ``operation``, ``step`` (its start), ``requests``, ``errors``,
     ``longest``, and ``p50``, ``p95``, ``p99``, each a bucket of ``bucket_ns``; by service,
     operation and step. The ``series_max`` with the most requests.
     """
-    values = Parameters()
-    step = binned("f.start_time", values.add(step_us, "bigint"))
+    values = Parameters(when.start, when.end)
     conditions = [
-        f"f.start_time >= {values.add(when.start, 'timestamptz')}",
-        f"f.start_time < {values.add(when.end, 'timestamptz')}",
+        "f.start_time >= $1::timestamptz",
+        "f.start_time < $2::timestamptz",
         "f.service_name IS NOT NULL"
         if service is None
         else f"f.service_name = {values.add(service, 'text')}",
         _ENTRY,
     ]
+    step = "$1::timestamptz"
+    if step_us is not None:
+        step = binned("f.start_time", values.add(step_us, "bigint"))
     operation = "f.name" if by_operation else "''::text"
     counted = (
         f"SELECT f.service_name, {operation} AS operation,"  # noqa: S608 -- placeholders and our own text

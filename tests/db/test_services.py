@@ -153,6 +153,18 @@ async def test_a_span_without_a_duration_counts_and_has_no_quantile(
     assert _durations(bank) == [0] * 4
 
 
+async def test_a_whole_range_is_one_step(
+    repository: ServiceRepository, connection: Connection
+) -> None:
+    """However it lies; it begins where the range does."""
+    await write(connection, TRACES, *(span_row(n, time=HOUR.start + n) for n in range(5)))
+
+    (shop,) = await repository.red(TimeRange(HOUR.start + 1, HOUR.end), None)
+
+    (point,) = shop.points
+    assert (point.start_unix_nano, point.requests) == (unix_ns(HOUR.start + 1, None), 4)
+
+
 @pytest.mark.parametrize("step_us", [0, -1, 1])
 async def test_a_step_must_fit_the_range(repository: ServiceRepository, step_us: int) -> None:
     """No answer has more steps than the bound, and none is asked of PostgreSQL."""
@@ -193,6 +205,9 @@ def test_the_sql_is_what_it_was() -> None:
     """Golden files show what a change does to the statements; no value is part of one."""
     check_golden("services", service_sql.services(HOUR))
     check_golden("service_operations", service_sql.operations("shop", HOUR, 10))
+    check_golden(
+        "service_red_whole", service_sql.red(HOUR, None, None, by_operation=False, series_max=10)
+    )
     for by_operation in (False, True):
         name = "service_red_by_operation" if by_operation else "service_red"
         service = None if by_operation else "shop"

@@ -65,6 +65,8 @@ async def otlpg(
         "bench",
         "sql",
         "export",
+        "logs",
+        "services",
     ],
 )
 def test_help_imports_nothing_slow(command: str) -> None:

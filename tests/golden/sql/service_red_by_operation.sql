@@ -1,7 +1,7 @@
-WITH counted AS MATERIALIZED (SELECT f.service_name, f.name AS operation, date_bin($1::bigint * interval '1 microsecond', f.start_time, TIMESTAMPTZ '1970-01-01 00:00:00+00') AS step, CASE WHEN f.duration_ns > 0 THEN floor(ln(f.duration_ns::double precision) / ln(2.0::double precision) * 16)::integer WHEN f.duration_ns = 0 THEN -1 END AS bucket, count(*) AS spans, count(*) FILTER (WHERE f.status_code = 2) AS errors, max(f.duration_ns) AS longest
+WITH counted AS MATERIALIZED (SELECT f.service_name, f.name AS operation, date_bin($3::bigint * interval '1 microsecond', f.start_time, TIMESTAMPTZ '1970-01-01 00:00:00+00') AS step, CASE WHEN f.duration_ns > 0 THEN floor(ln(f.duration_ns::double precision) / ln(2.0::double precision) * 16)::integer WHEN f.duration_ns = 0 THEN -1 END AS bucket, count(*) AS spans, count(*) FILTER (WHERE f.status_code = 2) AS errors, max(f.duration_ns) AS longest
 FROM trace_spans AS f
-WHERE f.start_time >= $2::timestamptz
-AND f.start_time < $3::timestamptz
+WHERE f.start_time >= $1::timestamptz
+AND f.start_time < $2::timestamptz
 AND f.service_name IS NOT NULL
 AND (f.kind IN (2, 5) OR f.parent_span_id IS NULL)
 GROUP BY 1, 2, 3, 4), ranked AS (SELECT service_name, operation

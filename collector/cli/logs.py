@@ -1,0 +1,75 @@
+"""``otlpg logs``: stored log records, as `otlpg tail logs` shows them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, cast
+
+import typer
+
+from collector.cli import options, printing, reading
+from collector.cli.output import output
+from collector.cli.tail import Level
+
+LINES = 50
+
+
+def logs(
+    words: reading.Words = None,
+    service: reading.Service = None,
+    level: Annotated[
+        Level | None, typer.Option("--level", help="Of this severity and above.")
+    ] = None,
+    trace: Annotated[
+        str | None,
+        typer.Option("--trace", metavar="ID", help="Only this trace, or ids that begin so."),
+    ] = None,
+    since: reading.Since = None,
+    start: reading.From = None,
+    end: reading.To = None,
+    limit: reading.Limit = LINES,
+    oldest: Annotated[
+        bool, typer.Option("--oldest", help="The first of this time instead of the last.")
+    ] = False,
+    utc: reading.Utc = False,
+    as_json: reading.AsJson = False,
+    no_color: reading.NoColor = False,
+    config: options.Config = None,
+    data_dir: options.DataDir = None,
+) -> None:
+    """Show the last stored log records that match, the newest below.
+
+    As JSON, each is one line of the form that `otlpg tail logs` gives a pipe.
+    """
+    from collector.cli.tail_text import TailText
+    from collector.operate.tail.query import filter_of, term
+    from collector.query.filters import Filter
+    from collector.query.log_json import log_item
+    from collector.query.log_repository import LogRepository
+
+    terms = [
+        *([term("service", service)] if service is not None else []),
+        *([f"severity:>={level}"] if level is not None else []),
+        *([term("trace", trace)] if trace is not None else []),
+    ]
+    wanted = Filter.parse(filter_of(words or (), terms))
+    when = reading.time_range(since, start, end, utc=utc)
+    with output(as_json=as_json, no_color=no_color, utc=utc) as out:
+        page = reading.ask(
+            config,
+            data_dir,
+            lambda views: LogRepository(views).find(
+                when, wanted, newest_first=not oldest, limit=limit
+            ),
+        )
+        text = TailText(out.brush, now=lambda: datetime.now(UTC), utc=utc)
+        for record in page.items if oldest else reversed(page.items):
+            item = log_item(record)
+            if out.is_text:
+                out.line(text.parts(cast("dict[str, object]", item)))
+            else:
+                out.record(item)
+    if not page.items:
+        printing.note("no log records in this time")
+    elif page.next is not None:
+        printing.note(f"there are more than {limit:,}: --limit")
