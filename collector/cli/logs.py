@@ -44,7 +44,7 @@ def logs(
     from collector.cli.tail_text import TailText
     from collector.operate.tail.query import filter_of, term
     from collector.query.filters import Filter
-    from collector.query.log_json import log_item
+    from collector.query.log_items import log_item
     from collector.query.log_repository import LogRepository
 
     terms = [

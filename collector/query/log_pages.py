@@ -71,9 +71,9 @@ class Position(NamedTuple):
 
 def after_last(records: list[LogRecord], start: Position | None) -> Position:
     """Return the position behind the last record of a page that began at ``start``."""
-    last = records[-1].key
+    last = records[-1].place
     twins = next(
-        (n for n, record in enumerate(reversed(records)) if record.key != last), len(records)
+        (n for n, record in enumerate(reversed(records)) if record.place != last), len(records)
     )
     is_all = start is not None and twins == len(records) and start.key == last
     return Position(last, twins + (start.passed if is_all and start else 0))
@@ -92,8 +92,8 @@ def page_between(
 
 async def before_first(view: View, walk: Walk, records: list[LogRecord], end: Position) -> Position:
     """Return the position before the first record of a page that ends at ``end``."""
-    first = records[0].key
-    shown = sum(record.key == first for record in records)
+    first = records[0].place
+    shown = sum(record.place == first for record in records)
     if first == end.key:
         return Position(first, end.passed - shown)
     return Position(first, await twins_of(view, walk, first) - shown)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import orjson
 
 from collector.items import SEVERITY_BY_NUMBER, JsonValue
 from collector.query.log_sql import LogKey
+from collector.query.page import Cursor
 from collector.query.time_range import unix_ns
 
 
@@ -18,7 +19,7 @@ class LogRecord:
     """A stored log record, whole.
 
     Attributes:
-        key: its place among all others.
+        key: names the record; ``LogRepository.context`` takes its ``place``.
         time_unix_nano: when it happened; else when it was observed, else when it was received.
         observed_time_unix_nano: when the collecting system saw it; None: not given.
         service: at most 255 characters of ``service.name``; None: its resource has none.
@@ -37,7 +38,7 @@ class LogRecord:
         scope_version: of the library; None: empty.
     """
 
-    key: LogKey
+    key: Cursor
     time_unix_nano: int
     observed_time_unix_nano: int | None
     service: str | None
@@ -54,6 +55,11 @@ class LogRecord:
     resource_id: int
     scope_name: str | None
     scope_version: str | None
+
+    @property
+    def place(self) -> LogKey:
+        """Its place in the order of all records."""
+        return LogKey(*cast("tuple[int, int, int]", self.key.key))
 
     @property
     def severity(self) -> str | None:
@@ -88,7 +94,7 @@ def record_of(row: Any) -> LogRecord:
     observed = row["observed_time"]
     body = row["body_text"] if row["body"] is None else orjson.loads(row["body"])
     return LogRecord(
-        key=LogKey(row["time"], row["place"], row["tie"]),
+        key=Cursor((row["time"], row["place"], row["tie"])),
         time_unix_nano=unix_ns(row["time"], row["time_ns"]),
         observed_time_unix_nano=None if observed is None else unix_ns(observed, row["observed_ns"]),
         service=row["service_name"],

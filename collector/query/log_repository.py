@@ -128,7 +128,7 @@ class LogRepository:
         """Return a record with those that came before and after it, at most a day from it.
 
         Args:
-            key: of the record.
+            key: the ``place`` of the record.
             before: how many older ones.
             after: how many newer ones; its twins are the first of these.
             same: whose neighbours count: those of its service, or of its very resource.
@@ -145,7 +145,7 @@ class LogRepository:
             at = TimeRange(key.time, key.time + 1)
             walk = Walk(Filter(), is_downward=False, edge=key)
             found = await records_of(view, walk, at, skipped=0, limit=1)
-            if not found or found[0].key != key:
+            if not found or found[0].place != key:
                 raise _no_record()
             record = found[0]
             beside = Beside(record.service, record.resource_id if same == "resource" else None)

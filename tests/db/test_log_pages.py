@@ -127,7 +127,7 @@ def _check(
                 repository, GENERATED, filter_, limit=example.limit, newest_first=newest_first
             )
             wanted = [fields for item, fields in stored if filter_.matches(item)]
-            keys = [record.key for record in found]
+            keys = [record.place for record in found]
             assert keys == sorted(keys, reverse=newest_first), str(filter_)
             assert _sorted(map(_fields, found)) == _sorted(wanted), str(filter_)
             tally.append(len(found))

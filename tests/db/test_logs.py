@@ -50,7 +50,7 @@ async def repository(
 
 async def _key_of(repository: LogRepository, body: str) -> LogKey:
     (record,) = (await repository.find(HOUR, Filter.parse(f'body:"{body}"'), limit=1)).items
-    return record.key
+    return record.place
 
 
 def _from(row: tuple[Any, ...], service: str) -> tuple[Any, ...]:
