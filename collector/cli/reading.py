@@ -128,9 +128,7 @@ def load_to_read(config: Path | None, data_dir: Path | None) -> Loaded:
     return loaded if loaded.settings.api.dsn is not None else load_beside_dev(config, data_dir)
 
 
-def on_database(
-    loaded: Loaded, action: Callable[[Database], Awaitable[ResultT]], *, role: str | None = None
-) -> ResultT:
+def on_database(loaded: Loaded, action: Callable[[Database], Awaitable[ResultT]]) -> ResultT:
     """Run an action on the migrated database that is to be read, and leave no connection open.
 
     Raises:
@@ -140,7 +138,7 @@ def on_database(
     from collector.store.migrate import check_schema
     from collector.store.pool import DRIVER_ERRORS, Database
 
-    database = Database(loaded.settings.reading_database(role))
+    database = Database(loaded.settings.reading_database())
 
     async def run() -> ResultT:
         try:

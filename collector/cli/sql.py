@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 ROWS: Final = 1_000
 ROWS_MAX: Final = 1_000_000
+TIMEOUT_S_MAX: Final = 86_400.0
 ANSWER_CHARACTERS_MAX: Final = 2**28
 """The answer is held in memory until the transaction has ended: a slow reader must not hold it."""
 
@@ -52,10 +54,8 @@ def sql(
 
     It may be a SELECT, WITH, VALUES, TABLE, EXPLAIN or SHOW. Times are shown in UTC, bytes in hex.
     """
-    from collector.query.moments import age_ns
-
     text = _read(statement)
-    timeout_s = age_ns(timeout) / 1e9 if timeout is not None else None
+    timeout_s = _seconds(timeout) if timeout is not None else None
     with output(as_json=as_json, no_color=no_color) as out:
         question = _Question(text, role, limit, is_text=out.is_text)
         try:
@@ -95,12 +95,13 @@ class _Question:
         async with views.open(timeout_s) as view:
             answer = await run(view, self._text, role=self._role)
             self.columns = answer.columns
-            async for chunk in answer.rows:
-                for row in chunk:
-                    if len(self.lines) + len(self.rows) == self._limit:
-                        self.has_more = True
-                        return
-                    self._keep(row)
+            async with aclosing(answer.rows) as chunks:
+                async for chunk in chunks:
+                    for row in chunk:
+                        if len(self.lines) + len(self.rows) == self._limit:
+                            self.has_more = True
+                            return
+                        self._keep(row)
 
     def _keep(self, row: Any) -> None:
         from collector.query.sql_values import row_cells, row_json
@@ -135,6 +136,20 @@ def _print(out: Output, question: _Question) -> None:
         )
     columns = [Column(escaped(each.name), is_number=each.is_number) for each in question.columns]
     out.table(columns, question.rows)
+
+
+def _seconds(timeout: str) -> float:
+    """Return how long a statement may take.
+
+    Raises:
+        UsageError: it is no length of time, or more than a day.
+    """
+    from collector.query.moments import age_ns
+
+    seconds = age_ns(timeout) / 1e9
+    if seconds > TIMEOUT_S_MAX:
+        raise UsageError("--timeout must not be longer than 1d")
+    return seconds
 
 
 def _read(statement: str) -> str:

@@ -13,7 +13,7 @@ from typing import Literal, Self
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from collector.settings.admission import AuthSettings, TlsSettings
-from collector.settings.dsn import Address, check_dsn
+from collector.settings.dsn import check_dsn
 from collector.settings.reading import ApiSettings, RedisSettings, TailSettings
 from collector.settings.stage import Origins, Secret, Stage
 from collector.settings.units import Bytes, Days, Hours, LeafHours, Seconds, WholeHours
@@ -361,11 +361,8 @@ class Settings(Stage):
             if low > high:
                 raise ValueError(f"{low_name} is {low:g}, above {high_name}, which is {high:g}")
 
-    def reading_database(self, role: str | None = None) -> DatabaseSettings:
-        """Return how whoever reads reaches PostgreSQL: by ``api.dsn``, or as the daemon does.
-
-        ``role`` is another one to log in as, at the same address: without the password of the first.
-        """
+    def reading_database(self) -> DatabaseSettings:
+        """Return how whoever reads reaches PostgreSQL: by ``api.dsn``, or as the daemon does."""
         update: dict[str, object] = {
             "connections_min": 1,
             "connections_max": self.api.connections_max,
@@ -373,8 +370,7 @@ class Settings(Stage):
         if self.api.dsn is not None:
             others = ("host", "port", "name", "user", "password", "ssl_mode")
             update |= {**dict.fromkeys(others), "dsn": self.api.dsn}
-        database = self.database.model_copy(update=update)
-        return database if role is None else _as_role(database, role)
+        return self.database.model_copy(update=update)
 
     def connections_needed(self) -> int:
         """Return how many connections the daemon may hold at once.
@@ -388,12 +384,3 @@ class Settings(Stage):
     def connections_beside(self) -> int:
         """Return how many of the daemon's connections are not its workers'."""
         return int(self.auth.keys) + (self.api.connections_max if self.api.enabled else 0)
-
-
-def _as_role(database: DatabaseSettings, role: str) -> DatabaseSettings:
-    if database.dsn is None:
-        return database.model_copy(update={"user": role, "password": None})
-    address = Address.from_dsn(database.dsn.get_secret_value())
-    address.parts.pop("password", None)
-    address.change({"user": role})
-    return database.model_copy(update={"dsn": SecretStr(address.to_dsn())})
