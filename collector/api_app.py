@@ -16,9 +16,13 @@ import structlog
 
 from collector.api.admission import Admission
 from collector.api.errors import Failures
+from collector.api.jaeger.stored import StoredSpans
+from collector.api.jaeger.v1 import V1Routes
+from collector.api.jaeger.v3 import V3Routes
 from collector.api.server import ApiServer
 from collector.api.stored import StoredItems
 from collector.api.tail import TailRoute
+from collector.query.view import Views
 from collector.receive.auth import Gate
 from collector.receive.certificates import Certificates
 from collector.receive.keyring import Keyring
@@ -70,10 +74,15 @@ class ApiDaemon:
             clock=clock,
             link="redis" if settings.redis.url is not None else "local",
         )
+        spans = StoredSpans(Views(self._database, settings.api.statement_s_max), clock)
         self._certificates = Certificates(settings.tls, clock=clock) if settings.tls.on else None
         self._server = ApiServer(
             settings,
-            {TAIL_PATH: self._tail.answer},
+            {
+                TAIL_PATH: self._tail.answer,
+                **V1Routes(spans, failures).by_path(),
+                **V3Routes(spans, failures).by_path(),
+            },
             admission=admission,
             failures=failures,
             certificates=self._certificates,

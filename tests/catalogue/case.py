@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import grpc
 
-from collector.operate.verify.otlp_json import document_of
+from collector.restore.otlp_json import document_of
 from collector.rows import Reason, Signal
 from tests.catalogue.neighbours import Halves, neighbours
 from tests.factories import ExportRequest

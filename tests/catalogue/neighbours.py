@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from collector.operate.verify.otlp_json import document_of
+from collector.restore.otlp_json import document_of
 from collector.rows import PG_EPOCH_UNIX_US, Signal
 from tests.catalogue.building import (
     HOUR_NS,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 
-from collector.operate.verify.otlp_json import to_json
+from collector.restore.otlp_json import to_json
 from collector.rows import Signal
 from tests.factories import ExportRequest
 from tests.fuzz.case import Case, Door, Encoding

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+from collector.api.jaeger.units import text_of
 from collector.errors import BadParameterError
 
 TRACES_MAX: Final = 1_500
@@ -71,7 +72,9 @@ class Search(NamedTuple):
             raise BadParameterError("maxDuration", "must not be below minDuration")
         if len(tags) > ATTRIBUTES_MAX:
             raise BadParameterError("tags", f"must be at most {ATTRIBUTES_MAX}")
-        attributes = dict(tags)
+        for name, text in (("service", service), ("operation", operation)):
+            text_of(name, text)
+        attributes = {text_of("tags", key): text_of("tags", text) for key, text in tags.items()}
         kind = attributes.pop("span.kind", None)
         status = attributes.pop("otel.status_code", None)
         if kind is not None and kind not in _KINDS:

@@ -18,7 +18,7 @@ from typing import IO, Final, cast
 from collector.errors import CommandError
 from collector.operate.export.form import Format
 from collector.operate.export.read import Part
-from collector.operate.verify.otlp_json import to_json
+from collector.restore.otlp_json import to_json
 
 _LENGTH: Final = struct.Struct(">I")
 

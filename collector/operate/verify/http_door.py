@@ -21,8 +21,8 @@ from collector.operate.access import Access
 from collector.operate.endpoint import parse
 from collector.operate.verify.doors import RESPONSES, Answer, answer_of
 from collector.operate.verify.options import Protocol
-from collector.operate.verify.otlp_json import to_json
 from collector.restore.equality import ExportRequest
+from collector.restore.otlp_json import to_json
 from collector.rows import Signal
 
 CONTENT_TYPES: Final = {

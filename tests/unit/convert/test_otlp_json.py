@@ -19,7 +19,7 @@ from collector.convert.json_scalars import NOT_HEX
 from collector.convert.json_values import VALUES_MAX
 from collector.convert.otlp_json import ITEMS_PER_TURN, LARGE_LIST, transcode
 from collector.errors import MalformedCallError, TooManyItemsError, TooManyValuesError
-from collector.operate.verify.otlp_json import to_json
+from collector.restore.otlp_json import to_json
 from collector.rows import Signal
 from tests.strategies import REQUEST_TYPES, requests
 

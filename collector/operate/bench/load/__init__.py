@@ -24,8 +24,8 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from collector.operate.bench.load import logs, metrics, traces
-from collector.operate.verify.otlp_json import document_of
 from collector.restore.equality import ExportRequest
+from collector.restore.otlp_json import document_of
 from collector.rows import Signal
 
 ITEMS = {Signal.TRACES: traces.items, Signal.METRICS: metrics.items, Signal.LOGS: logs.items}

@@ -173,6 +173,10 @@ def test_tags_may_have_what_is_no_text() -> None:
     [
         ("", "service"),
         ("service=", "service"),
+        ("service=%00", "service"),
+        ("service=s&operation=a%00", "operation"),
+        ("service=s&tag=a%00:b", "tags"),
+        ("service=s" + tags('{"a":"\\u0000"}'), "tags"),
         *((f"service=s&limit={text}", "limit") for text in ("0", "-1", "1%3B--", str(TRACES_MAX + 1), "2147483648")),
         ("service=s&start=NaN", "start"),
         ("service=s&start=1767268800&end=1767268800", "start"),

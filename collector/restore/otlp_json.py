@@ -10,6 +10,7 @@ import json
 from typing import Any, cast
 
 from google.protobuf import json_format
+from google.protobuf.message import Message
 
 from collector.restore.equality import ExportRequest
 
@@ -21,8 +22,8 @@ def to_json(request: ExportRequest) -> bytes:
     return json.dumps(document_of(request)).encode()
 
 
-def document_of(request: ExportRequest) -> dict[str, Any]:
-    """Return what ``to_json`` writes."""
+def document_of(request: Message) -> dict[str, Any]:
+    """Return what ``to_json`` writes; also of a message that only holds such items."""
     document = json_format.MessageToDict(request, use_integers_for_enums=True)
     _write_hex(document)
     return document

@@ -1,0 +1,121 @@
+"""What Jaeger's routes ask, of the repositories."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans
+
+from collector.api.jaeger.mapping import KINDS
+from collector.api.jaeger.searches import Search
+from collector.api.jaeger.units import text_of
+from collector.errors import BadParameterError
+from collector.query.service_repository import Operation, ServiceRepository
+from collector.query.time_range import TimeRange
+from collector.query.trace_search import StoredTraces, TraceSearch, TraceWish
+from collector.query.view import Views
+from collector.restore.traces import restore_traces
+from collector.telemetry.clock import Clock
+
+KNOWN_NS: Final = 30 * 86_400 * 10**9
+"""Services and operations that were not heard of for so long are not named."""
+
+_NUMBERS: Final = {name: number for number, name in KINDS.items()}
+_STATUSES: Final = {"unset": 0, "ok": 1, "error": 2}
+_ERROR: Final = 2
+
+
+class Trace(NamedTuple):
+    """One trace in OTLP."""
+
+    trace_id: bytes
+    groups: Sequence[ResourceSpans]
+
+
+class Traces(NamedTuple):
+    """Some traces; ``is_whole`` False when the last of them lack spans, or are missing."""
+
+    traces: tuple[Trace, ...]
+    is_whole: bool
+
+
+class StoredSpans:
+    """Services, operations and traces as Jaeger knows them."""
+
+    def __init__(self, views: Views, clock: Clock) -> None:
+        self._services = ServiceRepository(views)
+        self._traces = TraceSearch(views)
+        self._clock = clock
+
+    def now_unix_nano(self) -> int:
+        """Return the time that is the end of what has none."""
+        return self._clock.unix_ns()
+
+    async def services(self) -> list[str]:
+        """Return the names of all services, in order.
+
+        Raises:
+            QueryTimeoutError: the time was up.
+            StoreError: PostgreSQL did not answer.
+        """
+        return [service.name for service in await self._services.services(self._known())]
+
+    async def operations(self, service: str, kind: str = "") -> tuple[Operation, ...]:
+        """Return the operations of a service, of one kind or, when that is empty, of all.
+
+        Raises:
+            BadParameterError: there is no such kind, or there can be no such service.
+            QueryTimeoutError: the time was up.
+            StoreError: PostgreSQL did not answer.
+        """
+        if kind and kind not in _NUMBERS:
+            raise BadParameterError("spanKind", f"must be one of {', '.join(_NUMBERS)}")
+        found = await self._services.operations(text_of("service", service), self._known())
+        return tuple(one for one in found if not kind or one.kind == _NUMBERS[kind])
+
+    async def find(self, search: Search) -> Traces:
+        """Return the traces that a search wants, the newest match first.
+
+        Raises:
+            QueryTimeoutError: the time was up.
+            StoreError: PostgreSQL did not answer.
+        """
+        when = TimeRange.from_unix_ns(search.start_unix_nano, search.end_unix_nano)
+        status = _STATUSES.get(search.status or "")
+        if search.is_error:
+            status = _ERROR
+        wish = TraceWish(
+            service=search.service,
+            operation=search.operation,
+            duration_ns_min=search.duration_ns_min,
+            duration_ns_max=search.duration_ns_max,
+            attributes=search.attributes,
+            kind=_NUMBERS.get(search.kind or ""),
+            status_code=status,
+            other_than_status_code=_ERROR if search.is_error is False else None,
+        )
+        found = await self._traces.find(when, wish, limit=search.limit)
+        return await asyncio.to_thread(_traces, found)
+
+    async def get_many(self, trace_ids: Sequence[bytes]) -> Traces:
+        """Return those traces that there are, in the order of the ids.
+
+        Raises:
+            QueryTimeoutError: the time was up.
+            StoreError: PostgreSQL did not answer.
+        """
+        return await asyncio.to_thread(_traces, await self._traces.get_many(trace_ids))
+
+    def _known(self) -> TimeRange:
+        now = self._clock.unix_ns()
+        return TimeRange.from_unix_ns(now - KNOWN_NS, now + 86_400 * 10**9)
+
+
+def _traces(found: StoredTraces) -> Traces:
+    traces = (
+        Trace(trace_id, restore_traces(found.rows[trace_id], found.dimensions).resource_spans)
+        for trace_id in found.ids
+    )
+    return Traces(tuple(traces), found.is_whole)

@@ -1,0 +1,100 @@
+"""Jaeger's first HTTP API, which Grafana's plugin speaks.
+
+Every answer is ``{"data": .., "total": .., "limit": 0, "offset": 0, "errors": null | [..]}``.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from collector.api.errors import Failures
+from collector.api.jaeger import v1_parameters
+from collector.api.jaeger.answering import Answer, guarded, json_answer, long_answer
+from collector.api.jaeger.mapping import KINDS, JaegerTrace, trace_id_text, trace_of
+from collector.api.jaeger.stored import StoredSpans, Traces
+from collector.api.jaeger.units import trace_id_of
+from collector.errors import BadParameterError, NotFoundError
+
+_CUT: Final = "there are more spans than one answer takes; some are missing"
+
+
+class V1Routes:
+    """The routes, and what each answers."""
+
+    def __init__(self, stored: StoredSpans, failures: Failures) -> None:
+        self._stored = stored
+        self._failures = failures
+
+    def by_path(self) -> dict[str, Answer]:
+        """Return the answers, by path."""
+        answers: dict[str, Answer] = {
+            "/api/services": self._services,
+            "/api/services/{service:path}/operations": self._operation_names,
+            "/api/operations": self._operations,
+            "/api/traces": self._search,
+            "/api/traces/{trace_id}": self._trace,
+        }
+        return {path: guarded(answer, self._failures, _problem) for path, answer in answers.items()}
+
+    async def _services(self, _request: Request) -> Response:
+        return json_answer(_content(await self._stored.services()))
+
+    async def _operation_names(self, request: Request) -> Response:
+        """Answer with each name once, whatever its kinds."""
+        found = await self._stored.operations(request.path_params["service"])
+        names = list(dict.fromkeys(operation.name for operation in found))
+        return json_answer(_content(names))
+
+    async def _operations(self, request: Request) -> Response:
+        service = request.query_params.get("service", "")
+        if not service:
+            raise BadParameterError("service", "is required")
+        found = await self._stored.operations(service, request.query_params.get("spanKind", ""))
+        content = [{"name": one.name, "spanKind": KINDS.get(one.kind, "")} for one in found]
+        return json_answer(_content(content))
+
+    async def _search(self, request: Request) -> Response:
+        """Answer with traces by name, or with those that a search finds."""
+        query = request.query_params
+        trace_ids = v1_parameters.trace_ids_of(query)
+        if not trace_ids:
+            search = v1_parameters.search_of(query, self._stored.now_unix_nano())
+            return await _traces(await self._stored.find(search))
+        found = await self._stored.get_many(trace_ids)
+        missing = set(trace_ids) - {trace.trace_id for trace in found.traces}
+        errors = [
+            {"code": 404, "msg": "trace not found", "traceID": trace_id_text(trace_id)}
+            for trace_id in trace_ids
+            if trace_id in missing
+        ]
+        return await _traces(found, errors)
+
+    async def _trace(self, request: Request) -> Response:
+        """Answer with one trace; when it was is checked and not needed to find it."""
+        trace_id = trace_id_of("traceID", request.path_params["trace_id"])
+        v1_parameters.between_of(request.query_params)
+        found = await self._stored.get_many([trace_id])
+        if not found.traces:
+            raise NotFoundError("trace not found")
+        return await _traces(found)
+
+
+async def _traces(found: Traces, errors: list[Any] | None = None) -> Response:
+    return await long_answer(lambda: _content(_shown(found), errors))
+
+
+def _shown(found: Traces) -> list[JaegerTrace]:
+    warnings = () if found.is_whole else (_CUT,)
+    return [trace_of(trace.groups, warnings) for trace in found.traces]
+
+
+def _content(data: list[Any] | None, errors: list[Any] | None = None) -> dict[str, Any]:
+    total = len(data) if data is not None else 0
+    return {"data": data, "total": total, "limit": 0, "offset": 0, "errors": errors or None}
+
+
+def _problem(status: int, text: str) -> dict[str, Any]:
+    return _content(None, [{"code": status, "msg": text}])

@@ -1,0 +1,142 @@
+"""Jaeger's third HTTP API, which its own page speaks: OTLP in JSON.
+
+Spec: ``jaeger.api_v3.QueryService`` as Jaeger's HTTP gateway writes it; int64 as text, ids in hex.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import chain
+from typing import Any, Final
+
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status, TracesData
+from starlette.requests import Request
+from starlette.responses import Response
+
+from collector.api.errors import Failures
+from collector.api.jaeger import v3_parameters
+from collector.api.jaeger.answering import Answer, guarded, json_answer, long_answer
+from collector.api.jaeger.mapping import KINDS, NO_SERVICE
+from collector.api.jaeger.stored import StoredSpans, Trace, Traces
+from collector.api.jaeger.units import flag_of, trace_id_of
+from collector.errors import BadParameterError, NotFoundError
+from collector.restore.otlp_json import document_of
+
+_INTERNAL: Final = "internal"
+"""What an operation without a kind is called here."""
+
+
+class V3Routes:
+    """The routes, and what each answers."""
+
+    def __init__(self, stored: StoredSpans, failures: Failures) -> None:
+        self._stored = stored
+        self._failures = failures
+
+    def by_path(self) -> dict[str, Answer]:
+        """Return the answers, by path."""
+        answers: dict[str, Answer] = {
+            "/api/v3/services": self._services,
+            "/api/v3/operations": self._operations,
+            "/api/v3/trace-summaries": self._summaries,
+            "/api/v3/traces": self._search,
+            "/api/v3/traces/{trace_id}": self._trace,
+        }
+        return {path: guarded(answer, self._failures, _problem) for path, answer in answers.items()}
+
+    async def _services(self, _request: Request) -> Response:
+        return json_answer({"services": await self._stored.services()})
+
+    async def _operations(self, request: Request) -> Response:
+        query = request.query_params
+        service = query.get("service", "")
+        if not service:
+            raise BadParameterError("service", "is required")
+        found = await self._stored.operations(service, v3_parameters.value_of(query, "spanKind"))
+        operations = [
+            {"name": one.name, "spanKind": KINDS.get(one.kind, _INTERNAL)} for one in found
+        ]
+        return json_answer({"operations": operations})
+
+    async def _summaries(self, request: Request) -> Response:
+        found = await self._stored.find(v3_parameters.search_of(request.query_params))
+        return await long_answer(lambda: {"summaries": list(map(summary_of, found.traces))})
+
+    async def _search(self, request: Request) -> Response:
+        query = request.query_params
+        flag_of("query.rawTraces", v3_parameters.value_of(query, "query.rawTraces"))
+        return await _traces(
+            await self._stored.find(v3_parameters.search_of(query)), "no traces found"
+        )
+
+    async def _trace(self, request: Request) -> Response:
+        """Answer with one trace; when it was is checked and not needed to find it."""
+        query = request.query_params
+        trace_id = trace_id_of("trace_id", request.path_params["trace_id"])
+        v3_parameters.between_of(query)
+        flag_of("rawTraces", v3_parameters.value_of(query, "rawTraces"))
+        return await _traces(await self._stored.get_many([trace_id]), "trace not found")
+
+
+def summary_of(trace: Trace) -> dict[str, Any]:
+    """Return what a list shows of a trace: its root, its time, its services; zeros are left out.
+
+    The root is the earliest span without a parent; an orphan has a parent that is not there.
+    """
+    spans = list(_spans_of(trace))
+    ids = {span.span_id for _, span in spans}
+    services: dict[str, list[Span]] = {}
+    for service, span in spans:
+        services.setdefault(service, []).append(span)
+    roots = [(span.start_time_unix_nano, n) for n, (_, span) in enumerate(spans) if not any(span.parent_span_id)]  # fmt: skip
+    root = spans[min(roots)[1]] if roots else ("", Span())
+    everything = [span for _, span in spans]
+    summary = {
+        "traceId": trace.trace_id.hex(),
+        "rootServiceName": root[0],
+        "rootOperationName": root[1].name,
+        "minStartTimeUnixNano": str(min(span.start_time_unix_nano for span in everything)),
+        "maxEndTimeUnixNano": str(max(span.end_time_unix_nano for span in everything)),
+        "spanCount": len(spans),
+        "errorSpanCount": _errors(everything),
+        "orphanSpanCount": sum(
+            any(span.parent_span_id) and span.parent_span_id not in ids for span in everything
+        ),
+        "services": [
+            _without_zeros({"name": name, "spanCount": len(own), "errorSpanCount": _errors(own)})
+            for name, own in sorted(services.items())
+        ],
+    }
+    return _without_zeros(summary)
+
+
+def _spans_of(trace: Trace) -> Iterable[tuple[str, Span]]:
+    for group in trace.groups:
+        service = NO_SERVICE
+        for attribute in group.resource.attributes:
+            if attribute.key == "service.name" and attribute.value.string_value:
+                service = attribute.value.string_value
+        for scoped in group.scope_spans:
+            for span in scoped.spans:
+                yield service, span
+
+
+def _errors(spans: Iterable[Span]) -> int:
+    return sum(span.status.code == Status.STATUS_CODE_ERROR for span in spans)
+
+
+def _without_zeros(content: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what proto3's JSON leaves out."""
+    return {name: value for name, value in content.items() if value not in (0, "", "0")}
+
+
+async def _traces(found: Traces, otherwise: str) -> Response:
+    """Answer with all spans as one message; none at all is not found, as Jaeger has it."""
+    if not found.traces:
+        raise NotFoundError(otherwise)
+    groups = chain.from_iterable(trace.groups for trace in found.traces)
+    return await long_answer(lambda: {"result": document_of(TracesData(resource_spans=groups))})
+
+
+def _problem(status: int, text: str) -> dict[str, Any]:
+    return {"error": {"httpCode": status, "message": text}}
