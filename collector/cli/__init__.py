@@ -20,6 +20,7 @@ from collector.cli import (
     exit_codes,
     export,
     logs,
+    metrics,
     migrate,
     send_test,
     serve,
@@ -68,6 +69,7 @@ app.command("verify")(verify.verify)
 app.command("tail")(tail.tail)
 app.command("logs")(logs.logs)
 app.command("services")(services.services)
+app.command("metrics")(metrics.metrics)
 app.command("sql")(sql.sql)
 app.command("export")(export.export)
 app.add_typer(token.app, name="token")

@@ -69,6 +69,15 @@ def check_function(function: Function | Quantile, type_: str, across: Across | N
         raise BadParameterError("across", "means nothing here: all measurements count alike")
 
 
+def usual_function(type_: str, *, is_monotonic: bool) -> Function | Quantile:
+    """Return what is mostly asked of a type: a mean, a rate, the newest total, or the 95th percentile."""
+    if type_ in HISTOGRAM_TYPES:
+        return Quantile(0.95)
+    if type_ == "sum":
+        return Function.RATE if is_monotonic else Function.LAST
+    return Function.AVG
+
+
 class Groups:
     """The series of an answer and the lines they make.
 

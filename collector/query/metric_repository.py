@@ -31,6 +31,7 @@ from collector.query.metric_lines import (
     Groups,
     Value,
     check_function,
+    usual_function,
 )
 from collector.query.metric_rows import exemplars_of, metric_of, point_of, series_of
 from collector.query.metric_types import (
@@ -187,7 +188,7 @@ class MetricRepository:
         wanted: MetricQuestion,
         *,
         step_us: int,
-        function: Function | Quantile,
+        function: Function | Quantile | None = None,
         across: Across | None = None,
         group_by: Sequence[str] | None = None,
         limit: int = LIMIT,
@@ -199,7 +200,8 @@ class MetricRepository:
             when: widened to whole steps, which begin at multiples of ``step_us`` since 1970.
             wanted: which series; all must be of one type and unit.
             step_us: length of a step in microseconds; at most ``STEPS_MAX`` of them.
-            function: what becomes of a series in a step.
+            function: what becomes of a series in a step; None: what its type suggests
+                (``metric_lines.usual_function``).
             across: how the series of a line are combined; None: avg, min and max likewise, else sum.
             group_by: attributes, of series or else of their resources, whose values make a line;
                 empty: one line of all; None: a line per series.
@@ -215,7 +217,10 @@ class MetricRepository:
         """
         steps = Steps.of(when, step_us)
         async with self._views.open(timeout_s) as view:
-            type_, unit = _only_kind(await view.rows(sql.kinds(wanted, when)))
+            kind = _only_kind(await view.rows(sql.kinds(wanted, when)))
+            type_: str = kind["type"]
+            if function is None:
+                function = usual_function(type_, is_monotonic=kind["monotonic"])
             check_function(function, type_, across)
             rows = await view.rows(sql.series_to_read(wanted, when, group_by, SERIES_MAX))
             groups = Groups(rows, group_by, min(limit, LIMIT_MAX))
@@ -223,7 +228,7 @@ class MetricRepository:
         return Aggregate(
             name=wanted.name,
             type=type_,
-            unit=unit,
+            unit=kind["unit"],
             function=str(function),
             steps=steps,
             lines=groups.lines(values, steps),
@@ -293,8 +298,8 @@ def _divided(sums: Sequence[Value], counts: Sequence[Value]) -> list[Value]:
     ]
 
 
-def _only_kind(rows: Sequence[Any]) -> tuple[str, str]:
-    """Return the one type and unit that a metric has.
+def _only_kind(rows: Sequence[Any]) -> Any:
+    """Return the one row of ``kinds``: the type and unit that a metric has.
 
     Raises:
         NotFoundError: there is no such metric.
@@ -308,7 +313,7 @@ def _only_kind(rows: Sequence[Any]) -> tuple[str, str]:
         raise BadParameterError("type", f"must be given: the metric comes as {names}")
     if len(rows) > 1:
         raise BadParameterError("unit", f"must be given: the metric comes in {len(rows)} units")
-    return rows[0]["type"], rows[0]["unit"]
+    return rows[0]
 
 
 def _newest(series: Series, rows: Sequence[Any], limit: int) -> SeriesPoints:

@@ -130,12 +130,16 @@ def metrics_page(
 
 
 def kinds(question: MetricQuestion, when: TimeRange) -> Statement:
-    """Return the query for the types and units that a name comes in: type, unit."""
+    """Return the query for the types and units that a name comes in.
+
+    Shape: type, unit, and monotonic: whether all of them never fall.
+    """
     values = Parameters()
     conditions = _metric_is(question, when, values)
     return values.statement(
-        "SELECT DISTINCT m.type, coalesce(m.unit, '') AS unit FROM metrics AS m"  # noqa: S608
-        f" WHERE {' AND '.join(conditions)} ORDER BY 1, 2 LIMIT 20"
+        "SELECT m.type, coalesce(m.unit, '') AS unit,"  # noqa: S608
+        " bool_and(coalesce(m.monotonic, false)) AS monotonic FROM metrics AS m"
+        f" WHERE {' AND '.join(conditions)} GROUP BY 1, 2 ORDER BY 1, 2 LIMIT 20"
     )
 
 

@@ -21,7 +21,11 @@ TEMPORALITY_BY_NUMBER: Final = {0: "unspecified", DELTA: "delta", 2: "cumulative
 
 STEPS_MAX: Final = 11_000
 """Steps of one answer; 30 s over almost four days."""
-STEP_US_MAX: Final = 366 * 86_400 * 1_000_000
+_DAY_US: Final = 86_400 * 1_000_000
+STEP_US_MAX: Final = 366 * _DAY_US
+_KNOWN_S: Final = (
+    1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 10_800, 21_600, 43_200, 86_400,
+)  # fmt: skip
 SERVICES_MAX: Final = 20
 """Names of services that are given of a metric."""
 
@@ -121,6 +125,13 @@ class Steps(NamedTuple):
             least_s = when.length_us // ((STEPS_MAX - 1) * 1_000_000) + 1
             raise BadParameterError("step", f"must be at least {least_s}s for so long a range")
         return cls(start, step_us, count)
+
+    @staticmethod
+    def length_us(when: TimeRange, steps: int) -> int:
+        """Return a length that people know, with which a range has at most about so many steps."""
+        least = max(1, when.length_us // max(1, steps))
+        known = (n * 1_000_000 for n in _KNOWN_S if n * 1_000_000 >= least)
+        return next(known, min(-(-least // _DAY_US) * _DAY_US, STEP_US_MAX))
 
     @property
     def end(self) -> int:

@@ -100,11 +100,9 @@ def times(rng: Random) -> list[tuple[int, int | None]]:
     found: list[tuple[int, int | None]] = []
     for _ in range(60):
         step = rng.choice([20 * SECOND_US, MINUTE_US, 3 * MINUTE_US, 40 * MINUTE_US])
-        if rng.random() < 0.1:
-            began = rng.choice([None, time + step // 2, time + step])
-        time += step + rng.randrange(SECOND_US)
-        if began is not None and began > time:
-            began = time
+        before, time = time, time + step + rng.randrange(SECOND_US)
+        if rng.random() < 0.15:
+            began = rng.choice([None, before, before + step // 2, time])
         found.append((time, began))
     return found
 

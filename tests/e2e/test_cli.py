@@ -67,6 +67,7 @@ async def otlpg(
         "export",
         "logs",
         "services",
+        "metrics",
     ],
 )
 def test_help_imports_nothing_slow(command: str) -> None:
