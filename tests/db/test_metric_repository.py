@@ -254,6 +254,42 @@ async def test_steps_add_up_to_the_whole(metrics: MetricRepository, connection: 
     assert totals[0] > 0
 
 
+@pytest.mark.parametrize(
+    ("began", "expected"),
+    [
+        (None, [3.0]),
+        (START - 25 * 60 * MINUTE_US, [3.0]),
+        (START + STEP_US, [3.0]),
+        (START + STEP_US - 1, [10.0, 3.0]),
+        (START - MINUTE_US, [10.0, 3.0]),
+    ],
+    ids=["unsaid", "long ago", "with its point", "before its point", "before the range"],
+)
+async def test_a_first_point_counts_when_it_began_lately(
+    began: int | None,
+    expected: list[float],
+    metrics: MetricRepository,
+    connection: Connection,
+) -> None:
+    """Else nobody knows how much of it is new: its step has no value, and not 0."""
+    kind = metric("requests", "sum", temporality=2, is_monotonic=True)
+    series = series_of(kind)
+    rows = [
+        point(series, START + n * STEP_US, start_time=began, value_int=value)
+        for n, value in ((1, 10), (2, 13))
+    ]
+    await store(connection, Measured(kind, series, rows))
+
+    answer = await metrics.aggregate(
+        TimeRange(START, START + 4 * STEP_US),
+        MetricQuestion("requests"),
+        step_us=STEP_US,
+        function=Function.INCREASE,
+    )
+
+    assert [value for _, value in answer.lines[0].values] == expected
+
+
 async def test_large_integers_grow_exactly(
     metrics: MetricRepository, connection: Connection
 ) -> None:
