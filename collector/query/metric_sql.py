@@ -312,7 +312,10 @@ def reduced(
     )
 
 
-_IS_RESTART = "(f.start_time >= lag(f.time) OVER w)"
+_IS_RESTART = (
+    "(f.start_time >= lag(f.time) OVER w"
+    " AND f.start_time IS DISTINCT FROM lag(f.start_time) OVER w)"
+)
 _IS_COUNTED = (
     "CASE WHEN s.is_delta THEN true"
     " WHEN lag(f.time) OVER w IS NULL"
@@ -372,7 +375,8 @@ def increases(series: Sequence[Selected], steps: Steps, measure: Measure) -> Sta
 
 _BEGAN = f"greatest({_STEP}, $5::timestamptz - $7::float8 * interval '1 microsecond')"
 _TAKEN_FROM = (
-    "CASE WHEN s.is_delta OR lead(f.start_time) OVER w >= f.time"
+    "CASE WHEN s.is_delta OR (lead(f.start_time) OVER w >= f.time"
+    " AND lead(f.start_time) OVER w IS DISTINCT FROM f.start_time)"
     f" OR lead(f.count) OVER w < f.count THEN NULL ELSE lead({_BEGAN}) OVER w END"
 )
 

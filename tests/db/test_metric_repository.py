@@ -103,8 +103,9 @@ def growths(
         if row.start_time is not None and STEPS.start - LOOKBACK_US <= row.start_time < row.time:
             add(row, None)
     for old, row in pairwise(rows):
-        if row.start_time is not None and row.start_time >= old.time:
-            if row.start_time < row.time:
+        began = None if row.start_time == old.start_time else row.start_time
+        if began is not None and began >= old.time:
+            if began < row.time:
                 add(row, None)
         elif each.metric.monotonic is not False and guard_of(row) < guard_of(old):
             add(row, None)
