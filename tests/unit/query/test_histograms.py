@@ -217,7 +217,13 @@ def test_a_quantile_lies_in_the_bucket_of_its_rank(
     )
     rank = max(1, math.ceil(q * len(values) - 1e-9))
     measured = sorted(values)[rank - 1]
-    home = next(c for c in cells if c.low < measured <= c.high or c.low == measured == c.high)
+    mirrored = kind == "exponential" and measured < 0  # a bucket holds its far end
+    home = next(
+        c
+        for c in cells
+        if (c.low <= measured < c.high if mirrored else c.low < measured <= c.high)
+        or c.low == measured == c.high
+    )
 
     found = quantile(cells, q, min(values), max(values))
 
