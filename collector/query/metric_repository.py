@@ -22,6 +22,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from collector.errors import BadParameterError, NotFoundError
+from collector.query import metric_series_sql as series_sql
 from collector.query import metric_sql as sql
 from collector.query.matching import folded
 from collector.query.metric_lines import (
@@ -91,7 +92,7 @@ class MetricRepository:
             QueryTimeoutError: the time was up.
             StoreError: PostgreSQL did not answer.
         """
-        statement = sql.metrics_page(
+        statement = series_sql.metrics_page(
             when,
             contains=folded(contains),
             service=service,
@@ -117,7 +118,7 @@ class MetricRepository:
         """
         limit = min(limit, LIMIT_MAX)
         async with self._views.open(timeout_s) as view:
-            rows = await view.rows(sql.series_page(wanted, when, limit=limit, cursor=cursor))
+            rows = await view.rows(series_sql.series_page(wanted, when, limit=limit, cursor=cursor))
         return _page(rows, limit, cursor, "series_id", series_of)
 
     async def points(
@@ -144,7 +145,7 @@ class MetricRepository:
         """
         limit = max(1, min(limit, POINTS_MAX // max(1, series)))
         async with self._views.open(timeout_s) as view:
-            rows = await view.rows(sql.newest_series(wanted, when, series))
+            rows = await view.rows(series_sql.newest_series(wanted, when, series))
             found = [series_of(row) for row in rows]
             by_series: dict[int, list[Any]] = {each.series_id: [] for each in found}
             statement = sql.points([each.series_id for each in found], when, limit)
@@ -171,7 +172,7 @@ class MetricRepository:
             StoreError: PostgreSQL did not answer.
         """
         async with self._views.open(timeout_s) as view:
-            rows = await view.rows(sql.newest_series(wanted, when, LIMIT_MAX))
+            rows = await view.rows(series_sql.newest_series(wanted, when, LIMIT_MAX))
             by_id = {row["series_id"]: series_of(row) for row in rows}
             stored = await view.rows(sql.exemplars(list(by_id), when, limit))
         found: dict[tuple[Any, ...], Exemplar] = {}
@@ -217,12 +218,12 @@ class MetricRepository:
         """
         steps = Steps.of(when, step_us)
         async with self._views.open(timeout_s) as view:
-            kind = _only_kind(await view.rows(sql.kinds(wanted, when)))
+            kind = _only_kind(await view.rows(series_sql.kinds(wanted, when)))
             type_: str = kind["type"]
             if function is None:
                 function = usual_function(type_, is_monotonic=kind["monotonic"])
             check_function(function, type_, across)
-            rows = await view.rows(sql.series_to_read(wanted, when, group_by, SERIES_MAX))
+            rows = await view.rows(series_sql.series_to_read(wanted, when, group_by, SERIES_MAX))
             groups = Groups(rows, group_by, min(limit, LIMIT_MAX))
             values = await _values(view, groups, type_, steps, function, across)
         return Aggregate(

@@ -10,6 +10,7 @@ from datetime import date
 
 import pytest
 
+from collector.query import metric_series_sql as series_sql
 from collector.query import metric_sql as sql
 from collector.query.filters import Filter
 from collector.query.metric_sql import Selected
@@ -39,17 +40,19 @@ KIND = metric("latency", "histogram", temporality=2)
 SERIES = series_of(KIND, {"route": "/cart"})
 
 STATEMENTS: dict[str, Statement] = {
-    "metrics_page": sql.metrics_page(
+    "metrics_page": series_sql.metrics_page(
         WHEN, contains="zebra", service="zebra", limit=4711, cursor=None
     ),
-    "metrics_page_back": sql.metrics_page(
+    "metrics_page_back": series_sql.metrics_page(
         WHEN, contains="", service=None, limit=4711, cursor=Cursor((4711,), is_backward=True)
     ),
-    "metric_kinds": sql.kinds(QUESTION, WHEN),
-    "metric_series_page": sql.series_page(QUESTION, WHEN, limit=4711, cursor=Cursor((4711,))),
-    "metric_series_newest": sql.newest_series(QUESTION, WHEN, 4711),
-    "metric_series_grouped": sql.series_to_read(QUESTION, WHEN, ("zebra", "zebra"), 4711),
-    "metric_series_alone": sql.series_to_read(QUESTION, WHEN, None, 4711),
+    "metric_kinds": series_sql.kinds(QUESTION, WHEN),
+    "metric_series_page": series_sql.series_page(
+        QUESTION, WHEN, limit=4711, cursor=Cursor((4711,))
+    ),
+    "metric_series_newest": series_sql.newest_series(QUESTION, WHEN, 4711),
+    "metric_series_grouped": series_sql.series_to_read(QUESTION, WHEN, ("zebra", "zebra"), 4711),
+    "metric_series_alone": series_sql.series_to_read(QUESTION, WHEN, None, 4711),
     "metric_points": sql.points([4711], WHEN, 4711),
     "metric_exemplars": sql.exemplars([4711], WHEN, 4711),
     "metric_reduced_last": sql.reduced(SELECTED, STEPS, Function.LAST, Across.SUM),
@@ -136,6 +139,6 @@ async def test_series_come_through_their_metric(name: str, planner: Connection) 
 @pytest.mark.parametrize("start", [-(2**62), 0, 2**62])
 def test_any_range_has_a_day(start: int) -> None:
     """Which PostgreSQL can compare with."""
-    (_, day) = sql.kinds(MetricQuestion("x"), TimeRange(start, start + 1)).parameters
+    (_, day) = series_sql.kinds(MetricQuestion("x"), TimeRange(start, start + 1)).parameters
 
     assert isinstance(day, date)
