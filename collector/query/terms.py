@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from typing import TypeAlias
 
@@ -72,7 +72,10 @@ def number_of(text: str) -> Decimal | None:
     """
     if _JSON_NUMBER.fullmatch(text) is None:
         return None
-    number = Decimal(text)
+    try:
+        number = Decimal(text)
+    except InvalidOperation:  # an exponent beyond what decimals can have
+        return None
     is_far = abs(number.adjusted()) > _EXPONENT_MAX
     return None if is_far or len(number.as_tuple().digits) > _DIGITS_MAX else number
 

@@ -98,15 +98,17 @@ def _check(
     async def check(example: Example) -> None:
         converted = [arrivals.convert(signal, r.SerializeToString()) for r in example.requests]
         await storage.store(signal, converted)
-        everything = (await _found(connection, signal, Filter()))[0]
-        dice = Random(example.seed)
-        asked = [*example.filters]
-        if everything:
-            asked += [
-                filter_about(dice.choice(everything), dice) for _ in range(FILTERS_ABOUT_ITEMS)
-            ]
-        answers = [await _found(connection, signal, filter_) for filter_ in asked]
-        await storage.forget(signal)
+        try:
+            everything = (await _found(connection, signal, Filter()))[0]
+            dice = Random(example.seed)
+            asked = [*example.filters]
+            if everything:
+                asked += [
+                    filter_about(dice.choice(everything), dice) for _ in range(FILTERS_ABOUT_ITEMS)
+                ]
+            answers = [await _found(connection, signal, filter_) for filter_ in asked]
+        finally:
+            await storage.forget(signal)
 
         assert len(everything) == sum(len(one.rows) for one in converted)
         for filter_, (found, count) in zip(asked, answers, strict=True):

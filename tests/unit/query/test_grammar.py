@@ -32,6 +32,8 @@ from tests.filters import filters
 
 T32 = "0af7651916cd43dd8448eb211c80319c"
 ANY = Pattern(("", ""))
+BEYOND = "1e99999999999999999999"
+"""A number in JSON, for which decimals have no exponent."""
 
 
 def exactly(text: str) -> Pattern:
@@ -75,6 +77,7 @@ def exactly(text: str) -> Pattern:
         ('@"a key:":"5"', AttributeTerm("a key:", exactly("5"), is_quoted=True)),
         ('@"":""', AttributeTerm("", exactly(""), is_quoted=True)),
         ("@$a:true", AttributeTerm("$a", exactly("true"))),
+        (f"@a:{BEYOND}", AttributeTerm("a", exactly(BEYOND))),
         ("@a:>-1.5e3", NumberTerm("a", Operator.GREATER, Decimal(-1500))),
     ],
 )
@@ -122,6 +125,7 @@ def test_an_empty_filter_has_no_term(text: str) -> None:
         ('@a:>="5"', 5, "a number after >="),
         ("@a:>007", 4, "a number"),
         ("@a:>1e401", 4, "a number"),
+        ("@a:>1e99999999999999999999", 4, "a number"),
         ("@a:>\u0663", 4, "a number"),
         ("severity:loud", 9, "trace, debug, info, warn, error, fatal or a number from 1 to 24"),
         ("severity:0", 9, "from 1 to 24"),
