@@ -14,20 +14,24 @@ from typing import Final
 
 import structlog
 
+from collector.api import services, tail_parameters
 from collector.api.admission import Admission
+from collector.api.application import build
 from collector.api.errors import Failures
 from collector.api.jaeger.stored import StoredSpans
 from collector.api.jaeger.v1 import V1Routes
 from collector.api.jaeger.v3 import V3Routes
+from collector.api.questions import Questions, Turns
 from collector.api.server import ApiServer
 from collector.api.stored import StoredItems
 from collector.api.tail import TailRoute
+from collector.query.service_repository import ServiceRepository
 from collector.query.view import Views
 from collector.receive.auth import Gate
 from collector.receive.certificates import Certificates
 from collector.receive.keyring import Keyring
 from collector.rows import Signal
-from collector.settings import Settings
+from collector.settings import ApiSettings, Settings
 from collector.store.api_keys import read_live_keys
 from collector.store.pool import Database
 from collector.tail.hub import Hub
@@ -38,6 +42,11 @@ from collector.telemetry.metrics import Metrics
 from collector.telemetry.probe import Probe
 
 TAIL_PATH: Final = "/api/v1/tail"
+
+
+def questions_max(api: ApiSettings) -> int:
+    """Return how many questions may be asked at once: keys and tails keep a connection for theirs."""
+    return max(1, api.connections_max - 1)
 
 
 class ApiDaemon:
@@ -74,20 +83,22 @@ class ApiDaemon:
             clock=clock,
             link="redis" if settings.redis.url is not None else "local",
         )
-        spans = StoredSpans(Views(self._database, settings.api.statement_s_max), clock)
+        views = Views(self._database, settings.api.statement_s_max)
+        spans = StoredSpans(views, clock)
         self._certificates = Certificates(settings.tls, clock=clock) if settings.tls.on else None
-        self._server = ApiServer(
-            settings,
-            {
+        questions = Questions(Turns(questions_max(settings.api)), failures, clock)
+        app = build(
+            admission,
+            failures,
+            [services.routes(questions, ServiceRepository(views))],
+            others={
                 TAIL_PATH: self._tail.answer,
                 **V1Routes(spans, failures).by_path(),
                 **V3Routes(spans, failures).by_path(),
             },
-            admission=admission,
-            failures=failures,
-            certificates=self._certificates,
-            clock=clock,
+            operations={TAIL_PATH: tail_parameters.OPERATION},
         )
+        self._server = ApiServer(settings, app, certificates=self._certificates, clock=clock)
         self._stages: asyncio.Task[None] | None = None
         self._serving: asyncio.Task[None] | None = None
 

@@ -321,6 +321,16 @@ class QueryTimeoutError(OtlpgError):
         self.timeout_s = timeout_s
 
 
+class TooManyQuestionsError(OtlpgError):
+    """As many questions as may be are being asked; later there may be fewer."""
+
+    def __init__(self, questions_max: int) -> None:
+        super().__init__(
+            f"{questions_max} questions are being asked, and no more may be: come again"
+        )
+        self.questions_max = questions_max
+
+
 # -- commands ------------------------------------------------------------------------------------
 
 

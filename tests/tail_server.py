@@ -143,7 +143,7 @@ class TailServer:
 
     def refuse_with(self, status: int, message: str = "", **headers: str) -> None:
         """Answer all requests from now on with an error."""
-        self.answer_with(JSONResponse({"code": 3, "message": message}, status, headers))
+        self.answer_with(JSONResponse({"code": 3, "detail": message}, status, headers))
 
     def answer_with(self, response: Response | None) -> int:
         """Answer all requests from now on with this; None: with tails again.

@@ -1,25 +1,46 @@
-"""What a reader hears when a request fails, on every route."""
+"""What a reader hears when a request fails: one problem document, on all routes but Jaeger's.
+
+Spec: RFC 9457. ``type`` is always about:blank, since ``cause`` names what went wrong, in the words of
+``receive/status.py``; ``code`` is its number there, which is gRPC's.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
 
-from google.rpc import code_pb2
+import orjson
+from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
-from collector.errors import StoreError
+from collector.errors import BadParameterError, StoreError
 from collector.receive.auth import CHALLENGE
-from collector.receive.status import RETRY_AFTER_S, is_expected, to_verdict
+from collector.receive.status import RETRY_AFTER_S, Code, is_expected, to_verdict
 from collector.telemetry.clock import Clock
 from collector.telemetry.logging import Trouble
 
 _NO_RIGHT: Final = "42501"
-_CODES: Final = {
-    HTTPStatus.NOT_FOUND: code_pb2.NOT_FOUND,
-    HTTPStatus.METHOD_NOT_ALLOWED: code_pb2.UNIMPLEMENTED,
+PROBLEM: Final = "application/problem+json"
+PROBLEM_SCHEMA: Final[Mapping[str, Any]] = {
+    "title": "Problem",
+    "type": "object",
+    "required": ["type", "title", "status", "detail", "code", "cause"],
+    "properties": {
+        "type": {"const": "about:blank"},
+        "title": {"type": "string", "description": "The phrase of the status."},
+        "status": {"type": "integer"},
+        "detail": {"type": "string", "description": "What to do otherwise."},
+        "code": {"type": "integer", "description": "google.rpc.Code"},
+        "cause": {"type": "string"},
+    },
+}
+_NAME_CHARACTERS: Final = 40
+
+_ROUTING: Final = {
+    HTTPStatus.NOT_FOUND: (Code.NOT_FOUND, "no_such_path"),
+    HTTPStatus.METHOD_NOT_ALLOWED: (Code.UNIMPLEMENTED, "no_such_method"),
 }
 
 
@@ -31,44 +52,79 @@ class Failures:
 
     def answer(self, error: Exception) -> Response:
         """Return the answer for ``error``."""
+        if isinstance(error, HTTPException):
+            return _no_such_call(error)
+        if isinstance(error, RequestValidationError):
+            error = _bad_parameter(error)
+        self.note(error)
         if isinstance(error, StoreError):
-            return self._of_store(error)
-        if not is_expected(error):
-            self._trouble.error(
-                "request failed by our own fault", type(error).__name__, exc_info=error
-            )
+            return _store_away(error)
         verdict = to_verdict(error)
         headers: dict[str, str] = {}
         if verdict.retryable:
             headers["retry-after"] = str(RETRY_AFTER_S)
         if verdict.http_status == HTTPStatus.UNAUTHORIZED:
             headers["www-authenticate"] = CHALLENGE
-        return _status(verdict.http_status, verdict.code, verdict.text, headers)
+        return _problem(verdict.http_status, verdict.code, verdict.cause, verdict.text, headers)
 
-    def _of_store(self, error: StoreError) -> Response:
-        """Answer that PostgreSQL does not; where it is and what it says is for the log alone."""
-        self._trouble.warn(
-            "a question has no answer", error.sqlstate or type(error).__name__, error=str(error)
-        )
-        reason = "does not let us read: see api.dsn" if error.sqlstate == _NO_RIGHT else "is away"
-        return _status(
-            HTTPStatus.SERVICE_UNAVAILABLE,
-            code_pb2.UNAVAILABLE,
-            f"PostgreSQL {reason}",
-            {"retry-after": str(RETRY_AFTER_S)},
-        )
+    def note(self, error: Exception) -> None:
+        """Log what is PostgreSQL's fault or ours; for answers in another form, or cut short."""
+        kind = type(error).__name__
+        if isinstance(error, StoreError):
+            self._trouble.warn("a question has no answer", error.sqlstate or kind, error=str(error))
+        elif not is_expected(error):
+            self._trouble.error("request failed by our own fault", kind, exc_info=error)
 
 
-async def no_such_call(_request: Request, error: Exception) -> Response:
+def _store_away(error: StoreError) -> Response:
+    """Answer that PostgreSQL does not; where it is and what it says is for the log alone."""
+    has_right = error.sqlstate != _NO_RIGHT
+    detail = "PostgreSQL is away" if has_right else "PostgreSQL does not let us read: see api.dsn"
+    return _problem(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        Code.UNAVAILABLE,
+        "postgres_away" if has_right else "no_right",
+        detail,
+        {"retry-after": str(RETRY_AFTER_S)},
+    )
+
+
+def _no_such_call(error: HTTPException) -> Response:
     """Answer another path or method than ours."""
-    assert isinstance(error, HTTPException)
     status = HTTPStatus(error.status_code)
-    return _status(status, _CODES.get(status, code_pb2.UNKNOWN), status.phrase, error.headers)
+    code, cause = _ROUTING.get(status, (Code.INVALID_ARGUMENT, "malformed_call"))
+    return _problem(status, code, cause, status.description or status.phrase, error.headers)
 
 
-def _status(status: int, code: int, message: str, headers: object = None) -> Response:
-    return JSONResponse(
-        {"code": code, "message": message},
-        status_code=status,
-        headers=dict(headers) if headers else None,  # pyright: ignore[reportArgumentType, reportUnknownArgumentType, reportCallIssue]
+def _bad_parameter(error: RequestValidationError) -> BadParameterError:
+    """Return the first complaint of pydantic as one of ours; what was sent is not repeated."""
+    first: dict[str, Any] = error.errors()[0]
+    name = str(first["loc"][-1])[:_NAME_CHARACTERS]
+    match first["type"]:
+        case "extra_forbidden":
+            return BadParameterError(name, "is not known here")
+        case "missing":
+            return BadParameterError(name, "must be given")
+        case "value_error":
+            return BadParameterError(name, str(first["ctx"]["error"]))
+        case _:
+            return BadParameterError(name, f"cannot be used: {first['msg']}")
+
+
+def _problem(
+    status: int, code: int, cause: str, detail: str, headers: Mapping[str, str] | None = None
+) -> Response:
+    body = {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": int(status),
+        "detail": detail,
+        "code": int(code),
+        "cause": cause,
+    }
+    return Response(
+        orjson.dumps(body),
+        status,
+        {**(headers or {}), "cache-control": "no-store"},
+        media_type=PROBLEM,
     )

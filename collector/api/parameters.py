@@ -1,83 +1,193 @@
-"""The parameters of a query string, read strictly: a wrong one is told, and never ignored."""
+"""The parameters that questions share, read strictly: a wrong one is told, and never ignored.
+
+A route has one model of them, which says what it takes beyond these::
+
+    class LogsAsked(PageParameters):
+        service: str | None = Field(None, max_length=255)
+
+    async def find(asked: Annotated[LogsAsked, Query()], request: Request) -> Response: ...
+
+A parameter that its model does not know is an error, and so is one that comes twice.
+"""
 
 from __future__ import annotations
 
 import re
-from datetime import timedelta
-from typing import Final, NamedTuple, Self
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Final
 
-from starlette.datastructures import QueryParams
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from starlette.requests import Request
 
 from collector.errors import BadParameterError
 from collector.query.filters import Filter
+from collector.query.page import CURSOR_CHARACTERS_MAX, LIMIT, LIMIT_MAX, Cursor
 from collector.query.terms import UNITS_NS
-from collector.rows import Signal
+from collector.query.time_range import TimeRange
 
-STORED_MAX: Final = 1_000
-SINCE_S_MAX: Final = 3_650 * 86_400
-_SPAN: Final = re.compile(r"(\d{1,9})(ms|s|m|h|d)", re.ASCII)
+STREAM_LIMIT_MAX: Final = 100_000
+"""Items of one stream, which goes on over pages."""
+SINCE_NS: Final = 3_600 * 10**9
+"""The last hour, unless somebody says otherwise."""
+Q_CHARACTERS_MAX: Final = 4_096
+
+_LENGTH: Final = re.compile(r"([0-9]{1,6})(ms|s|m|h|d)", re.ASCII)
 _UNITS_NS: Final = {**UNITS_NS, "d": 86_400 * 10**9}
-_NUMBER: Final = re.compile(r"\d{1,9}", re.ASCII)
+_UNIX: Final = re.compile(r"[0-9]{1,19}", re.ASCII)
+_UNIX_SIZES: Final = ((10**11, 10**9), (10**14, 10**6), (10**17, 10**3), (10**20, 1))
+"""Below the first number an integer is in units of so many nanoseconds: up to the year 5138 seconds
+are told from milliseconds, and so on; what is meant lies after 1973."""
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class TailParameters(NamedTuple):
-    """What a live tail is to show."""
+def moment_ns(text: str) -> int:
+    """Return nanoseconds since 1970 of RFC 3339, or of unix s, ms, us or ns by its size.
 
-    signals: frozenset[Signal]
-    filter: Filter
-    stored: int
-    """The last so many stored items come first."""
-    since: timedelta | None
-    """None: as old as they may be."""
+    Raises:
+        ValueError: it is neither; the text goes to the reader.
+    """
+    if _UNIX.fullmatch(text):
+        number = int(text)
+        return next(number * unit for below, unit in _UNIX_SIZES if number < below)
+    at: datetime | None = None
+    with suppress(ValueError):
+        at = datetime.fromisoformat(text.replace(" ", "+"))  # a plus that was not escaped
+    if at is None or at.tzinfo is None or "T" not in text.upper():
+        raise ValueError(
+            "must be RFC 3339 with an offset, such as 2026-01-31T12:00:00Z, or unix s, ms, us or ns"
+        )
+    return (at - _EPOCH) // timedelta(microseconds=1) * 1_000
 
-    @property
-    def sees_all(self) -> bool:
-        """Whether every item of every signal is wanted."""
-        return not self.filter.terms and self.signals == frozenset(Signal)
 
-    @classmethod
-    def from_query(cls, query: QueryParams) -> Self:
-        """Return what a query string says.
+def length_ns(text: str) -> int:
+    """Return how long ``30s``, ``5m``, ``2h`` or ``1d`` is, in nanoseconds.
+
+    Raises:
+        ValueError: it is no such length, or none at all.
+    """
+    found = _LENGTH.fullmatch(text)
+    length = int(found[1]) * _UNITS_NS[found[2]] if found is not None else 0
+    if not length:
+        raise ValueError("must be a length of time such as 30s, 5m, 2h or 1d")
+    return length
+
+
+def _checked_moment(text: str) -> str:
+    moment_ns(text)
+    return text
+
+
+def _checked_length(text: str) -> str:
+    length_ns(text)
+    return text
+
+
+Moment = Annotated[
+    str,
+    AfterValidator(_checked_moment),
+    Field(json_schema_extra={"format": "otlpg-moment"}, max_length=64),
+]
+Length = Annotated[
+    str,
+    AfterValidator(_checked_length),
+    Field(json_schema_extra={"format": "otlpg-length"}, max_length=8),
+]
+
+
+def _hex(size: int) -> BeforeValidator:
+    def read(text: object) -> object:
+        if not isinstance(text, str) or not re.fullmatch(f"[0-9a-fA-F]{{{2 * size}}}", text):
+            raise ValueError(f"must be {2 * size} digits of hex")
+        return text.lower()
+
+    return BeforeValidator(read)
+
+
+TraceId = Annotated[str, _hex(16), Field(pattern="^[0-9a-fA-F]{32}$")]
+"""A trace id in a path or a query; ``bytes.fromhex`` takes it."""
+SpanId = Annotated[str, _hex(8), Field(pattern="^[0-9a-fA-F]{16}$")]
+
+
+class Parameters(BaseModel):
+    """What a route takes, and nothing else."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class RangeParameters(Parameters):
+    """When: from ``start`` to ``end``, or the last so long."""
+
+    start: Moment | None = Field(None, description="RFC 3339, or unix s, ms, us or ns by its size")
+    end: Moment | None = Field(None, description="as start; now, unless given")
+    since: Length | None = Field(None, description="instead of start: so long before end; 1h")
+
+    def when(self, now_ns: int) -> TimeRange:
+        """Return the range that is meant.
 
         Raises:
-            BadParameterError: names the parameter, and what it may be.
+            BadParameterError: ``since`` beside ``start``, or an end before the beginning.
+        """
+        if self.since is not None and self.start is not None:
+            raise BadParameterError("since", "must not stand beside start")
+        end = now_ns if self.end is None else moment_ns(self.end)
+        if self.start is not None:
+            start = moment_ns(self.start)
+        else:
+            start = max(0, end - (SINCE_NS if self.since is None else length_ns(self.since)))
+        if end < start:
+            raise BadParameterError("end", "must not be before start")
+        return TimeRange.from_unix_ns(start, end)
+
+
+class PageParameters(RangeParameters):
+    """Which items, and how many of them."""
+
+    q: str = Field(
+        "",
+        max_length=Q_CHARACTERS_MAX,
+        description="filter, in the grammar of live tails",
+        json_schema_extra={"format": "otlpg-filter"},
+    )
+    limit: int = Field(
+        LIMIT,
+        ge=1,
+        le=STREAM_LIMIT_MAX,
+        description=f"items; at most {LIMIT_MAX} of a page, {STREAM_LIMIT_MAX} of a stream",
+        json_schema_extra={"maximum": LIMIT_MAX},
+    )
+    cursor: str | None = Field(
+        None,
+        max_length=CURSOR_CHARACTERS_MAX,
+        description="next or previous of an answer",
+        json_schema_extra={"format": "otlpg-cursor"},
+    )
+
+    @property
+    def filter(self) -> Filter:
+        """What an item must be.
+
+        Raises:
             FilterError: ``q`` is no filter.
         """
-        for name in query:
-            if name not in ("signal", "q", "n", "since"):
-                raise BadParameterError(name[:40], "is not known here: signal, q, n and since are")
-            if len(query.getlist(name)) > 1:
-                raise BadParameterError(name, "must be there once")
-        return cls(
-            _signals(query.get("signal", "all")),
-            Filter.parse(query.get("q", "")),
-            _number(query.get("n", str(STORED_MAX) if "since" in query else "0")),
-            _since(query.get("since")),
-        )
+        return Filter.parse(self.q)
+
+    def place(self, *types: type | tuple[type, ...]) -> Cursor | None:
+        """Return where the page begins; its key has values of these types.
+
+        Raises:
+            BadParameterError: no answer has given this cursor.
+        """
+        return None if self.cursor is None else Cursor.parse(self.cursor, *types)
 
 
-def _signals(text: str) -> frozenset[Signal]:
-    if text == "all":
-        return frozenset(Signal)
-    try:
-        return frozenset(map(Signal, text.split(",")))
-    except ValueError:
-        names = ", ".join(Signal)
-        raise BadParameterError("signal", f"must be all, or some of {names}") from None
+def each_once(request: Request) -> None:
+    """Return when no parameter comes twice: one of them would be ignored.
 
-
-def _number(text: str) -> int:
-    if _NUMBER.fullmatch(text) and int(text) <= STORED_MAX:
-        return int(text)
-    raise BadParameterError("n", f"must be a number from 0 to {STORED_MAX}")
-
-
-def _since(text: str | None) -> timedelta | None:
-    if text is None:
-        return None
-    found = _SPAN.fullmatch(text)
-    if found is not None:
-        seconds = int(found[1]) * _UNITS_NS[found[2]] / 1e9
-        if 0 < seconds <= SINCE_S_MAX:
-            return timedelta(seconds=seconds)
-    raise BadParameterError("since", "must be a time span such as 30s, 5m, 2h or 1d")
+    Raises:
+        BadParameterError: one does.
+    """
+    names = [name for name, _ in request.query_params.multi_items()]
+    for name in names:
+        if names.count(name) > 1:
+            raise BadParameterError(name[:40], "must be there once")

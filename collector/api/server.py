@@ -1,22 +1,14 @@
-"""The listener of the API: one application, one gate before every route."""
+"""The listener of the API."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable, Mapping
-from functools import partial
 from typing import Final
 
 import uvicorn
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
+from starlette.types import ASGIApp
 
-from collector.api.admission import Admission
-from collector.api.errors import Failures, no_such_call
 from collector.receive.certificates import Certificates
 from collector.receive.http_protocol import protocol_for
 from collector.receive.listeners import shared_sockets
@@ -29,40 +21,27 @@ UNSENT_BYTES_MAX: Final = 128 * 1024
 """What the kernel takes of an answer beyond what is on its way. Left alone it takes megabytes, and
 a slow reader of a live tail would see what is minutes old, instead of what it can keep up with."""
 
-Answer = Callable[[Request], Awaitable[Response]]
-
 KEEP_ALIVE_S: Final = 75
 STOP_S_MAX: Final = 2
 """Answers under way have so long at a stop; then connections are cut."""
 
 
 class ApiServer:
-    """Serves ``routes``, by path, to whoever may read."""
+    """Serves an application, which decides who may read."""
 
     def __init__(
         self,
         settings: Settings,
-        routes: Mapping[str, Answer],
+        app: ASGIApp,
         *,
-        admission: Admission,
-        failures: Failures,
         certificates: Certificates | None,
         clock: Clock,
     ) -> None:
         """``certificates`` None: in clear."""
         self._settings = settings
-        self._admission = admission
-        self._failures = failures
         self._certificates = certificates
         self._clock = clock
-        self._app = Starlette(
-            routes=[
-                Route(path, partial(self._guarded, answer), methods=["GET"])
-                for path, answer in routes.items()
-            ],
-            exception_handlers={HTTPException: no_such_call},
-        )
-        self._app.router.redirect_slashes = False
+        self._app = app
         self._server: EmbeddedServer | None = None
         self._sockets: list[socket.socket] = []
         self.port = 0
@@ -126,13 +105,3 @@ class ApiServer:
         for connection in list(server.server_state.connections):
             if connection.transport is not None:  # pyright: ignore[reportUnnecessaryComparison] -- at first
                 connection.transport.abort()
-
-    async def _guarded(self, answer: Answer, request: Request) -> Response:
-        """Answer whoever may read; every failure is one of ours in the reply."""
-        try:
-            await self._admission.check(request)
-            return await answer(request)
-        except asyncio.CancelledError:
-            raise
-        except Exception as error:  # noqa: BLE001 -- the edge: an exception's text must not leave
-            return self._failures.answer(error)

@@ -22,8 +22,8 @@ from starlette.types import Receive, Scope, Send
 
 from collector.api.admission import Admission
 from collector.api.errors import Failures
-from collector.api.parameters import TailParameters
 from collector.api.stored import StoredItems
+from collector.api.tail_parameters import TailParameters
 from collector.errors import ForbiddenError, KeysAwayError, StoreError, UnauthenticatedError
 from collector.query.snapshot import Snapshot
 from collector.receive.http_protocol import ABORT

@@ -13,6 +13,7 @@ put ids into span names would fill it up to its bound, after which it is no bett
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 from typing import TYPE_CHECKING, Any, Final
 
 from collector.query import service_sql
@@ -21,7 +22,6 @@ from collector.query.time_range import unix_ns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from datetime import date
 
     from collector.query.time_range import TimeRange
     from collector.query.view import Views

@@ -24,6 +24,10 @@ from tests.factories import trace_request
 MINUTE_NS = 60 * 10**9
 
 
+JSON = ("application/json", "application/problem+json")
+"""The second is of what is no route of Jaeger's."""
+
+
 class Stand(NamedTuple):
     """A daemon with an API, and what it was sent."""
 
@@ -38,7 +42,7 @@ class Stand(NamedTuple):
         with closing(HTTPConnection("127.0.0.1", self.daemon.api_port, timeout=30)) as connection:
             connection.request("GET", path)
             answer = connection.getresponse()
-            assert answer.headers["content-type"] == "application/json"
+            assert answer.headers["content-type"] in JSON
             return answer.status, json.load(answer)
 
     def spans(self) -> list[tuple[str, Span]]:

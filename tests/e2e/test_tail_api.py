@@ -158,14 +158,15 @@ async def test_who_comes_back_goes_on(database_settings: DatabaseSettings) -> No
 async def test_a_wrong_request_is_told_in_json(
     database_settings: DatabaseSettings, query: str
 ) -> None:
-    """As google.rpc.Status, with the parameter's name."""
+    """As a problem document, with the parameter's name."""
     with Daemon(database_settings, await_store=False, **WITH_API) as daemon:
         async with tailing(daemon.api_port, query) as tail:
             said = await tail.body()
 
     assert tail.status == 400
+    assert tail.headers["content-type"] == "application/problem+json"
     assert said["code"] == 3
-    assert said["message"]
+    assert said["detail"]
 
 
 async def test_too_many_readers_may_come_again(database_settings: DatabaseSettings) -> None:
@@ -186,7 +187,7 @@ async def test_too_many_readers_may_come_again(database_settings: DatabaseSettin
 
     assert three.status == 503
     assert three.headers["retry-after"] == "2"
-    assert "2 live tails" in said["message"]
+    assert "2 live tails" in said["detail"]
 
 
 async def test_keys_and_unknown_routes(
@@ -212,9 +213,12 @@ async def test_keys_and_unknown_routes(
             ("GET", "/api/v1", 404),
             ("GET", "/metrics", 404),
             ("POST", "/api/v1/tail", 405),
-            ("HEAD", "/api/v1/tail", 401),
+            ("HEAD", "/api/v1/tail", 200),
         ):
             async with tailing(daemon.api_port, path=path, method=method) as other:
+                assert (method, path, other.status) == (method, path, 401)
+            key = {"x-api-key": keys[Scope.QUERY]}
+            async with tailing(daemon.api_port, path=path, method=method, headers=key) as other:
                 assert (method, path, other.status) == (method, path, status)
 
 

@@ -241,7 +241,10 @@ async def _judge(server: Server, head: h11.Response, answer: Answer) -> None:
 
 
 async def _message(answer: Answer) -> str:
-    """Return the message of a ``google.rpc.Status`` in JSON, on one line; nothing when there is none."""
+    """Return what a problem document says, on one line; nothing when there is none.
+
+    Spec: RFC 9457, member ``detail``.
+    """
     body = bytearray()
     try:
         async with asyncio.timeout(_MESSAGE_S_MAX):
@@ -250,7 +253,7 @@ async def _message(answer: Answer) -> str:
         status: Any = json.loads(body)
     except (TimeoutError, TailLostError, ValueError, RecursionError):
         return ""  # the status code says enough
-    message = cast("dict[str, Any]", status).get("message") if isinstance(status, dict) else None
+    message = cast("dict[str, Any]", status).get("detail") if isinstance(status, dict) else None
     return " ".join(message.split())[:_MESSAGE_CHARS_MAX] if isinstance(message, str) else ""
 
 

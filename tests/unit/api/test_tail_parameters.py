@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from starlette.datastructures import QueryParams
 
-from collector.api.parameters import STORED_MAX, TailParameters
+from collector.api.tail_parameters import STORED_MAX, TailParameters
 from collector.errors import BadParameterError, FilterError
 from collector.receive.status import to_verdict
 from collector.rows import Signal

@@ -1,0 +1,186 @@
+"""How a route asks: not too many at once, never for a reader who has left, and as JSON or as a stream.
+
+A reader who leaves cancels its question, and PostgreSQL is told (see ``query.view``). Questions use
+fewer connections than the API has, so that keys and live tails have theirs; whoever waits too long for
+a turn is asked to come again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, Final, TypeVar
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from collector.api.encoding import encode
+from collector.api.errors import Failures
+from collector.errors import BadParameterError, TooManyQuestionsError
+from collector.query.page import LIMIT_MAX, Cursor, Page
+from collector.receive.http_protocol import ABORT
+from collector.telemetry.clock import Clock
+
+TURN_S_MAX: Final = 5.0
+"""So long a question waits for its turn."""
+SEND_S_MAX: Final = 60.0
+"""A reader that takes nothing for so long is let go."""
+JSON: Final = "application/json"
+NDJSON: Final = "application/x-ndjson"
+_HEADERS: Final = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
+
+T = TypeVar("T")
+FindPage = Callable[[int, Cursor | None], Awaitable[Page[Any]]]
+"""Asks for a page: how many items, and where to begin."""
+
+
+class Turns:
+    """Lets ``questions_max`` be asked at once, in the order in which they came."""
+
+    def __init__(self, questions_max: int, wait_s_max: float = TURN_S_MAX) -> None:
+        self._max = questions_max
+        self._wait_s_max = wait_s_max
+        self._free = asyncio.Semaphore(questions_max)
+
+    @asynccontextmanager
+    async def one(self) -> AsyncGenerator[None]:
+        """Have a turn for a block.
+
+        Raises:
+            TooManyQuestionsError: none came free in time.
+        """
+        try:
+            async with asyncio.timeout(self._wait_s_max):
+                await self._free.acquire()
+        except TimeoutError:
+            raise TooManyQuestionsError(self._max) from None
+        try:
+            yield
+        finally:
+            self._free.release()
+
+
+class Questions:
+    """What all routes answer with."""
+
+    def __init__(self, turns: Turns, failures: Failures, clock: Clock) -> None:
+        self._turns = turns
+        self._failures = failures
+        self._clock = clock
+
+    def now_ns(self) -> int:
+        """Return what time it is, since 1970."""
+        return self._clock.unix_ns()
+
+    async def ask(self, request: Request, question: Callable[[], Awaitable[T]]) -> T:
+        """Return what a repository says, as long as the reader is there.
+
+        Raises:
+            ClientDisconnect: the reader has left; the question is cancelled.
+            TooManyQuestionsError: its turn did not come in time.
+            QueryTimeoutError: the time was up.
+            StoreError: PostgreSQL did not answer.
+        """
+        return await while_there(request.receive, self._in_turn(question))
+
+    async def answer(self, request: Request, question: Callable[[], Awaitable[object]]) -> Response:
+        """Return what a repository says as JSON; it raises what ``ask`` does."""
+        return written(encode(await self.ask(request, question)))
+
+    async def page(
+        self, request: Request, find: FindPage, *, limit: int, cursor: Cursor | None
+    ) -> Response:
+        """Return a page as JSON; or, to who accepts NDJSON, its items and those of the pages after it.
+
+        What goes wrong before the first item is an ordinary error. Later the connection is cut, so
+        that nobody takes a part for the whole.
+
+        Raises:
+            BadParameterError: more items than a page may have.
+        """
+        if not _wants_lines(request):
+            if limit > LIMIT_MAX:
+                raise BadParameterError("limit", f"must be at most {LIMIT_MAX} without {NDJSON}")
+            return await self.answer(request, lambda: find(limit, cursor))
+        first = await self.ask(request, lambda: find(min(limit, LIMIT_MAX), cursor))
+        return _Lines(self._lines(first, find, limit), self._failures)
+
+    async def _in_turn(self, question: Callable[[], Awaitable[T]]) -> T:
+        async with self._turns.one():
+            return await question()
+
+    async def _lines(self, page: Page[Any], find: FindPage, limit: int) -> AsyncIterator[bytes]:
+        """Yield the lines of each page; one page is in memory, and no turn is held between them."""
+        left = limit
+        while True:
+            yield b"".join(encode(item) + b"\n" for item in page.items)
+            left -= len(page.items)
+            following = page.next
+            if left <= 0 or following is None:
+                return
+            size = min(left, LIMIT_MAX)
+            async with self._turns.one():
+                page = await find(size, following)
+
+
+def written(body: bytes) -> Response:
+    """Return an answer whose JSON is there."""
+    return Response(body, headers=_HEADERS, media_type=JSON)
+
+
+async def while_there(receive: Receive, work: Awaitable[T]) -> T:
+    """Return what ``work`` does; cancel it when the reader leaves.
+
+    Raises:
+        ClientDisconnect: the reader has left, and what was under way is over.
+    """
+    working = asyncio.ensure_future(work)
+    leaving = asyncio.create_task(_left(receive))
+    try:
+        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise ClientDisconnect
+        return working.result()
+    finally:
+        leaving.cancel()
+        working.cancel()
+        await asyncio.wait((working, leaving))
+
+
+async def _left(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _wants_lines(request: Request) -> bool:
+    accepted = ",".join(request.headers.getlist("accept")).lower()
+    return any(part.partition(";")[0].strip() == NDJSON for part in accepted.split(","))
+
+
+class _Lines(Response):
+    """A stream of lines, until there are no more or the reader leaves."""
+
+    def __init__(self, lines: AsyncIterator[bytes], failures: Failures) -> None:
+        super().__init__(None, headers=_HEADERS, media_type=NDJSON)
+        del self.headers["content-length"]
+        self._lines = lines
+        self._failures = failures
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Stream; a stream that breaks ends without its last chunk."""
+        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        try:
+            await while_there(receive, self._write(send))
+        except ClientDisconnect:
+            return
+        except Exception as error:  # noqa: BLE001 -- the edge: the head is out, no answer can follow
+            self._failures.note(error)
+            scope["state"][ABORT]()
+
+    async def _write(self, send: Send) -> None:
+        async for chunk in self._lines:
+            async with asyncio.timeout(SEND_S_MAX):
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
