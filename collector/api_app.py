@@ -14,7 +14,8 @@ from typing import Final
 
 import structlog
 
-from collector.api import services, tail_parameters
+from collector.api import logs, services, tail_parameters
+from collector.api import metrics as metric_routes
 from collector.api.admission import Admission
 from collector.api.application import build
 from collector.api.errors import Failures
@@ -25,6 +26,8 @@ from collector.api.questions import Questions, Turns
 from collector.api.server import ApiServer
 from collector.api.stored import StoredItems
 from collector.api.tail import TailRoute
+from collector.query.log_repository import LogRepository
+from collector.query.metric_repository import MetricRepository
 from collector.query.service_repository import ServiceRepository
 from collector.query.view import Views
 from collector.receive.auth import Gate
@@ -90,7 +93,11 @@ class ApiDaemon:
         app = build(
             admission,
             failures,
-            [services.routes(questions, ServiceRepository(views))],
+            [
+                services.routes(questions, ServiceRepository(views)),
+                logs.routes(questions, LogRepository(views)),
+                metric_routes.routes(questions, MetricRepository(views)),
+            ],
             others={
                 TAIL_PATH: self._tail.answer,
                 **V1Routes(spans, failures).by_path(),

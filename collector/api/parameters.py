@@ -31,6 +31,7 @@ STREAM_LIMIT_MAX: Final = 100_000
 SINCE_NS: Final = 3_600 * 10**9
 """The last hour, unless somebody says otherwise."""
 Q_CHARACTERS_MAX: Final = 4_096
+TEXT_CHARACTERS_MAX: Final = 1_024
 
 _LENGTH: Final = re.compile(r"([0-9]{1,6})(ms|s|m|h|d)", re.ASCII)
 _UNITS_NS: Final = {**UNITS_NS, "d": 86_400 * 10**9}
@@ -83,6 +84,22 @@ def _checked_length(text: str) -> str:
     return text
 
 
+def _storable(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("must not hold a NUL, which nothing stored does")
+    return text
+
+
+Text = Annotated[str, AfterValidator(_storable), Field(max_length=TEXT_CHARACTERS_MAX)]
+"""What is compared with stored texts."""
+FilterText = Annotated[
+    str,
+    Field(
+        max_length=Q_CHARACTERS_MAX,
+        description="filter, in the grammar of live tails",
+        json_schema_extra={"format": "otlpg-filter"},
+    ),
+]
 Moment = Annotated[
     str,
     AfterValidator(_checked_moment),
@@ -122,6 +139,11 @@ class RangeParameters(Parameters):
     end: Moment | None = Field(None, description="as start; now, unless given")
     since: Length | None = Field(None, description="instead of start: so long before end; 1h")
 
+    @property
+    def is_given(self) -> bool:
+        """Whether anything was said of it."""
+        return not (self.start is self.end is self.since is None)
+
     def when(self, now_ns: int) -> TimeRange:
         """Return the range that is meant.
 
@@ -140,15 +162,9 @@ class RangeParameters(Parameters):
         return TimeRange.from_unix_ns(start, end)
 
 
-class PageParameters(RangeParameters):
-    """Which items, and how many of them."""
+class PlaceParameters(RangeParameters):
+    """How many items, and where to begin."""
 
-    q: str = Field(
-        "",
-        max_length=Q_CHARACTERS_MAX,
-        description="filter, in the grammar of live tails",
-        json_schema_extra={"format": "otlpg-filter"},
-    )
     limit: int = Field(
         LIMIT,
         ge=1,
@@ -163,6 +179,20 @@ class PageParameters(RangeParameters):
         json_schema_extra={"format": "otlpg-cursor"},
     )
 
+    def place(self, *types: type | tuple[type, ...]) -> Cursor | None:
+        """Return where the page begins; its key has values of these types.
+
+        Raises:
+            BadParameterError: no answer has given this cursor.
+        """
+        return None if self.cursor is None else Cursor.parse(self.cursor, *types)
+
+
+class PageParameters(PlaceParameters):
+    """Which items, how many of them, and where to begin."""
+
+    q: FilterText = ""
+
     @property
     def filter(self) -> Filter:
         """What an item must be.
@@ -171,14 +201,6 @@ class PageParameters(RangeParameters):
             FilterError: ``q`` is no filter.
         """
         return Filter.parse(self.q)
-
-    def place(self, *types: type | tuple[type, ...]) -> Cursor | None:
-        """Return where the page begins; its key has values of these types.
-
-        Raises:
-            BadParameterError: no answer has given this cursor.
-        """
-        return None if self.cursor is None else Cursor.parse(self.cursor, *types)
 
 
 def each_once(request: Request) -> None:

@@ -9,14 +9,13 @@ from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from collector.api.parameters import Length, RangeParameters, length_ns
+from collector.api.parameters import Length, RangeParameters, Text, length_ns
 from collector.api.questions import Questions
 from collector.api.routing import gives, router
 from collector.query.service_repository import Operation, RedSeries, Service, ServiceRepository
 
-NAME_CHARACTERS_MAX = 255
 When = Annotated[RangeParameters, Query()]
-Name = Annotated[str, Path(max_length=NAME_CHARACTERS_MAX)]
+Name = Annotated[Text, Path()]
 """A slash in it is written as it is, or as %2F."""
 
 

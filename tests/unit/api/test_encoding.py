@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from collector.api.encoding import encode, schema_of
+from collector.api.metrics import Values
 from collector.query.log_records import LogContext, LogRecord, SeverityStep
 from collector.query.metric_types import Exemplar, Metric, Points, Series
 from collector.query.page import Cursor, Page, Total
@@ -34,6 +35,7 @@ ANSWERS: tuple[Any, ...] = (
     Page[Metric],
     Page[Series],
     Points,
+    Values,
     tuple[Exemplar, ...],
 )
 
