@@ -85,11 +85,10 @@ class _Application(FastAPI):
             document = super().openapi()
             for path, operation in self._operations.items():
                 document["paths"][path] = {"get": operation}
-            document["components"] = {
-                "securitySchemes": _SECURITY,
-                "schemas": {"Problem": PROBLEM_SCHEMA},
-                "responses": {"Problem": _PROBLEM_ANSWER},
-            }
+            components = document.setdefault("components", {})
+            components.setdefault("schemas", {})["Problem"] = PROBLEM_SCHEMA
+            components["responses"] = {"Problem": _PROBLEM_ANSWER}
+            components["securitySchemes"] = _SECURITY
             document["security"] = [{}, *({name: list[str]()} for name in _SECURITY)]
         return super().openapi()
 

@@ -143,12 +143,8 @@ def _array(arguments: tuple[Any, ...], bound: Mapping[Any, Any], *, is_big: bool
     if arguments[-1] is Ellipsis:
         return {"type": "array", "items": _schema(arguments[0], bound, is_big=is_big)}
     places = [_schema(one, bound, is_big=is_big) for one in arguments]
-    return {
-        "type": "array",
-        "prefixItems": places,
-        "minItems": len(places),
-        "maxItems": len(places),
-    }
+    size = len(places)  # prefixItems would say more, and readers of OpenAPI stumble over it
+    return {"type": "array", "items": {"anyOf": places}, "minItems": size, "maxItems": size}
 
 
 def _object(kind: type, bound: Mapping[Any, Any]) -> Schema:

@@ -27,6 +27,15 @@ def _parameter(name: str, place: str, description: str, schema: dict[str, Any]) 
     return {"name": name, "in": place, "description": description, "schema": schema}
 
 
+_EVENT: Final[dict[str, Any]] = {
+    "title": "Event",
+    "type": "object",
+    "properties": {
+        "event": {"enum": ["item", "live", "skipped", "link", "notice"]},
+        "data": {"type": "string", "description": "JSON"},
+        "id": {"type": "string", "description": "for last-event-id"},
+    },
+}
 OPERATION: Final[dict[str, Any]] = {
     "operationId": "tail",
     "summary": "Tail",
@@ -51,8 +60,8 @@ OPERATION: Final[dict[str, Any]] = {
     ],
     "responses": {
         "200": {
-            "description": "Events, until the reader leaves.",
-            "content": {"text/event-stream": {"schema": {"type": "string"}}},
+            "description": "Events, until the reader leaves; the schema is of each.",
+            "content": {"text/event-stream": {"schema": _EVENT}},
         },
         "default": {"$ref": "#/components/responses/Problem"},
     },

@@ -152,6 +152,7 @@ async def test_the_document_knows_routes_of_both_kinds() -> None:
     operation = document["paths"]["/api/v1/things"]["get"]
     assert operation["operationId"] == "list_things"
     assert set(operation["responses"]) == {"200", "default"}
+    assert document["components"]["schemas"].keys() == {"Problem"}
     assert {one["name"] for one in operation["parameters"]} == set(PageParameters.model_fields)
     assert document["components"]["responses"]["Problem"]["content"].keys() == {
         "application/problem+json"

@@ -1,0 +1,117 @@
+"""The HTTP API of a real daemon: it is what it says of itself, and forgets who has left."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import time
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from collector.operate import tokens
+from collector.receive.token import Scope
+from collector.rows import Signal
+from collector.settings import DatabaseSettings
+from collector.store.pool import Connection
+from tests.e2e.daemon import POLL_S, Daemon
+from tests.e2e.senders import Caller
+from tests.factories import logs_request, metrics_request, trace_request
+
+FOLDER = Path(__file__).parent / "described"
+RUN_S_MAX = 600
+WAIT_S_MAX = 30.0
+WAITING = (
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+    " AND state = 'active' AND wait_event_type = 'Lock' AND query LIKE '%FROM resources%'"
+)
+
+
+class Stand(NamedTuple):
+    """A daemon that asks for keys, and a key to read."""
+
+    daemon: Daemon
+    key: str
+
+
+@pytest.fixture
+async def stand(
+    database_settings: DatabaseSettings, connection: Connection
+) -> AsyncGenerator[Stand]:
+    """It stored items of every signal, a minute ago."""
+    keys = {
+        scope: (await tokens.create(connection, name=scope, scopes=[scope], expires_s=None))[0].text
+        for scope in (Scope.INGEST, Scope.QUERY)
+    }
+    start = time.time_ns() - 60 * 10**9
+    requests = {
+        Signal.TRACES: trace_request(items=40, base_unix_nano=start),
+        Signal.METRICS: metrics_request(items=40, base_unix_nano=start),
+        Signal.LOGS: logs_request(items=40, base_unix_nano=start),
+    }
+    settings: dict[str, Any] = {"OTLPG_AUTH__KEYS": "true", "OTLPG_API__STATEMENT_S_MAX": "60"}
+    daemon = Daemon(database_settings, OTLPG_API__ENABLED="true", **settings)
+    try:
+        await asyncio.to_thread(daemon.start)
+        with Caller(daemon.grpc_port) as caller:
+            for signal, request in requests.items():
+                metadata = [("x-api-key", keys[Scope.INGEST])]
+                body = request.SerializeToString()
+                sent = await asyncio.to_thread(caller.send, signal, body, metadata=metadata)
+                assert sent == b""
+        yield Stand(daemon, keys[Scope.QUERY])
+        assert await asyncio.to_thread(daemon.stop) == 0, daemon.log_text()
+        assert not [line for line in daemon.log() if line.get("level") == "error"]
+    finally:
+        await asyncio.to_thread(daemon.kill)
+
+
+def described(stand: Stand, *words: str) -> subprocess.CompletedProcess[str]:
+    """Ask everything that the API says of itself, and more that it should refuse."""
+    return subprocess.run(
+        [
+            sys.executable, "-m", "schemathesis.cli", "--config-file", "schemathesis.toml", "--no-color", "run",
+            f"http://127.0.0.1:{stand.daemon.api_port}/openapi.json",
+            "--header", f"x-api-key: {stand.key}", "--seed", "1", *words,
+        ],
+        cwd=FOLDER, capture_output=True, text=True, timeout=RUN_S_MAX, check=False,
+    )  # fmt: skip
+
+
+async def test_the_api_is_as_it_says(stand: Stand) -> None:
+    """What its document allows is answered as it says, and everything else is refused as it says."""
+    run = await asyncio.to_thread(described, stand, "--phases", "fuzzing", "-n", "10")
+
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+async def test_the_api_is_as_it_says_for_long(stand: Stand) -> None:
+    """The same with many more texts."""
+    run = await asyncio.to_thread(described, stand, "-n", "300", "--max-time", "400")
+
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+async def test_a_reader_who_hangs_up_ends_its_question(
+    stand: Stand, connection: Connection, bystander: Connection
+) -> None:
+    """Its statement is gone from PostgreSQL, long before its time is up."""
+    await bystander.execute("BEGIN; LOCK TABLE resources IN ACCESS EXCLUSIVE MODE")
+    reader, writer = await asyncio.open_connection("127.0.0.1", stand.daemon.api_port)
+    writer.write(
+        f"GET /api/v1/services HTTP/1.1\r\nhost: x\r\nx-api-key: {stand.key}\r\n\r\n".encode()
+    )
+    async with asyncio.timeout(WAIT_S_MAX):
+        while await connection.fetchval(WAITING) != 1:  # noqa: ASYNC110 -- the server's own pace
+            await asyncio.sleep(POLL_S)
+        writer.close()
+        while await connection.fetchval(WAITING) != 0:  # noqa: ASYNC110
+            await asyncio.sleep(POLL_S)
+    await bystander.execute("ROLLBACK")
+
+    assert await reader.read() == b""
