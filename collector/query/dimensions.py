@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import orjson
 
 from collector.items import JsonValue
+from collector.rows import ResourceRow, ScopeRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,17 +31,17 @@ class Scope:
     schema_url: str
 
 
-def resource_of(row: Any) -> Resource:
-    """Return the resource of a row of ``resources``."""
-    return Resource(row["resource_id"], orjson.loads(row["attributes"]), row["schema_url"] or "")
+def resource_of(row: ResourceRow) -> Resource:
+    """Return the resource of a row."""
+    return Resource(row.resource_id, orjson.loads(row.attributes), row.schema_url or "")
 
 
-def scope_of(row: Any) -> Scope:
-    """Return the scope of a row of ``scopes``."""
+def scope_of(row: ScopeRow) -> Scope:
+    """Return the scope of a row."""
     return Scope(
-        row["scope_id"],
-        row["name"] or "",
-        row["version"] or "",
-        orjson.loads(row["attributes"]),
-        row["schema_url"] or "",
+        row.scope_id,
+        row.name or "",
+        row.version or "",
+        orjson.loads(row.attributes),
+        row.schema_url or "",
     )

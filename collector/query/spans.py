@@ -11,16 +11,9 @@ import orjson
 from collector.items import JsonValue
 from collector.query.dimensions import Resource, Scope
 from collector.query.time_range import unix_ns
+from collector.rows import SpanRow
 
 STATUS_ERROR = 2
-
-COLUMNS = (
-    "start_time", "start_ns", "duration_ns", "trace_id", "span_id", "parent_span_id", "name",
-    "kind", "service_name", "status_code", "status_message", "trace_state", "flags", "attributes",
-    "events", "links", "dropped_attributes_count", "dropped_events_count", "dropped_links_count",
-    "resource_id", "scope_id",
-)  # fmt: skip
-"""Of ``trace_spans``: what ``span_of`` needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,27 +84,27 @@ class Span:
         return self.status_code == STATUS_ERROR
 
 
-def span_of(row: Any, resource: Resource, scope: Scope) -> Span:
-    """Return the span of a row of ``COLUMNS``."""
+def span_of(row: SpanRow, resource: Resource, scope: Scope) -> Span:
+    """Return the span of a row."""
     return Span(
-        trace_id=row["trace_id"],
-        span_id=row["span_id"],
-        parent_span_id=row["parent_span_id"],
-        name=row["name"],
-        service=row["service_name"],
-        kind=row["kind"],
-        start_unix_nano=unix_ns(row["start_time"], row["start_ns"]),
-        duration_ns=row["duration_ns"],
-        status_code=row["status_code"],
-        status_message=row["status_message"] or "",
-        trace_state=row["trace_state"] or "",
-        flags=row["flags"],
-        attributes=orjson.loads(row["attributes"]),
-        events=tuple(map(_event, orjson.loads(row["events"] or "[]"))),
-        links=tuple(map(_link, orjson.loads(row["links"] or "[]"))),
-        dropped_attributes_count=row["dropped_attributes_count"] or 0,
-        dropped_events_count=row["dropped_events_count"] or 0,
-        dropped_links_count=row["dropped_links_count"] or 0,
+        trace_id=row.trace_id,
+        span_id=row.span_id,
+        parent_span_id=row.parent_span_id,
+        name=row.name,
+        service=row.service_name,
+        kind=row.kind,
+        start_unix_nano=unix_ns(row.start_time, row.start_ns),
+        duration_ns=row.duration_ns,
+        status_code=row.status_code,
+        status_message=row.status_message or "",
+        trace_state=row.trace_state or "",
+        flags=row.flags,
+        attributes=orjson.loads(row.attributes),
+        events=tuple(map(_event, orjson.loads(row.events or "[]"))),
+        links=tuple(map(_link, orjson.loads(row.links or "[]"))),
+        dropped_attributes_count=row.dropped_attributes_count or 0,
+        dropped_events_count=row.dropped_events_count or 0,
+        dropped_links_count=row.dropped_links_count or 0,
         resource=resource,
         scope=scope,
     )

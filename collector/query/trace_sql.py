@@ -1,49 +1,30 @@
-"""The statements of ``trace_repository``.
-
-The newest spans of a service come out of ``(service_name, start_time)``, backwards; without a
-service each one's are asked for, as in ``recent``. Spans of known traces come by ``trace_id``.
-"""
+"""The statements of ``trace_repository``."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from collector.query.filters import Filter
-from collector.query.spans import COLUMNS
-from collector.query.sql import takes_unnamed, where, where_service, without_service
 from collector.query.statement import Parameters, Statement
-from collector.query.terms import TraceTerm, stored_key
 from collector.query.time_range import TimeRange
-from collector.rows import Signal
+from collector.query.trace_question import (
+    Key,
+    TraceQuestion,
+    Walk,
+    between,
+    matching,
+    walk_statement,
+)
+from collector.rows import SpanRow
 
 DEPENDENCIES_MAX: Final = 10_000
 PARENT_US_MAX: Final = 3_600_000_000
 """How far before its child's range a parent is looked for."""
 
-
-@dataclass(frozen=True, slots=True)
-class TraceQuestion:
-    """What one span of a wanted trace has; whatever is None or empty is not asked for.
-
-    Attributes:
-        filter: its every term holds for the span.
-        service: exactly; the first 255 characters count.
-        operation: name of the span, exactly.
-        duration_ns_min: a span without a known duration is neither long nor short enough.
-        duration_ns_max: likewise.
-        attributes: text by key; the span, its resource or one of its events has each.
-        status_code: OTLP's number.
-    """
-
-    filter: Filter = field(default_factory=Filter)
-    service: str | None = None
-    operation: str | None = None
-    duration_ns_min: int | None = None
-    duration_ns_max: int | None = None
-    attributes: Mapping[str, str] = field(default_factory=dict[str, str])
-    status_code: int | None = None
+_KEYS: Final = (
+    Key("f.start_time", "start_time", "timestamptz"),
+    Key("f.trace_id", "trace_id", "bytea"),
+)
 
 
 class Edge(NamedTuple):
@@ -61,35 +42,8 @@ def spans_beyond(
     Shape: rows of ``start_time`` and ``trace_id``, in this order; newest first unless
     ``is_backward``.
     """
-    values = Parameters()
-    ways = _range(when, values)
-    if edge is not None:
-        time, trace = values.add(edge.time, "timestamptz"), values.add(edge.trace_id, "bytea")
-        sign = ">" if is_backward else "<"
-        ways += f" AND f.start_time {sign}= {time} AND (f.start_time, f.trace_id) {sign} ({time}, {trace})"
-    down = "ASC" if is_backward else "DESC"
-    order = f"ORDER BY f.start_time {down}, f.trace_id {down} LIMIT {values.add(limit, 'bigint')}"
-
-    def newest(condition: str) -> str:
-        return (
-            "SELECT f.start_time, f.trace_id FROM trace_spans AS f"  # noqa: S608 -- placeholders
-            f" WHERE {ways} AND {condition} {order}"
-        )
-
-    if wanted.service is not None or any(isinstance(t, TraceTerm) for t in wanted.filter.terms):
-        return values.statement(newest(_matching(wanted, wanted.filter, values)))
-    names = where_service(wanted.filter, values.next)
-    values.extend(names.parameters)
-    rest = _matching(wanted, without_service(wanted.filter), values)
-    spans = (
-        "SELECT n.start_time, n.trace_id FROM ("  # noqa: S608 -- as above
-        "SELECT DISTINCT r.service_name FROM resources AS r"
-        f" WHERE r.service_name IS NOT NULL AND {names.sql}) AS names"
-        f" CROSS JOIN LATERAL ({newest(f'f.service_name = left(names.service_name, 255) AND {rest}')}) AS n"
-    )
-    if takes_unnamed(wanted.filter):
-        spans += f" UNION ALL ({newest(f'f.service_name IS NULL AND {rest}')})"
-    return values.statement(f"SELECT f.start_time, f.trace_id FROM ({spans}) AS f {order}")  # noqa: S608
+    walk = Walk(_KEYS, edge=edge, is_backward=is_backward)
+    return walk_statement(walk, when, wanted, limit)
 
 
 def places(when: TimeRange, wanted: TraceQuestion, trace_ids: Sequence[bytes]) -> Statement:
@@ -99,7 +53,7 @@ def places(when: TimeRange, wanted: TraceQuestion, trace_ids: Sequence[bytes]) -
     """
     values = Parameters()
     ids = values.add(list(trace_ids), "bytea[]")
-    ways = f"{_range(when, values)} AND {_matching(wanted, wanted.filter, values)}"
+    ways = f"{between(when, values)} AND {matching(wanted, wanted.filter, values)}"
     return values.statement(
         "SELECT max(f.start_time) AS start_time, f.trace_id FROM trace_spans AS f"  # noqa: S608
         f" WHERE f.trace_id = ANY ({ids}) AND {ways} GROUP BY f.trace_id"
@@ -116,13 +70,16 @@ def summaries(trace_ids: Sequence[bytes]) -> Statement:
 
 
 def spans_of(trace_ids: Sequence[bytes], when: TimeRange, limit: int) -> Statement:
-    """Return the statement for the spans of traces, trace by trace in the order of the ids."""
+    """Return the statement for the spans of traces, trace by trace in the order of the ids.
+
+    Shape: rows of ``SpanRow``; by start within a trace.
+    """
     values = Parameters()
-    columns = ", ".join(f"f.{name}" for name in COLUMNS)
+    columns = ", ".join(f"f.{name}" for name in SpanRow._fields)
     ids = values.add(list(trace_ids), "bytea[]")
     return values.statement(
         f"SELECT {columns} FROM trace_spans AS f"  # noqa: S608 -- our own names
-        f" WHERE f.trace_id = ANY ({ids}) AND {_range(when, values)}"
+        f" WHERE f.trace_id = ANY ({ids}) AND {between(when, values)}"
         f" ORDER BY array_position({ids}, f.trace_id), f.start_time, f.start_ns NULLS FIRST,"
         f" f.span_id LIMIT {values.add(limit, 'bigint')}"
     )
@@ -147,34 +104,3 @@ def dependencies(when: TimeRange) -> Statement:
         " AND p.service_name <> c.service_name"
         f" GROUP BY 1, 2 ORDER BY 1, 2 LIMIT {values.add(DEPENDENCIES_MAX, 'bigint')}"
     )
-
-
-def _range(when: TimeRange, values: Parameters) -> str:
-    start, end = (values.add(time, "timestamptz") for time in when)
-    return f"f.start_time >= {start} AND f.start_time < {end}"
-
-
-def _matching(wanted: TraceQuestion, filter_: Filter, values: Parameters) -> str:
-    """Return the condition that a matching span fulfils, given what is left of its filter."""
-    terms = where(filter_, Signal.TRACES, values.next)
-    values.extend(terms.parameters)
-    conditions = [terms.sql]
-    for column, operator, value, type_ in (
-        ("service_name", "=", wanted.service and wanted.service[:255], "text"),
-        ("name", "=", wanted.operation, "text"),
-        ("duration_ns", ">=", wanted.duration_ns_min, "bigint"),
-        ("duration_ns", "<=", wanted.duration_ns_max, "bigint"),
-        ("status_code", "=", wanted.status_code, "integer"),
-    ):
-        if value is not None:
-            conditions.append(f"f.{column} {operator} {values.add(value, type_)}")
-    for key, text in wanted.attributes.items():
-        name, value = values.add(stored_key(key), "text"), values.add(text, "text")
-        conditions.append(
-            f"(f.attributes ->> {name} = {value}"  # noqa: S608 -- placeholders
-            " OR f.resource_id IN (SELECT r.resource_id FROM resources AS r"
-            f" WHERE r.attributes ->> {name} = {value})"
-            " OR EXISTS (SELECT FROM jsonb_array_elements(f.events) AS e (event)"
-            f" WHERE e.event -> 'attributes' ->> {name} = {value}))"
-        )
-    return " AND ".join(conditions)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from collector.api.jaeger.units import text_of
 from collector.errors import BadParameterError
+from collector.query.texts import text_of
 
 TRACES_MAX: Final = 1_500
 """Traces of one answer: what Jaeger's own page lets a user ask for at most."""

@@ -10,11 +10,13 @@ from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans
 
 from collector.api.jaeger.mapping import KINDS
 from collector.api.jaeger.searches import Search
-from collector.api.jaeger.units import text_of
 from collector.errors import BadParameterError
 from collector.query.service_repository import Operation, ServiceRepository
+from collector.query.texts import text_of
 from collector.query.time_range import TimeRange
-from collector.query.trace_search import StoredTraces, TraceSearch, TraceWish
+from collector.query.trace_question import TraceQuestion
+from collector.query.trace_repository import TraceRepository
+from collector.query.trace_types import StoredTraces
 from collector.query.view import Views
 from collector.restore.traces import restore_traces
 from collector.telemetry.clock import Clock
@@ -46,7 +48,7 @@ class StoredSpans:
 
     def __init__(self, views: Views, clock: Clock) -> None:
         self._services = ServiceRepository(views)
-        self._traces = TraceSearch(views)
+        self._traces = TraceRepository(views)
         self._clock = clock
 
     def now_unix_nano(self) -> int:
@@ -86,9 +88,9 @@ class StoredSpans:
         status = _STATUSES.get(search.status or "")
         if search.is_error:
             status = _ERROR
-        wish = TraceWish(
-            service=search.service,
-            operation=search.operation,
+        wanted = TraceQuestion(
+            service=search.service or None,
+            operation=search.operation or None,
             duration_ns_min=search.duration_ns_min,
             duration_ns_max=search.duration_ns_max,
             attributes=search.attributes,
@@ -96,7 +98,7 @@ class StoredSpans:
             status_code=status,
             other_than_status_code=_ERROR if search.is_error is False else None,
         )
-        found = await self._traces.find(when, wish, limit=search.limit)
+        found = await self._traces.find_stored(when, wanted, limit=search.limit)
         return await asyncio.to_thread(_traces, found)
 
     async def get_many(self, trace_ids: Sequence[bytes]) -> Traces:
@@ -106,7 +108,7 @@ class StoredSpans:
             QueryTimeoutError: the time was up.
             StoreError: PostgreSQL did not answer.
         """
-        return await asyncio.to_thread(_traces, await self._traces.get_many(trace_ids))
+        return await asyncio.to_thread(_traces, await self._traces.get_stored(trace_ids))
 
     def _known(self) -> TimeRange:
         now = self._clock.unix_ns()
@@ -115,7 +117,7 @@ class StoredSpans:
 
 def _traces(found: StoredTraces) -> Traces:
     traces = (
-        Trace(trace_id, restore_traces(found.rows[trace_id], found.dimensions).resource_spans)
-        for trace_id in found.ids
+        Trace(trace_id, restore_traces(rows, found.dimensions).resource_spans)
+        for trace_id, rows in found.rows.items()
     )
     return Traces(tuple(traces), found.is_whole)

@@ -27,7 +27,6 @@ _DURATION_NS: Final = {
 }  # fmt: skip
 _DURATION_NS_MAX: Final = 2**63 - 1
 _DURATION_CHARACTERS_MAX: Final = 64
-_UNSTORABLE: Final = re.compile("[\0\ud800-\udfff]")
 _HEX: Final = re.compile(r"[0-9a-fA-F]{1,32}", re.ASCII)
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/_-]{22}(?:==)?|[A-Za-z0-9+/_-]{11}=?", re.ASCII)
 
@@ -131,17 +130,6 @@ def trace_id_of(name: str, text: str) -> bytes:
     if raw is None or len(raw) > 16 or not any(raw):
         raise BadParameterError(name, "must be a trace id, in hex or base64")
     return raw.rjust(16, b"\0")
-
-
-def text_of(name: str, text: str) -> str:
-    """Return a text that PostgreSQL can be asked about.
-
-    Raises:
-        BadParameterError: it holds what no stored text can hold, NUL or half a surrogate pair.
-    """
-    if _UNSTORABLE.search(text):
-        raise BadParameterError(name, "must hold no NUL and no lone surrogate")
-    return text
 
 
 def _raw_id(text: str) -> bytes | None:

@@ -1,13 +1,25 @@
-SELECT f.start_time, f.trace_id
-FROM (SELECT n.start_time, n.trace_id
+SELECT *
+FROM (SELECT n.*
 FROM (SELECT DISTINCT r.service_name
-FROM resources AS r WHERE r.service_name IS NOT NULL
-  AND true) AS names CROSS JOIN LATERAL (SELECT f.start_time, f.trace_id
-FROM trace_spans AS f WHERE f.start_time >= $1::timestamptz
-  AND f.start_time < $2::timestamptz
-  AND f.service_name = left(names.service_name, 255)
-  AND true ORDER BY f.start_time ASC, f.trace_id ASC LIMIT $3::bigint) AS n UNION ALL (SELECT f.start_time, f.trace_id
-FROM trace_spans AS f WHERE f.start_time >= $1::timestamptz
-  AND f.start_time < $2::timestamptz
-  AND f.service_name IS NULL
-  AND true ORDER BY f.start_time ASC, f.trace_id ASC LIMIT $3::bigint)) AS f ORDER BY f.start_time ASC, f.trace_id ASC LIMIT $3::bigint
+FROM resources AS r
+WHERE r.service_name IS NOT NULL
+AND true) AS names
+CROSS
+JOIN LATERAL (SELECT f.start_time, f.trace_id
+FROM trace_spans AS f
+WHERE f.start_time >= $1::timestamptz
+AND f.start_time < $2::timestamptz
+AND f.service_name = left(names.service_name, 255)
+AND true
+ORDER BY start_time ASC, trace_id ASC
+LIMIT $3::bigint) AS n
+UNION ALL (SELECT f.start_time, f.trace_id
+FROM trace_spans AS f
+WHERE f.start_time >= $1::timestamptz
+AND f.start_time < $2::timestamptz
+AND f.service_name IS NULL
+AND true
+ORDER BY start_time ASC, trace_id ASC
+LIMIT $3::bigint)) AS n
+ORDER BY start_time ASC, trace_id ASC
+LIMIT $3::bigint

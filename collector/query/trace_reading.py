@@ -1,0 +1,93 @@
+"""Spans read whole, with what they refer to: as rows for ``restore``, or as what a reader gets."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from collector.query import trace_sql
+from collector.query.dimensions import resource_of, scope_of
+from collector.query.spans import Span, span_of
+from collector.query.statement import Parameters, Statement
+from collector.query.time_range import TimeRange
+from collector.query.trace_types import StoredTraces, Trace
+from collector.rows import (
+    RESOURCE_AND_SCOPE_INDEX,
+    Dimensions,
+    ResourceRow,
+    ScopeRow,
+    Signal,
+    SpanRow,
+)
+
+if TYPE_CHECKING:
+    from collector.query.view import View
+
+_RESOURCE, _SCOPE = RESOURCE_AND_SCOPE_INDEX[Signal.TRACES]
+_TRACE: Final = SpanRow._fields.index("trace_id")
+
+
+async def stored_traces(
+    view: View, trace_ids: Sequence[bytes], when: TimeRange | None, spans_max: int
+) -> StoredTraces:
+    """Return those of the traces that there are, in the order of the ids, each once.
+
+    Without a range the days of ``traces`` tell which leaves to read. Every span that is stored has
+    a row there, of the same transaction (``store/traces.py``).
+    """
+    ids = list(dict.fromkeys(trace_ids))
+    known = await view.rows(trace_sql.summaries(ids)) if ids else []
+    rows: list[tuple[Any, ...]] = []
+    if known or (ids and when is not None):
+        reach = when or TimeRange(
+            min(row["start_time"] for row in known), max(row["end_time"] for row in known) + 1
+        )
+        found = await view.rows(trace_sql.spans_of(ids, reach, spans_max))
+        rows = [tuple(row) for row in found]
+    missing: Counter[bytes] = Counter()
+    for row in known:
+        missing[row["trace_id"]] += row["span_count"]
+    by_trace: dict[bytes, list[tuple[Any, ...]]] = {}
+    for row in rows:
+        by_trace.setdefault(row[_TRACE], []).append(row)
+    missing.subtract({trace_id: len(of_it) for trace_id, of_it in by_trace.items()})
+    return StoredTraces(by_trace, await dimensions_of(view, rows), frozenset(+missing))
+
+
+def traces_of(found: StoredTraces) -> tuple[Trace, ...]:
+    """Return the same traces as a reader gets them; those without rows are left out."""
+    return tuple(
+        Trace(trace_id, spans_of(rows, found.dimensions), is_whole=trace_id not in found.cut)
+        for trace_id, rows in found.rows.items()
+    )
+
+
+def spans_of(rows: Iterable[tuple[Any, ...]], dimensions: Dimensions) -> tuple[Span, ...]:
+    """Return the spans of rows in ``SpanRow`` order, each with its resource and scope."""
+    resources = {key: resource_of(row) for key, row in dimensions.resources.items()}
+    scopes = {key: scope_of(row) for key, row in dimensions.scopes.items()}
+    spans = map(SpanRow._make, rows)
+    return tuple(span_of(s, resources[s.resource_id], scopes[s.scope_id]) for s in spans)
+
+
+async def dimensions_of(view: View, rows: Collection[tuple[Any, ...]]) -> Dimensions:
+    """Return the resources and scopes of rows in ``SpanRow`` order."""
+    if not rows:
+        return Dimensions({}, {}, {}, {})
+    resources = await view.rows(_rows_by_id(ResourceRow, "resources", {r[_RESOURCE] for r in rows}))
+    scopes = await view.rows(_rows_by_id(ScopeRow, "scopes", {r[_SCOPE] for r in rows}))
+    return Dimensions(
+        {row[0]: ResourceRow._make(row) for row in resources},
+        {row[0]: ScopeRow._make(row) for row in scopes},
+        {},
+        {},
+    )
+
+
+def _rows_by_id(kind: type[ResourceRow | ScopeRow], table: str, ids: Collection[int]) -> Statement:
+    values = Parameters()
+    return values.statement(
+        f"SELECT {', '.join(kind._fields)} FROM {table}"  # noqa: S608 -- our own names
+        f" WHERE {kind._fields[0]} = ANY ({values.add(list(ids), 'bigint[]')})"
+    )

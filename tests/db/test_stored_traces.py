@@ -1,0 +1,185 @@
+"""query.trace_repository: traces as they were stored, found by what one of their spans has."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+from typing import Any
+
+import pytest
+
+from collector.errors import BadParameterError
+from collector.query.time_range import TimeRange
+from collector.query.trace_question import TraceQuestion
+from collector.query.trace_repository import TraceRepository
+from collector.query.view import Views
+from collector.restore.traces import restore_traces
+from collector.rows import Signal, SpanRow
+from collector.settings import DatabaseSettings
+from collector.store import traces as store_traces
+from collector.store.pool import Connection, Database
+from tests.converted import digest_of, span_row
+from tests.db.querying import BANK, LIBRARY, SHOP, prepare, write
+from tests.db.writing import NOW
+
+MINUTE_US = 60_000_000
+HOUR = TimeRange(NOW - 60 * MINUTE_US, NOW)
+
+
+def span(trace: str, number: int = 0, *, minutes: float = 1, **columns: Any) -> tuple[Any, ...]:
+    """Return a span of a trace, so many minutes ago."""
+    row = span_row(
+        number, time=NOW - round(minutes * MINUTE_US), trace=trace, resource=SHOP, scope=LIBRARY
+    )
+    return SpanRow._make(row)._replace(**columns)
+
+
+async def store(connection: Connection, *rows: tuple[Any, ...]) -> None:
+    """Commit spans, and what the flush says of their traces."""
+    await write(connection, Signal.TRACES, *rows)
+    await store_traces.upsert(connection, await store_traces.parameters(rows), timeout_s=10)
+
+
+@pytest.fixture
+async def repository(
+    connection: Connection, database_settings: DatabaseSettings
+) -> AsyncGenerator[TraceRepository]:
+    """A database with leaves, and the resources of a shop and a bank."""
+    await prepare(connection)
+    database = Database(database_settings)
+    yield TraceRepository(Views(database, 30))
+    await database.stop()
+
+
+async def test_traces_come_whole_and_the_newest_match_first(
+    repository: TraceRepository, connection: Connection
+) -> None:
+    """Also with spans of other services and days; a trace has its place by what matched."""
+    bank: dict[str, Any] = {"service_name": "bank", "resource_id": BANK.resource_id}
+    await store(
+        connection,
+        span("old", 1, minutes=50, raw='{"parent_span_id":"01"}'),
+        span("old", 2, minutes=1, **bank),
+        span("old", 3, minutes=24 * 60, **bank),
+        span("new", minutes=20),
+        span("before", minutes=70),
+        span("foreign", minutes=2, **bank),
+    )
+
+    found = await repository.find_stored(HOUR, TraceQuestion(service="shop"), limit=9)
+
+    assert list(found.rows) == [digest_of("new"), digest_of("old")]
+    assert [row[0] for row in found.rows[digest_of("old")]] == [
+        NOW - minutes * MINUTE_US for minutes in (24 * 60, 50, 1)
+    ]
+    assert found.dimensions.resources.keys() == {SHOP.resource_id, BANK.resource_id}
+    assert found.dimensions.scopes[LIBRARY.scope_id].name == LIBRARY.name
+    assert found.is_whole
+    restored = restore_traces(found.rows[digest_of("old")], found.dimensions)
+    assert {span.parent_span_id for group in restored.resource_spans
+            for scoped in group.scope_spans for span in scoped.spans} >= {b"\x01"}  # fmt: skip
+    for service, expected in (("shop", [digest_of("new")]), ("none", [])):
+        one = await repository.find_stored(HOUR, TraceQuestion(service=service), limit=1)
+        assert list(one.rows) == expected
+
+
+ATTRIBUTES = (
+    '{"text": "x", "number": 500, "flag": true, "half": 0.5, "$$odd": "y", "quote\'s": "%"}'
+)
+EVENTS = '[{"time_unix_nano": 1, "attributes": {"thrown": "here"}}, {"time_unix_nano": 2}]'
+
+MATCHES: list[tuple[TraceQuestion, bool]] = [
+    (TraceQuestion(), True),
+    (TraceQuestion(operation="GET /"), True),
+    (TraceQuestion(operation="GET"), False),
+    (TraceQuestion(duration_ns_min=1_000_000, duration_ns_max=1_000_000), True),
+    (TraceQuestion(duration_ns_min=1_000_001), False),
+    (TraceQuestion(duration_ns_max=999_999), False),
+    (TraceQuestion(kind=2, status_code=2), True),
+    (TraceQuestion(kind=3), False),
+    (TraceQuestion(status_code=0), False),
+    (TraceQuestion(other_than_status_code=2), False),
+    (TraceQuestion(other_than_status_code=1), True),
+    *(
+        (TraceQuestion(attributes=attributes), matches)
+        for attributes, matches in (
+            ({"text": "x", "number": "500", "flag": "true", "half": "0.5"}, True),
+            ({"$odd": "y"}, True),
+            ({"quote's": "%"}, True),
+            ({"text": "%"}, False),
+            ({"text": "x", "number": "501"}, False),
+            ({"thrown": "here"}, True),
+            ({"thrown": "there"}, False),
+            ({"service.name": "shop", "text": "x"}, True),
+            ({"service.name": "bank"}, False),
+            ({"'; DROP TABLE trace_spans;--": "$.**"}, False),
+        )
+    ),
+]
+
+
+async def test_one_span_has_all_of_it(repository: TraceRepository, connection: Connection) -> None:
+    """Attributes may be the span's, its resource's or an event's; values are compared as text.
+
+    What two spans have is not added up: a fast one that failed and a slow one that did not are no
+    slow failure.
+    """
+    await store(
+        connection,
+        span("trace", attributes=ATTRIBUTES, events=EVENTS, status_code=2),
+        span("two", 1, minutes=90, status_code=2, duration_ns=5),
+        span("two", 2, minutes=90, duration_ns=50),
+    )
+
+    for wanted, matches in MATCHES:
+        found = await repository.find_stored(HOUR, wanted, limit=5)
+        assert bool(found.rows) == matches, wanted
+    before = TimeRange(HOUR.start - HOUR.length_us, HOUR.start)
+    slow_failure = TraceQuestion(status_code=2, duration_ns_min=9)
+    assert not (await repository.find_stored(before, slow_failure)).rows
+    assert (await repository.find_stored(before, TraceQuestion(status_code=2))).rows
+
+
+ASKED_BY_TEXT: list[Callable[[str], TraceQuestion]] = [
+    lambda text: TraceQuestion(service=text),
+    lambda text: TraceQuestion(operation=text),
+    lambda text: TraceQuestion(attributes={text: "x"}),
+    lambda text: TraceQuestion(attributes={"x": text}),
+]
+
+
+@pytest.mark.parametrize("text", ["a\0", "\ud800"])
+@pytest.mark.parametrize("ask", ASKED_BY_TEXT)
+def test_what_no_stored_text_can_be_is_refused(
+    ask: Callable[[str], TraceQuestion], text: str
+) -> None:
+    """PostgreSQL would refuse the whole statement."""
+    with pytest.raises(BadParameterError):
+        ask(text)
+
+
+async def test_traces_are_read_by_id_in_the_order_of_the_ids(
+    repository: TraceRepository, connection: Connection
+) -> None:
+    """However old they are; those that do not exist are left out, and nothing is an answer."""
+    await store(connection, span("a", minutes=20 * 24 * 60), span("b"))
+
+    found = await repository.get_stored([digest_of("b"), bytes(16), digest_of("a")])
+
+    assert list(found.rows) == [digest_of("b"), digest_of("a")]
+    assert [len(rows) for rows in found.rows.values()] == [1, 1]
+    assert found.is_whole
+    assert (await repository.get_stored([])).rows == {}
+    assert (await repository.get_stored([bytes(16)])).rows == {}
+
+
+async def test_an_answer_is_bounded(repository: TraceRepository, connection: Connection) -> None:
+    """What is read, not what is stored; and it says which traces lack spans, also all of them."""
+    await store(connection, *[span("big", n, minutes=n + 1) for n in range(3)], span("more"))
+    ids = [digest_of("big"), digest_of("more")]
+    assert (await repository.get_stored(ids, spans_max=4)).is_whole
+
+    found = await repository.get_stored(ids, spans_max=2)
+
+    assert [len(rows) for rows in found.rows.values()] == [2]
+    assert found.cut == set(ids)
+    assert not found.is_whole
