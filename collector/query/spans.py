@@ -100,7 +100,7 @@ def span_of(row: SpanRow, resource: Resource, scope: Scope) -> Span:
         trace_state=row.trace_state or "",
         flags=row.flags,
         attributes=orjson.loads(row.attributes),
-        events=tuple(map(_event, orjson.loads(row.events or "[]"))),
+        events=tuple(map(event_of, orjson.loads(row.events or "[]"))),
         links=tuple(map(_link, orjson.loads(row.links or "[]"))),
         dropped_attributes_count=row.dropped_attributes_count or 0,
         dropped_events_count=row.dropped_events_count or 0,
@@ -110,7 +110,8 @@ def span_of(row: SpanRow, resource: Resource, scope: Scope) -> Span:
     )
 
 
-def _event(entry: dict[str, Any]) -> SpanEvent:
+def event_of(entry: Mapping[str, Any]) -> SpanEvent:
+    """Return an event as it stands in the column ``events``."""
     return SpanEvent(
         entry.get("time_unix_nano", 0),
         entry.get("name", ""),

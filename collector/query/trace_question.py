@@ -82,6 +82,7 @@ class Walk(NamedTuple):
         source: ``trace_spans AS f``, and what it is joined with.
         edge: begin behind this key; None: at the end of the range.
         is_backward: from old to new.
+        event_name: of events ``e`` in the source; None for any.
     """
 
     keys: Sequence[Key]
@@ -89,6 +90,7 @@ class Walk(NamedTuple):
     source: str = FROM[Signal.TRACES]
     edge: Sequence[Any] | None = None
     is_backward: bool = False
+    event_name: str | None = None
 
 
 def walk_statement(walk: Walk, when: TimeRange, wanted: TraceQuestion, limit: int) -> Statement:
@@ -100,6 +102,8 @@ def walk_statement(walk: Walk, when: TimeRange, wanted: TraceQuestion, limit: in
     ways = between(when, values)
     if walk.edge is not None:
         ways += f" AND {_beyond(walk, values)}"
+    if walk.event_name is not None:
+        ways += f" AND e.event ->> 'name' = {values.add(walk.event_name, 'text')}"
     down = "ASC" if walk.is_backward else "DESC"
     order = ", ".join(f"{key.name} {down}" for key in walk.keys)
     end = f"ORDER BY {order} LIMIT {values.add(limit, 'bigint')}"
