@@ -14,7 +14,7 @@ from typing import Final
 
 import structlog
 
-from collector.api import logs, services, tail_parameters
+from collector.api import logs, services, spans, tail_parameters, traces
 from collector.api import metrics as metric_routes
 from collector.api.admission import Admission
 from collector.api.application import build
@@ -29,6 +29,8 @@ from collector.api.tail import TailRoute
 from collector.query.log_repository import LogRepository
 from collector.query.metric_repository import MetricRepository
 from collector.query.service_repository import ServiceRepository
+from collector.query.span_repository import SpanRepository
+from collector.query.trace_repository import TraceRepository
 from collector.query.view import Views
 from collector.receive.auth import Gate
 from collector.receive.certificates import Certificates
@@ -87,7 +89,8 @@ class ApiDaemon:
             link="redis" if settings.redis.url is not None else "local",
         )
         views = Views(self._database, settings.api.statement_s_max)
-        spans = StoredSpans(views, clock)
+        stored = StoredSpans(views, clock)
+        trace_repository = TraceRepository(views)
         self._certificates = Certificates(settings.tls, clock=clock) if settings.tls.on else None
         questions = Questions(Turns(questions_max(settings.api)), failures, clock)
         app = build(
@@ -97,11 +100,13 @@ class ApiDaemon:
                 services.routes(questions, ServiceRepository(views)),
                 logs.routes(questions, LogRepository(views)),
                 metric_routes.routes(questions, MetricRepository(views)),
+                traces.routes(questions, trace_repository),
+                spans.routes(questions, SpanRepository(views), trace_repository),
             ],
             others={
                 TAIL_PATH: self._tail.answer,
-                **V1Routes(spans, failures).by_path(),
-                **V3Routes(spans, failures).by_path(),
+                **V1Routes(stored, failures).by_path(),
+                **V3Routes(stored, failures).by_path(),
             },
             operations={TAIL_PATH: tail_parameters.OPERATION},
         )

@@ -100,7 +100,7 @@ class Questions:
         Raises:
             BadParameterError: more items than a page may have.
         """
-        if not _wants_lines(request):
+        if not accepts(request, NDJSON):
             if limit > LIMIT_MAX:
                 raise BadParameterError("limit", f"must be at most {LIMIT_MAX} without {NDJSON}")
             return await self.answer(request, lambda: find(limit, cursor))
@@ -154,9 +154,10 @@ async def _left(receive: Receive) -> None:
         pass
 
 
-def _wants_lines(request: Request) -> bool:
+def accepts(request: Request, media_type: str) -> bool:
+    """Tell whether the reader names a media type; quality values count for nothing."""
     accepted = ",".join(request.headers.getlist("accept")).lower()
-    return any(part.partition(";")[0].strip() == NDJSON for part in accepted.split(","))
+    return any(part.partition(";")[0].strip() == media_type for part in accepted.split(","))
 
 
 class _Lines(Response):

@@ -13,6 +13,7 @@ from collector.api.questions import JSON, NDJSON
 from collector.query.page import Page
 
 PREFIX: Final = "/api/v1"
+PROTOBUF: Final = "application/x-protobuf"
 
 
 def router(path: str, tag: str) -> APIRouter:
@@ -36,6 +37,14 @@ def gives_page(
     """Return the same for a route whose answer is a page of such items."""
     content = {JSON: {"schema": schema_of(Page[item])}, NDJSON: {"schema": schema_of(item)}}
     return _responses(content, description)
+
+
+def gives_otlp(description: str) -> dict[str, Any]:
+    """Return the same for a route whose answer is OTLP, in JSON or protobuf."""
+    binary = {"type": "string", "format": "binary"}
+    return _responses(
+        {JSON: {"schema": {"type": "object"}}, PROTOBUF: {"schema": binary}}, description
+    )
 
 
 def _responses(content: dict[str, Any], description: str) -> dict[str, Any]:

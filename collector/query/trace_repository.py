@@ -175,10 +175,13 @@ async def _summaries(view: View, trace_ids: list[bytes]) -> dict[bytes, TraceSum
 
 def _merged(trace_id: bytes, days: list[Any]) -> TraceSummary:
     root = next((day for day in days if day["root_name"] is not None), days[0])
+    start = unix_ns(min(day["start_time"] for day in days), None)
+    end = unix_ns(max(day["end_time"] for day in days), None)
     return TraceSummary(
         trace_id=trace_id,
-        start_unix_nano=unix_ns(min(day["start_time"] for day in days), None),
-        end_unix_nano=unix_ns(max(day["end_time"] for day in days), None),
+        start_unix_nano=start,
+        end_unix_nano=end,
+        duration_ns=end - start,
         span_count=sum(day["span_count"] for day in days),
         error_count=sum(day["error_count"] for day in days),
         root_service=root["root_service"],

@@ -16,6 +16,7 @@ class TraceSummary:
 
     Attributes:
         end_unix_nano: to the microsecond, as the start.
+        duration_ns: from its first start to its last end.
         root_name: None: the root span has not come; then the other ``root_*`` are None, too.
         services: of its spans, at most as many as otlpg keeps, sorted.
     """
@@ -23,6 +24,7 @@ class TraceSummary:
     trace_id: bytes
     start_unix_nano: int
     end_unix_nano: int
+    duration_ns: int
     span_count: int
     error_count: int
     root_service: str | None
@@ -30,11 +32,6 @@ class TraceSummary:
     root_status_code: int | None
     root_duration_ns: int | None
     services: tuple[str, ...]
-
-    @property
-    def duration_ns(self) -> int:
-        """From its first start to its last end."""
-        return self.end_unix_nano - self.start_unix_nano
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,10 +19,14 @@ from hypothesis.strategies import SearchStrategy
 
 from collector.api.encoding import encode, schema_of
 from collector.api.metrics import Values
+from collector.api.traces import CriticalPath
 from collector.query.log_records import LogContext, LogRecord, SeverityStep
 from collector.query.metric_types import Exemplar, Metric, Points, Series
 from collector.query.page import Cursor, Page, Total
 from collector.query.service_repository import Operation, RedSeries, Service
+from collector.query.span_repository import ExceptionCount, FoundEvent
+from collector.query.spans import Span
+from collector.query.trace_types import Dependency, Trace, TraceSummary
 
 ANSWERS: tuple[Any, ...] = (
     tuple[Service, ...],
@@ -37,6 +41,13 @@ ANSWERS: tuple[Any, ...] = (
     Points,
     Values,
     tuple[Exemplar, ...],
+    Page[TraceSummary],
+    Trace,
+    CriticalPath,
+    Page[Span],
+    Page[FoundEvent],
+    tuple[ExceptionCount, ...],
+    tuple[Dependency, ...],
 )
 
 JSON = st.recursive(
