@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
@@ -11,11 +11,17 @@ from collector.cli import options
 from collector.errors import CommandError
 from collector.rows import Signal
 
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
 TABLE_WIDTH: Final = 180
 """Columns where there is no terminal to ask; the tables are wide."""
 
 QUICK_TAIL_ROUNDS: Final = 4
 TAIL_ROUNDS: Final = 10
+
+QUICK_SHARE: Final = 0.02
+"""Of the data that questions are asked of."""
 
 
 def bench(
@@ -30,8 +36,19 @@ def bench(
         str | None,
         typer.Option(help="host:port of a daemon that runs; the load stays in its tables."),
     ] = None,
+    query: Annotated[
+        bool,
+        typer.Option(
+            "--query",
+            help="Start PostgreSQL here, fill it with a week of telemetry, and ask it questions.",
+        ),
+    ] = False,
     quick: Annotated[
-        bool, typer.Option("--quick", help="The main figures only, in about five minutes.")
+        bool,
+        typer.Option(
+            "--quick",
+            help="The main figures only, in about five minutes; with --query 2 % of the data.",
+        ),
     ] = False,
     only: Annotated[
         Literal["ingest", "outage", "tails"] | None,
@@ -45,30 +62,27 @@ def bench(
     ] = 4.0,
     seed: Annotated[int, typer.Option(help="Another seed, other requests.")] = 1,
 ) -> None:
-    """Measure throughput, latency and memory against raw COPY, and what live tails cost.
+    """Measure throughput, latency and memory against raw COPY, what live tails cost, and how soon questions are answered.
 
-    The part with live tails needs redis-server on PATH. Exits with 1 when a row is missing or stored twice, whatever the speed.
+    The part with live tails needs redis-server on PATH. Exits with 1 when a row is missing or stored twice, or an answer is wrong, whatever the speed.
     """
-    if local == (endpoint is not None):
-        raise typer.BadParameter("give either --local or --endpoint")
+    if [local, endpoint is not None, query].count(True) != 1:
+        raise typer.BadParameter("give one of --local, --endpoint and --query")
     if only and not local:
         raise typer.BadParameter("needs --local", param_hint="--only")
+    if query:
+        _query(quick=quick, seed=seed)
+        return
     if endpoint is not None:
         endpoint = _plain_authority(endpoint)
     # Imported here: psutil and grpc's client half belong to this command alone.
-    import orjson
-    from rich.console import Console
-
     try:
         from collector.operate.bench import PARTS, BenchOptions, run
         from collector.operate.bench.table import tables
     except ImportError as error:  # of a package that is there only in part, too
-        raise CommandError(
-            f"bench needs the package {error.name}, which is not installed; `make setup` in a "
-            "checkout brings it"
-        ) from error
+        raise _incomplete(error) from error
 
-    console = Console(stderr=True, width=None if sys.stderr.isatty() else TABLE_WIDTH)
+    console = _console()
     report = run(
         BenchOptions(
             endpoint=endpoint,
@@ -81,9 +95,50 @@ def bench(
         ),
         console.print,
     )
-    console.print(tables(report))
+    _finish(console, report, tables(report), good=report["books_balance"])
+
+
+def _query(*, quick: bool, seed: int) -> None:
+    """Measure the questions."""
+    try:
+        from collector.operate.bench.query import QueryBenchOptions, run
+        from collector.operate.bench.query.data import Shape
+        from collector.operate.bench.query.table import tables
+    except ImportError as error:  # as above
+        raise _incomplete(error) from error
+
+    shape = Shape(seed=seed)
+    options = QueryBenchOptions(shape, seed=seed)
+    if quick:
+        shape = shape.scaled(QUICK_SHARE)
+        options = QueryBenchOptions(shape, rounds=60, http_rounds=30, load_seconds=30, seed=seed)
+    console = _console()
+    report = run(options, console.print)
+    _finish(console, report, tables(report), good=report["right"])
+
+
+def _incomplete(error: ImportError) -> CommandError:
+    return CommandError(
+        f"bench needs the package {error.name}, which is not installed; `make setup` in a "
+        "checkout brings it"
+    )
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console(stderr=True, width=None if sys.stderr.isatty() else TABLE_WIDTH)
+
+
+def _finish(
+    console: Console, report: dict[str, Any], tables: RenderableType, *, good: bool
+) -> None:
+    """Print tables and report; exit with 1 unless the run was good."""
+    import orjson
+
+    console.print(tables)
     typer.echo(orjson.dumps(report, option=orjson.OPT_INDENT_2))
-    if not report["books_balance"]:
+    if not good:
         raise typer.Exit(1)
 
 

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import platform
-import signal as os_signals
 import statistics
 import tempfile
-from collections.abc import Callable, Generator, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-
-import psutil
 
 from collector.operate.bench import limit, redis_server, sender, tail_readers
 from collector.operate.bench.cell import Cell, measure
 from collector.operate.bench.limit import Fetch, Write, Wrote
+from collector.operate.bench.machine import about_machine, sigterm_as_interrupt
 from collector.operate.bench.options import BenchOptions
 from collector.operate.bench.orders import Crew
 from collector.operate.bench.outage import memory_in_outage
@@ -55,34 +51,10 @@ def run(options: BenchOptions, tell: Tell) -> dict[str, Any]:
         return {**about(options), "postgres": server.about(), **bench.report()}
 
 
-@contextmanager
-def sigterm_as_interrupt() -> Generator[None]:
-    """Let SIGTERM end the block like Ctrl-C, so that no server of ours is left behind."""
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = os_signals.signal(os_signals.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        os_signals.signal(os_signals.SIGTERM, before)
-
-
 def about(options: BenchOptions) -> dict[str, Any]:
-    """Return where and with what the figures were taken."""
-    packages = ("otlpg", "asyncpg", "grpcio", "protobuf", "orjson")
+    """Return where, with what and how the figures were taken."""
     return {
-        "machine": {
-            "system": platform.platform(),
-            "processor": processor(),
-            "cores": psutil.cpu_count(),
-            "memory_mib": psutil.virtual_memory().total // 2**20,
-        },
-        "versions": {
-            "python": platform.python_version(),
-            **{package: version(package) for package in packages},
-        },
+        **about_machine(),
         "options": {
             "quick": options.quick,
             "endpoint": options.endpoint,
@@ -92,16 +64,6 @@ def about(options: BenchOptions) -> dict[str, Any]:
             "seed": options.seed,
         },
     }
-
-
-def processor() -> str:
-    """Return the processor's name where the system tells it."""
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
 
 
 def plan(signal: Signal, *, quick: bool) -> Iterator[Cell]:

@@ -25,7 +25,7 @@ def tables(report: dict[str, Any]) -> RenderableType:
     if report.get("tails") is not None:
         parts.append(_tails(report["tails"]["turns"]))
     if "summary" in report:
-        parts.append(_summary(report["summary"]))
+        parts.append(figures_table(report["summary"]))
     return Group(*parts)
 
 
@@ -104,7 +104,8 @@ def _median(turns: list[dict[str, Any]], key: str) -> float | None:
     return statistics.median(values) if values else None
 
 
-def _summary(figures: list[dict[str, Any]]) -> Table:
+def figures_table(figures: list[dict[str, Any]]) -> Table:
+    """Return the figures that have a target, each with whether it is reached."""
     table = Table(title="Figures and targets", title_justify="left")
     for name in ("figure", "value", "target", "reached"):
         table.add_column(name, justify="left" if name == "figure" else "right")
