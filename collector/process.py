@@ -237,6 +237,7 @@ def main(build: Build) -> None:
     os.dup2(2, 1)
     gc.freeze()  # what is imported stays, and needs no second look
     gc.set_threshold(GC_YOUNG_MAX)
+    gc.enable()  # off since the process began, see ``worker``
     _, name, *paths = sys.argv
     tail_socket = Path(paths[0]) if paths else None
     with asyncio.Runner(loop_factory=loop_factory()) as runner:

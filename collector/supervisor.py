@@ -15,20 +15,22 @@ import sys
 from collections.abc import Callable, Generator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
 from collector import __version__, errors
 from collector.child import Child
 from collector.receive.listeners import ReservedPort, authority
-from collector.receive.telemetry_gate import TelemetryGate
 from collector.settings import Settings
 from collector.telemetry.clock import SystemClock
-from collector.telemetry.health import TelemetryServer, build_app
+from collector.telemetry.health import TelemetryServer, build_app, refuse_nobody
 from collector.telemetry.logging import Trouble, configure
 from collector.telemetry.metrics import Metrics, Snapshot
 from collector.telemetry.render import merge, retire
+
+if TYPE_CHECKING:
+    from collector.receive.telemetry_gate import TelemetryGate
 
 WORKER_COMMAND: Final = (sys.executable, "-P", "-m", "collector.worker")
 API_COMMAND: Final = (sys.executable, "-P", "-m", "collector.reader")
@@ -79,8 +81,9 @@ class Supervisor:
             CommandError: a port is taken, a certificate cannot be used, or a worker cannot start and
                 none has been announced yet.
         """
-        self._gate = TelemetryGate(self._settings, clock=SystemClock(), metrics=self._metrics)
-        await self._gate.start()
+        self._gate = _gate_of(self._settings, self._metrics)
+        if self._gate is not None:
+            await self._gate.start()
         with contextlib.ExitStack() as held:
             reserved = _reserve(self._settings, held)
             self._ports = {name: port.port for name, port in reserved.items()}
@@ -88,15 +91,16 @@ class Supervisor:
             if API in reserved and self._settings.redis.url is None:
                 self._tail_socket = self._make_tail_socket(held)
             held.enter_context(self._signals_caught())
-            await self._serve(reserved["telemetry"].sockets, self._gate)
+            await self._serve(reserved["telemetry"].sockets)
         if self._failure is not None:
             raise self._failure
 
-    async def _serve(self, listeners: list[socket.socket], gate: TelemetryGate) -> None:
-        app = build_app(self.scrape, self._readiness, refuse=gate.refuse)
-        http = TelemetryServer(app, gate.accept)
+    async def _serve(self, listeners: list[socket.socket]) -> None:
+        gate = self._gate
+        app = build_app(self.scrape, self._readiness, refuse=gate.refuse if gate else refuse_nobody)
+        http = TelemetryServer(app, gate.accept if gate else None)
         async with asyncio.TaskGroup() as tasks:
-            guarding = tasks.create_task(gate.run())
+            guarding = tasks.create_task(gate.run()) if gate else None
             serving = tasks.create_task(http.run_on(listeners))
             keepers = [
                 tasks.create_task(self._keep(str(index))) for index in range(self._settings.workers)
@@ -108,7 +112,8 @@ class Supervisor:
             stopper.cancel()
             http.stop()
             await asyncio.wait((serving,))
-            guarding.cancel()
+            if guarding is not None:
+                guarding.cancel()
         self._log.info("stopped")
 
     # -- signals and the end ---------------------------------------------------------------------
@@ -311,6 +316,19 @@ class Supervisor:
             self._gate.sample()
         living = [child.snapshot for child in self._children.values()]
         return merge((self._retired, *living, self._metrics.snapshot()))
+
+
+def _gate_of(settings: Settings, metrics: Metrics) -> TelemetryGate | None:
+    """Return what guards the telemetry; None without keys and certificate.
+
+    Most daemons on a machine of one's own have neither, and start without the driver of PostgreSQL
+    and the rest that a gate imports: a tenth of what a supervisor's start costs.
+    """
+    if not settings.auth.keys and not settings.tls.on:
+        return None
+    from collector.receive.telemetry_gate import TelemetryGate
+
+    return TelemetryGate(settings, clock=SystemClock(), metrics=metrics)
 
 
 def _kind(name: str) -> str:

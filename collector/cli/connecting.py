@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 from collector.cli import options, printing
 
 if TYPE_CHECKING:
-    from collector.settings import Loaded
+    from collector.settings.load import Loaded
     from collector.store.pool import Connection
 
 ResultT = TypeVar("ResultT")

@@ -12,7 +12,8 @@ from collector.errors import SettingsError
 
 if TYPE_CHECKING:
     from collector.operate.endpoint import Endpoint
-    from collector.settings import Loaded, Settings
+    from collector.settings import Settings
+    from collector.settings.load import Loaded
 
 Config = Annotated[
     Path | None,
@@ -66,10 +67,10 @@ def load(config: Path | None, **flags: Any) -> Loaded:
     Raises:
         SettingsError: a setting is unknown or out of bounds.
     """
-    from collector import settings
+    from collector.settings.load import load_with_origins
 
     dotted = {name.replace("__", "."): value for name, value in flags.items()}
-    return settings.load_with_origins(config=config, flags=dotted, environ=os.environ)
+    return load_with_origins(config=config, flags=dotted, environ=os.environ)
 
 
 def load_settings(config: Path | None, **flags: Any) -> Settings:

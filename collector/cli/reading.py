@@ -45,7 +45,7 @@ from collector.errors import CommandError, StoreError, UnlistedStoreError
 if TYPE_CHECKING:
     from collector.query.time_range import TimeRange
     from collector.query.view import Views
-    from collector.settings import Loaded
+    from collector.settings.load import Loaded
     from collector.store.pool import Database
 
 ResultT = TypeVar("ResultT")

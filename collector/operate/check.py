@@ -33,7 +33,8 @@ from collector.store.pool import DRIVER_ERRORS, Connection, Database, connect, d
 from collector.tail.redis_link import ping
 
 if TYPE_CHECKING:
-    from collector.settings import Loaded, Settings
+    from collector.settings import Settings
+    from collector.settings.load import Loaded
 
 POSTGRES_MIN = 150_000
 RETRY_AFTER_S = (0.2, 0.6, 1.5)

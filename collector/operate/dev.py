@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 from pydantic import SecretStr
 
 from collector.errors import OtlpgError, SettingsError, UnreachableError
-from collector.settings import DatabaseSettings, Loaded, Settings
+from collector.settings import DatabaseSettings, Settings
+from collector.settings.load import Loaded
 from collector.store.embedded import default_data_dir
 
 if TYPE_CHECKING:

@@ -8,7 +8,6 @@ the start; nothing is corrected or ignored in silence.
 from __future__ import annotations
 
 from collector.settings.admission import AuthSettings, TlsSettings
-from collector.settings.load import Loaded, load, load_with_origins
 from collector.settings.models import (
     ConvertSettings,
     DatabaseSettings,
@@ -20,7 +19,6 @@ from collector.settings.models import (
 )
 from collector.settings.reading import ApiSettings, RedisSettings, TailSettings
 from collector.settings.stage import Stage
-from collector.settings.table import Description, describe, settings_table
 from collector.settings.worker import from_worker_json, to_worker_json
 
 __all__ = [
@@ -28,9 +26,7 @@ __all__ = [
     "AuthSettings",
     "ConvertSettings",
     "DatabaseSettings",
-    "Description",
     "IngestSettings",
-    "Loaded",
     "PartitionSettings",
     "ReceiveSettings",
     "RedisSettings",
@@ -39,10 +35,6 @@ __all__ = [
     "TailSettings",
     "TelemetrySettings",
     "TlsSettings",
-    "describe",
     "from_worker_json",
-    "load",
-    "load_with_origins",
-    "settings_table",
     "to_worker_json",
 ]

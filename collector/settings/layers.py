@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
@@ -30,6 +29,7 @@ from collector.settings.names import (
     suggestion,
 )
 
+KEY_TWICE = "is given twice"
 OWN_TESTS_PREFIX = "OTLPG_TEST_"
 """Names that otlpg's test suite reads; a daemon started by a test inherits them."""
 
@@ -127,7 +127,7 @@ def from_file(path: Path) -> Layer:
         content = reader(path.read_bytes())
     except OSError as error:
         raise SettingsError(f"{path}: {error.strerror or 'cannot be read'}") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         # The parser's own text quotes the line, and the line may hold a password.
         raise SettingsError(
             f"{path} is not valid {path.suffix[1:].upper()}{_place(error)}"
@@ -137,57 +137,19 @@ def from_file(path: Path) -> Layer:
 
 
 def _yaml(content: bytes) -> Any:
-    return yaml.load(content, Loader=_StrictLoader)  # noqa: S506 -- a SafeLoader
+    from collector.settings import yaml_text  # a parser that hardly any process needs
+
+    return yaml_text.parse(content)
 
 
 def _toml(content: bytes) -> Any:
     return tomllib.loads(content.decode("utf-8-sig"))
 
 
-_KEY_TWICE = "is given twice"
-_NAMED_KEYS = SECTIONS | {part for name in FIELDS for part in name.split(".")}
-"""Keys that an error may quote; any other may be a secret in the wrong place."""
-
-
-class _StrictLoader(yaml.SafeLoader):
-    """YAML in which a repeated key is an error, as in TOML, and not the last one wins."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Return the mapping, if no key is in it twice."""
-        seen: list[Any] = []
-        for key_node, _ in node.value:
-            key: Any = self.construct_object(  # pyright: ignore[reportUnknownMemberType]
-                key_node, deep=deep
-            )
-            if key in seen:
-                named = key if isinstance(key, str) and key in _NAMED_KEYS else "a key"
-                raise yaml.constructor.ConstructorError(
-                    problem=f"{named} {_KEY_TWICE}", problem_mark=key_node.start_mark
-                )
-            seen.append(key)
-        return super().construct_mapping(node, deep)
-
-
-def _decimal(loader: _StrictLoader, node: yaml.ScalarNode) -> int | str:
-    """Return a decimal number, or the text of one that YAML 1.1 alone reads as a number.
-
-    ``1:30`` would be 90 and ``010`` eight; so written, in the environment, they are not.
-    """
-    text = str(loader.construct_scalar(node))
-    return int(text) if re.fullmatch(r"[+-]?[0-9]+", text) else text
-
-
-_StrictLoader.add_constructor("tag:yaml.org,2002:int", _decimal)
-
-
 def _place(error: Exception) -> str:
     """Return where in the file the error is, without any of the file's text."""
-    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
-        mark = error.problem_mark
-        problem = f"; {error.problem}" if (error.problem or "").endswith(_KEY_TWICE) else ""
-        return f" (line {mark.line + 1}, column {mark.column + 1}){problem}"
-    match = re.search(r" \(at (line \d+, column \d+)\)$", str(error))
-    return f" ({match[1]})" if match else ""
+    match = re.search(rf" \(at (line \d+, column \d+)\)(; [\w ]+ {KEY_TWICE})?$", str(error))
+    return f" ({match[1]}){match[2] or ''}" if match else ""
 
 
 def _flatten(content: Any, path: Path) -> dict[str, Any]:
@@ -213,7 +175,7 @@ def _mapping(content: Any, name: str, path: Path) -> Mapping[Any, Any]:
 def _new(name: str, values: Mapping[str, Any], path: Path) -> str:
     """Return the name of a setting that the file did not give before."""
     if name in values:  # once as ``receive.slots:`` and once below ``receive:``
-        raise SettingsError(f"{name} in {path} {_KEY_TWICE}")
+        raise SettingsError(f"{name} in {path} {KEY_TWICE}")
     if name not in FIELDS:
         raise SettingsError(f"{name} in {path} is no setting{suggestion(name, FIELDS)}")
     return name

@@ -10,7 +10,8 @@ from pydantic import SecretStr
 from collector.cli.exit_codes import exit_code
 from collector.errors import SettingsError
 from collector.operate.check import Step, check
-from collector.settings import AuthSettings, DatabaseSettings, Loaded, RedisSettings, Settings
+from collector.settings import AuthSettings, DatabaseSettings, RedisSettings, Settings
+from collector.settings.load import Loaded
 from collector.store import migrate, migration_files
 from collector.store.embedded import ROLE, EmbeddedPostgres
 from collector.store.pool import Connection, resolve_dsn

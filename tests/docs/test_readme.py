@@ -13,9 +13,10 @@ import pytest
 import typer.main
 
 from collector.cli import app, dev
-from collector.settings import Settings, settings_table
+from collector.settings import Settings
 from collector.settings.load import load
 from collector.settings.names import ALIASES, CLIENT_NAMES, CONFIG_NAME, ENVIRONMENT
+from collector.settings.table import settings_table
 from collector.settings.units import bytes_from_text, duration_from_text
 from collector.store.embedded import EmbeddedPostgres
 from collector.telemetry.metrics import Declared, Metrics, VerifyMetrics

@@ -19,7 +19,8 @@ from collector.operate.dev import (
     quiet,
     with_dsn,
 )
-from collector.settings import DatabaseSettings, Settings, load_with_origins
+from collector.settings import DatabaseSettings, Settings
+from collector.settings.load import load_with_origins
 from collector.store.embedded import EmbeddedPostgres
 
 PORTS = {"grpc": 4317, "http": 4318, "telemetry": 9095}

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from collector import settings
 from collector.errors import SettingsError
 from collector.settings import Settings
+from collector.settings.load import load as load_settings
+from collector.settings.load import load_with_origins
 from collector.settings.names import FIELDS, allowed
 
 SECRET = "hunter2-do-not-show"  # not one of anybody's
@@ -22,7 +23,7 @@ def load(
     config: Path | None = None,
 ) -> Settings:
     """Load settings from what the test gives and from nothing else."""
-    return settings.load(config=config, flags=flags or {}, environ=environ or {})
+    return load_settings(config=config, flags=flags or {}, environ=environ or {})
 
 
 def value_at(loaded: Settings, name: str) -> Any:
@@ -519,7 +520,7 @@ def test_origins_name_what_the_operator_wrote(tmp_path: Path) -> None:
     """Each value that is no default says where it came from."""
     config = file(tmp_path, "workers: 2")
 
-    loaded = settings.load_with_origins(
+    loaded = load_with_origins(
         config=config, flags={"receive.grpc_port": 1}, environ={"PGHOST": "h"}
     )
 

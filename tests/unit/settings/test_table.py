@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collector.settings import Settings, Stage, describe, load, settings_table
+from collector.settings import Settings, Stage
+from collector.settings.load import load
+from collector.settings.table import describe, settings_table
 
 BY_NAME = {setting.name: setting for setting in describe()}
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from collector.settings import Settings, from_worker_json, load, to_worker_json
+from collector.settings import Settings, from_worker_json, to_worker_json
+from collector.settings.load import load
 
 
 def test_round_trip_keeps_every_setting_and_secret() -> None:
