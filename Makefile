@@ -60,8 +60,8 @@ bench: $(STAMP) ## measure throughput, latency and memory against raw COPY
 bench-query: $(STAMP) ## measure how soon questions are answered, of a week of telemetry (20 minutes, 12 GB)
 	$(BIN)/otlpg bench --query
 
-fault: $(STAMP) ## the long runs: kills, outages, a bad network, pgbouncer; thousands of round trips
-	$(BIN)/pytest tests/fault tests/db tests/fuzz tests/bench -m "long or pgbouncer" -s
+fault: $(STAMP) ## the long runs: kills, outages, a bad network, pgbouncer; thousands of round trips; all of the catalogue
+	$(BIN)/pytest tests/fault tests/db tests/fuzz tests/bench tests/catalogue -m "long or pgbouncer" -s
 
 fuzz: $(FUZZ_STAMP) ## mutate requests by coverage for FUZZ_S seconds (720); exit status 1 on a finding
 	$(BIN)/python -m tests.fuzz.run --seconds $(FUZZ_S)

@@ -121,6 +121,16 @@ class Run(NamedTuple):
     way: Transport
     company: bool
 
+    @property
+    def is_long(self) -> bool:
+        """Whether `make fault` runs it and `make test` does not.
+
+        Each case is sent alone by every transport, and in company by the first that can say it: the
+        three are one from the moment at which a body has become a request, and company does not
+        meet a case before.
+        """
+        return self.company and self.way is not self.case.ways()[0]
+
     def __str__(self) -> str:
         company = "in company" if self.company else "alone"
         return f"{self.case.number} {self.case.name}, {self.case.signal} by {self.way}, {company}"
