@@ -188,6 +188,15 @@ async def empty_database(server_under_test: EmbeddedPostgres) -> AsyncGenerator[
         yield settings
 
 
+@pytest.fixture(scope="module")
+def module_database(postgres_server: EmbeddedPostgres) -> Generator[DatabaseSettings]:
+    """A migrated database that the tests of a module share, for a daemon that they share."""
+    with asyncio.Runner() as runner:
+        databases = fresh_database(postgres_server, TEMPLATE)
+        yield runner.run(anext(databases))
+        runner.run(anext(databases, None))
+
+
 @pytest.fixture
 async def connection(database_settings: DatabaseSettings) -> AsyncGenerator[Connection]:
     """A connection to the test's own database."""

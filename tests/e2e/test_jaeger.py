@@ -62,15 +62,16 @@ class Stand(NamedTuple):
         return trace_id, [entry for entry in self.spans() if entry[1].trace_id == trace_id]
 
 
-@pytest.fixture
-def stand(database_settings: DatabaseSettings) -> Generator[Stand]:
-    """A daemon that stored forty spans of a shop, a minute ago."""
+@pytest.fixture(scope="module")
+def stand(module_database: DatabaseSettings) -> Generator[Stand]:
+    """A daemon that stored forty spans of a shop, a minute ago; nothing that is asked ends its API."""
     start = time.time_ns() - MINUTE_NS
     sent = trace_request(items=40, base_unix_nano=start)
-    with Daemon(database_settings, OTLPG_API__ENABLED="true") as daemon:
+    with Daemon(module_database, OTLPG_API__ENABLED="true") as daemon:
         with Caller(daemon.grpc_port) as caller:
             assert caller.send(Signal.TRACES, sent.SerializeToString()) == b""
         yield Stand(daemon, sent, start)
+        assert daemon.metric("otlpg_api_restarts_total") == 0
 
 
 def data_of(answer: tuple[int, Any]) -> Any:
