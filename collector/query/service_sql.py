@@ -18,11 +18,12 @@ BUCKETS_PER_DOUBLING: Final = 16
 _ENTRY = f"(f.kind IN ({SERVER}, {CONSUMER}) OR f.parent_span_id IS NULL)"
 """A span with which work comes into a service."""
 
-_BUCKET = (
+BUCKET = (
     "CASE WHEN f.duration_ns > 0"
     f" THEN floor(ln(f.duration_ns::double precision) / ln(2.0::double precision) * {BUCKETS_PER_DOUBLING})::integer"
     " WHEN f.duration_ns = 0 THEN -1 END"
 )
+"""Of a span's duration; -1 for nothing at all, NULL where there is none."""
 
 
 def services(when: TimeRange) -> Statement:
@@ -97,7 +98,7 @@ def red(
     operation = "f.name" if by_operation else "''::text"
     counted = (
         f"SELECT f.service_name, {operation} AS operation,"  # noqa: S608 -- placeholders and our own text
-        f" {step} AS step, {_BUCKET} AS bucket, count(*) AS spans,"
+        f" {step} AS step, {BUCKET} AS bucket, count(*) AS spans,"
         f" count(*) FILTER (WHERE f.status_code = {STATUS_ERROR}) AS errors,"
         " max(f.duration_ns) AS longest"
         f" FROM trace_spans AS f WHERE {' AND '.join(conditions)} GROUP BY 1, 2, 3, 4"

@@ -29,6 +29,6 @@ def steps_of(when: TimeRange, step_us: int) -> int:
     return when.length_us // step_us + 1
 
 
-def binned(column: str, step: str) -> str:
+def binned(column: str, step: str, origin: str = ORIGIN) -> str:
     """Return SQL for the start of the step that a time lies in; ``step`` is one in microseconds."""
-    return f"date_bin({step} * interval '1 microsecond', {column}, {ORIGIN})"
+    return f"date_bin({step} * interval '1 microsecond', {column}, {origin})"
