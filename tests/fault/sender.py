@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
 from random import Random
 from typing import Any
 
@@ -46,6 +47,14 @@ _OPTIONS: list[tuple[str, Any]] = [
     ("grpc.min_reconnect_backoff_ms", 50),
     ("grpc.max_reconnect_backoff_ms", 200),
 ]
+
+
+@dataclass
+class Attempt:
+    """One sending of a request, by a monotonic clock; ``ended_s`` is None while no answer is there."""
+
+    began_s: float
+    ended_s: float | None = None
 
 
 class Line:
@@ -90,6 +99,7 @@ class RecordingSender:
         self._pause_s = pause_s
         self._finishing = asyncio.Event()
         self.acknowledged_so_far = 0  # replies that said OK, repeated requests included
+        self._attempts: list[Attempt] = []
         self._changed = asyncio.Condition()
 
     async def run(self) -> None:
@@ -111,6 +121,21 @@ class RecordingSender:
         goal = self.acknowledged_so_far + more
         async with self._changed:
             await self._changed.wait_for(lambda: self.acknowledged_so_far >= goal)
+
+    def longest_wait_s(self, since_s: float) -> float:
+        """Return the longest time that a request was in the air, of those that were there then or since.
+
+        One that is still without an answer counts with its time so far.
+
+        Units: seconds; ``since_s`` of a monotonic clock.
+        """
+        now_s = time.monotonic()
+        waits = [
+            (attempt.ended_s or now_s) - attempt.began_s
+            for attempt in self._attempts
+            if attempt.ended_s is None or attempt.ended_s > since_s
+        ]
+        return max(waits, default=0.0)
 
     async def served_again(self) -> float:
         """Return how long it took, from now, until newcomers were served at every endpoint.
@@ -163,7 +188,10 @@ class RecordingSender:
 
     async def _attempt(self, record: Record, line: Line) -> bool:
         """Send once, as ``attempt`` does, and tell who waits for acknowledgements."""
+        begun = Attempt(time.monotonic())
+        self._attempts.append(begun)
         settled = await attempt(record, line)
+        begun.ended_s = time.monotonic()
         if settled and record.failure is None:
             async with self._changed:
                 self.acknowledged_so_far += 1

@@ -26,6 +26,7 @@ from tests.fault.conftest import durable
 from tests.fault.oracle import Verdict, judge
 from tests.fault.records import Record
 from tests.fault.stage import grown, load, run_under, serves_again, stored_items
+from tests.fault.test_redis_frozen import run_frozen
 from tests.fault.test_sigkill import kill_workers
 
 ACKNOWLEDGED_BEFORE = 60
@@ -70,6 +71,21 @@ async def test_without_ledger_items_are_repeated(durable_database: DatabaseSetti
     assert not verdict.lost
     with pytest.raises(AssertionError, match="repeated: stored more than once"):
         verdict.assert_promises_kept()
+
+
+@pytest.mark.long
+async def test_a_publisher_that_is_waited_for_stalls_ingest(
+    database_settings: DatabaseSettings,
+) -> None:
+    """While Redis stands still, each flush stays until what it committed is published.
+
+    Whole: ``test_redis_frozen.py::test_no_request_waits_and_the_tail_tells_the_gap``.
+    """
+    verdict, frozen = await run_frozen(database_settings, 21, changed_by("awaited_publish"))
+
+    verdict.assert_promises_kept()
+    with pytest.raises(AssertionError, match="wait_s"):
+        frozen.assert_unnoticed()
 
 
 # -- a ledger that a repeated request does not write to ------------------------------------------

@@ -2,46 +2,109 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
 import pytest
 
 from collector.settings import DatabaseSettings
-from tests.e2e.daemon import Daemon
+from tests.e2e.daemon import POLL_S, Daemon
+from tests.fault.oracle import Verdict
 from tests.fault.sender import RecordingSender
-from tests.fault.watching import Watcher, flat, linked, pace, run_watched
+from tests.fault.watching import Watcher, flat, linked, run_watched
 from tests.redis_server import redis_server
 
-REQUESTS = 300
+REQUESTS = 150
+PAUSE_S = 0.15
+TIMEOUT_S = 4.0
+"""Of an answer of Redis. Who waits for one waits for so long: far more than any request does here."""
+GROWTH_BYTES_MAX = 12 * 2**20
+"""Of a process, with a backlog of 1 MiB: what else a load takes and gives back."""
+SETTINGS = {
+    "OTLPG_REDIS__TIMEOUT_S": f"{TIMEOUT_S}s",
+    "OTLPG_TAIL__BACKLOG_BYTES_MAX": "1MiB",
+}
+
+
+class Frozen(NamedTuple):
+    """What was seen until the last worker had given Redis up."""
+
+    before_s: float
+    """The longest wait of a request before Redis stood still."""
+    wait_s: float
+    """The longest from then on."""
+    overflowed: bool
+    """A backlog was full, and dropped its oldest, before its link was given up."""
+
+    def assert_unnoticed(self) -> None:
+        """Fail when a request has waited for Redis, or in line behind one that did."""
+        assert self.wait_s < self.before_s + TIMEOUT_S / 2, self
 
 
 @pytest.mark.parametrize("seed", [21, *(pytest.param(n, marks=pytest.mark.long) for n in (22, 23))])
-async def test_ingest_keeps_its_pace_and_the_tail_tells_the_gap(
+async def test_no_request_waits_and_the_tail_tells_the_gap(
     database_settings: DatabaseSettings, seed: int
 ) -> None:
-    """By SIGSTOP: its kernel accepts connections, and nobody answers. Then it goes on."""
+    """By SIGSTOP: its kernel accepts connections, and nobody answers. Then it goes on.
+
+    With a publisher that is waited for: ``test_negative_controls.py``.
+    """
+    verdict, frozen = await run_frozen(database_settings, seed)
+
+    verdict.assert_promises_kept()
+    frozen.assert_unnoticed()
+    assert frozen.overflowed
+
+
+async def run_frozen(
+    database: DatabaseSettings, seed: int, environment: Mapping[str, str] = MappingProxyType({})
+) -> tuple[Verdict, Frozen]:
+    """Return the verdict on a daemon whose Redis stood still for a while, and what was seen then."""
+    seen: list[Frozen] = []
     with redis_server() as server:
 
         async def freeze(daemon: Daemon, sender: RecordingSender, watcher: Watcher) -> None:
             await linked(daemon, 2)
-            before_s = await pace(sender, REQUESTS)
+            began_s = time.monotonic()
+            await sender.acknowledged(REQUESTS)
             await watcher.until(lambda: watcher.seen.total() > REQUESTS)
-            async with flat(daemon):
+            async with flat(daemon, GROWTH_BYTES_MAX):
+                frozen_s = time.monotonic()
+                before_s = sender.longest_wait_s(began_s)
                 server.freeze()
                 try:
-                    frozen_s = await pace(sender, REQUESTS)
+                    overflowed = await overflows(daemon)
                     await linked(daemon, 0)
-                    frozen_s = min(frozen_s, await pace(sender, REQUESTS))
+                    wait_s = sender.longest_wait_s(frozen_s)
+                    seen.append(Frozen(before_s, wait_s, overflowed))
+                    await sender.acknowledged(REQUESTS)
                     await watcher.until(lambda: watcher.links == [False])
                 finally:
                     server.thaw()
             await linked(daemon, 2)
             await watcher.until(lambda: watcher.links == [False, True])
             await watcher.until(lambda: watcher.why["lost"] > REQUESTS)
-            seen = watcher.seen.total()
-            await watcher.until(lambda: watcher.seen.total() > seen + REQUESTS)
-            assert frozen_s < 1.5 * before_s + 0.5, (before_s, frozen_s)
+            shown = watcher.seen.total()
+            await watcher.until(lambda: watcher.seen.total() > shown + REQUESTS)
 
         verdict = await run_watched(
-            freeze, database_settings, seed=seed, environment={"REDIS_URL": server.url}
+            freeze,
+            database,
+            seed=seed,
+            pause_s=PAUSE_S,
+            environment={"REDIS_URL": server.url, **SETTINGS, **environment},
         )
+    return verdict, seen[0]
 
-    verdict.assert_promises_kept()
+
+async def overflows(daemon: Daemon) -> bool:
+    """Return, once a backlog has dropped something, whether that was for want of room.
+
+    A worker that gives its link up says so first, and then drops all that waits for it.
+    """
+    while not await asyncio.to_thread(daemon.metric, "otlpg_tail_skipped_total", cause="backlog"):  # noqa: ASYNC110
+        await asyncio.sleep(POLL_S)
+    return await asyncio.to_thread(daemon.metric, "otlpg_tail_link_up") == 2

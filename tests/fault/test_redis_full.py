@@ -1,4 +1,4 @@
-"""Redis has no memory left: it refuses what others store, and throws out who reads too slowly."""
+"""Redis has no memory left for what others store; and Redis ends subscriptions, as it does slow ones."""
 
 from __future__ import annotations
 
