@@ -25,7 +25,7 @@ _write = Flushers.write
 async def write(self: Flushers, entries: Sequence[Entry]) -> None:
     """Write, and wait until nothing is left to publish."""
     await _write(self, entries)
-    publisher: Publisher | None = self._publisher
+    publisher: Publisher | None = self._publisher  # pyright: ignore[reportPrivateUsage]
     if publisher is not None:
         await publisher.drain(PUBLISH_S_MAX)
 
