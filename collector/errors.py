@@ -297,15 +297,22 @@ class TailLostError(OtlpgError):
     """The connection of a live tail ended, or never was; another one may do.
 
     ``retry_after_s`` is how long the server asks to be left alone; None when it did not say.
-    ``is_answer``: an API was there, and said why not.
+    ``is_answer``: an API was there, and said why not. ``is_silence``: somebody was there, and said
+    nothing yet.
     """
 
     def __init__(
-        self, message: str, *, retry_after_s: float | None = None, is_answer: bool = False
+        self,
+        message: str,
+        *,
+        retry_after_s: float | None = None,
+        is_answer: bool = False,
+        is_silence: bool = False,
     ) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
         self.is_answer = is_answer
+        self.is_silence = is_silence
 
 
 # -- questions: asked of what is stored ------------------------------------------------------------

@@ -106,6 +106,9 @@ class TailRoute:
             after,
             sees_all=parameters.sees_all,
         ) as (reader, started):
+            await write(
+                b":\n\n"
+            )  # a head at once: who waits for stored items knows that we are here
             snapshot: Snapshot | None = None
             if after is None and parameters.stored:
                 snapshot, events = await self._read(parameters)

@@ -6,6 +6,7 @@ colour, so that a command may be ended between any two lines.
 
 from __future__ import annotations
 
+import codecs
 import os
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple, TextIO
@@ -27,6 +28,7 @@ FEW_COLOURS: Final = (32, 34, 35, 36)
 """For a terminal that has no more: green, blue, magenta, cyan."""
 
 CUT: Final = "…"
+ASCII_CUT: Final = ">"
 
 
 class Part(NamedTuple):
@@ -41,6 +43,10 @@ class Brush(NamedTuple):
 
     colours: bool
     many_colours: bool = False
+    encoding: str = "utf-8"
+    """What it lacks is written as an escape, which takes as many cells as it has characters."""
+    cut: str = CUT
+    """In the last cell of a line that goes on."""
 
     def colour_of(self, name: str) -> str:
         """Return the style of a name: the same one whenever and wherever it is seen."""
@@ -56,13 +62,20 @@ class Brush(NamedTuple):
         """
         taken: list[Part] = []
         used = 0
-        for part in parts:
+        for part in map(self._held, parts):
             taken.append(part)
             used += 0 if width is None else cells(part.text)
             if width is not None and used > width:
-                taken = [*_first(taken, width - 1), Part(CUT, part.style)]
+                taken = [*_first(taken, width - 1), Part(self.cut, part.style)]
                 break
         return "".join(self._painted(part) for part in taken)
+
+    def _held(self, part: Part) -> Part:
+        """Return a part as the terminal can hold it."""
+        if self.encoding == "utf-8" or part.text.isascii():
+            return part
+        held = part.text.encode(self.encoding, "backslashreplace").decode(self.encoding)
+        return Part(held, part.style)
 
     def _painted(self, part: Part) -> str:
         if not (self.colours and part.style and part.text):
@@ -107,4 +120,19 @@ def brush_for(stream: TextIO, *, no_color: bool) -> Brush:
     from collector.telemetry.logging import wants_colour
 
     many = "256color" in os.environ.get("TERM", "") or bool(os.environ.get("COLORTERM"))
-    return Brush(colours=not no_color and wants_colour(stream), many_colours=many)
+    encoding = codecs.lookup(stream.encoding or "utf-8").name
+    return Brush(
+        colours=not no_color and wants_colour(stream),
+        many_colours=many,
+        encoding=encoding,
+        cut=CUT if encoding == "utf-8" and not _is_c_locale() else ASCII_CUT,
+    )
+
+
+def _is_c_locale() -> bool:
+    """Whether the user has said that the terminal is one of ASCII; Python writes UTF-8 even so.
+
+    Where nothing is said, as in a container, it mostly is of UTF-8. What Python itself puts into
+    LC_CTYPE then tells nothing.
+    """
+    return (os.environ.get("LC_ALL") or os.environ.get("LANG")) in {"C", "POSIX"}

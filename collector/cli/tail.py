@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Final, NoReturn
 import typer
 
 from collector.cli import exit_codes, options
+from collector.cli.streams import require_output
 from collector.errors import CommandError, UsageError
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ def tail(
 
     An API key is taken from OTLPG_API_KEY.
     """
-    signal.signal(signal.SIGINT, _end_now)
+    require_output()
     _check_combination(what, level, trace, roots=roots, tree=tree)
     from collector.cli.painting import brush_for
     from collector.cli.tail_screen import Screen, View, make_writer
@@ -163,16 +164,8 @@ def _check_combination(
         raise UsageError("--roots or --tree, not both")
 
 
-def _end_now(_signal: int, _frame: object) -> NoReturn:
-    """End at once, and well: whatever waits for a name, a server or a full pipe.
-
-    There is nothing to save or to say goodbye to; a tidy end would wait for what is under way.
-    """
-    os._exit(exit_codes.OK)
-
-
 def _follow(client: Client, screen: Screen) -> None:
-    """Follow until the reader of our output is gone.
+    """Follow until the reader of our output is gone; then tell what is not told yet.
 
     Raises:
         CommandError: standard output takes nothing more, and not because its reader has left.
@@ -180,12 +173,30 @@ def _follow(client: Client, screen: Screen) -> None:
     """
     from collector.cli.tail_screen import reader_gone
 
+    _end_on_ctrl_c(screen)
     try:
-        asyncio.run(_until_first(client.follow(), screen.show_due_traces(), reader_gone()))
+        asyncio.run(_until_first(client.follow(), screen.run(), reader_gone()))
     except BrokenPipeError:
         pass  # the same as a reader that was seen to leave
     except OSError as error:  # of our output: the client has a word of its own for the network
         raise CommandError(f"standard output: {error.strerror}") from error
+    finally:
+        screen.notes.tell_rest()
+
+
+def _end_on_ctrl_c(screen: Screen) -> None:
+    """Let Ctrl-C end us at once, and well: whatever waits for a name, a server or a full pipe.
+
+    There is nothing to save; a tidy end would wait for what is under way. Where Ctrl-C is ignored
+    since the shell has put us into the background, it stays so.
+    """
+
+    def end(_signal: int, _frame: object) -> NoReturn:
+        screen.notes.tell_rest_at_once()
+        os._exit(exit_codes.OK)
+
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, end)
 
 
 async def _until_first(*coroutines: Coroutine[None, None, None]) -> None:

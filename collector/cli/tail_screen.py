@@ -9,19 +9,20 @@ import shutil
 import stat
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from enum import Enum
 from typing import Any, Final, Protocol, cast
 
 from collector.cli import printing, tail_text
-from collector.cli.painting import DIM, Brush, Part, brush_for
+from collector.cli.painting import Brush, brush_for
+from collector.cli.tail_notes import Notes
 from collector.cli.tail_text import TailText
 from collector.operate.tail.news import Back, Item, Live, News, Skipped
 from collector.operate.tail.traces import Shown, Traces
 
 TICK_S: Final = 0.2
-"""Between two looks at which traces are due."""
+"""Between two looks at what is due: traces, and sums of what was skipped."""
 
 
 class View(Enum):
@@ -101,11 +102,24 @@ class TextWriter:
 
 
 class Screen:
-    """Shows news as they come; traces when they are due."""
+    """Shows news as they come; traces, and what was skipped meanwhile, when they are due.
 
-    def __init__(self, writer: Writer, notes: Brush, view: View, lines: int) -> None:
+    ``clock`` only goes forward, in seconds.
+    """
+
+    def __init__(
+        self,
+        writer: Writer,
+        brush: Brush,
+        view: View,
+        lines: int,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """``brush`` is that of standard error; ``lines`` so many stored items were asked for."""
+        self.notes = Notes(brush, clock)
         self._writer = writer
-        self._notes = notes
+        self._clock = clock
         self._view = view
         self._traces = Traces(with_spans=view is View.TREES)
         self._stored_left = lines
@@ -118,10 +132,8 @@ class Screen:
             return
         missed = isinstance(news, Skipped) or (isinstance(news, Back) and news.missed != 0)
         if missed or self._begins_in_the_middle(news):
-            self._traces.gap(time.monotonic())
-        text = tail_text.note(news)
-        if text is not None:
-            printing.note(self._notes.line([Part(f"-- {text}", DIM)]))
+            self._traces.gap(self._clock())
+        self.notes.tell(news)
 
     def _begins_in_the_middle(self, news: News) -> bool:
         """Tell whether stored items are over, and were as many as were asked for: maybe not all."""
@@ -130,19 +142,23 @@ class Screen:
         self._is_live = True
         return self._stored_left <= 0
 
-    async def show_due_traces(self) -> None:
-        """Show traces whose time is over, for ever."""
-        while self._view is not View.ITEMS:
-            self._show(self._traces.due(time.monotonic()))
+    async def run(self) -> None:
+        """Show what is due, for ever."""
+        while True:
             await asyncio.sleep(TICK_S)
-        await asyncio.Event().wait()
+            self.show_due()
+
+    def show_due(self) -> None:
+        """Show traces whose time is over, and sums that were kept for long enough."""
+        self._show(self._traces.due(self._clock()))
+        self.notes.tell_due()
 
     def _item(self, fields: dict[str, Any]) -> None:
         if self._view is View.ITEMS:
             self._writer.item(fields)
             return
         self._stored_left -= 1
-        self._show(self._traces.add(fields, time.monotonic()))
+        self._show(self._traces.add(fields, self._clock()))
 
     def _show(self, traces: Iterable[Shown]) -> None:
         for trace in traces:

@@ -13,7 +13,18 @@ from typing import Any, Final, cast
 from collector.cli.painting import BOLD_RED, DIM, GREEN, RED, YELLOW, Brush, Part
 from collector.cli.printing import escaped, escaped_json
 from collector.cli.stored_text import attribute_parts, clipped, duration_text, value_text
-from collector.operate.tail.news import Back, Link, Live, Lost, News, Notice, Skipped, Unreadable
+from collector.operate.tail.news import (
+    Back,
+    Connected,
+    Link,
+    Live,
+    Lost,
+    News,
+    Notice,
+    Skipped,
+    Unreadable,
+    Waiting,
+)
 from collector.operate.tail.traces import Shown, Span, branches, text_of
 
 SEVERITY_STYLES: Final = {
@@ -24,6 +35,7 @@ SIGNAL_WORDS: Final = {"logs": "log", "traces": "span", "metrics": "metric"}
 SIGNAL_CELLS: Final = 6
 
 TRACE_ID_CHARS: Final = 8
+SAID_CHARACTERS_MAX: Final = 500
 DEPTH_MAX: Final = 24
 """Deeper spans are indented no more."""
 ROOT_FIELDS: Final = ("time", "service", "name", "kind", "status", "duration_ns", "span_id")
@@ -160,10 +172,10 @@ def note(news: News) -> str | None:
     """Return what is no item as a line to read; None when nobody need know."""
     match news:
         case Skipped(_, items, why):
-            reason = WHY.get(why) or escaped(why) or "the server does not say why"
+            reason = WHY.get(why) or _said(why) or "the server does not say why"
             return f"{_number(items)} skipped: {reason}"
         case Link(is_up, message):
-            reason = f": {escaped(message)}" if message else ""
+            reason = f": {_said(message)}" if message else ""
             return "new items come again" if is_up else f"nothing new can come now{reason}"
         case Live(_, 0, "local"):
             return "no worker publishes: is tail.enabled off?"
@@ -176,15 +188,26 @@ def note(news: News) -> str | None:
         case Live(workers, _, "local") if workers is not None and workers > 1:
             return "live from this daemon alone; others are seen too once all have redis.url"
         case Notice(message):
-            return f"the server says: {escaped(message)}"
-        case Unreadable(kind):
+            return f"the server says: {_said(message)}"
+        case Unreadable(kind, 1):
             return f"{kind}: one could not be read and is left out"
-        case Lost():
-            return "connection lost; trying again"
+        case Unreadable(kind, events):
+            return f"{kind}: {events:,} could not be read and are left out"
+        case Waiting(why):
+            return f"{_said(why)}; trying again"
+        case Connected():
+            return "connected"
+        case Lost(why):
+            return f"connection lost: {_said(why)}; trying again"
         case Back(missed):
             return f"connected again, {_cost(missed)}"
         case _:
             return None
+
+
+def _said(text: str) -> str:
+    """Return words of the server, however many it makes, as part of a line."""
+    return escaped(text[:SAID_CHARACTERS_MAX]) + ("…" if len(text) > SAID_CHARACTERS_MAX else "")
 
 
 def _number(items: int | None) -> str:

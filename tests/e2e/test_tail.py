@@ -171,6 +171,27 @@ def test_a_line_is_as_wide_as_the_terminal_is_just_then(server: TailServer) -> N
         assert len(terminal.lines()[1]) == 120
 
 
+@pytest.mark.parametrize(
+    ("variables", "shown"),
+    [
+        ({"PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii"}, "\\u6771" * 5 + "\\>"),
+        ({"LC_ALL": "C"}, "東" * 15 + ">"),
+    ],
+)
+def test_a_line_is_cut_on_a_terminal_without_an_ellipsis(
+    variables: dict[str, str], shown: str, server: TailServer
+) -> None:
+    """Where it should be: what is written as an escape takes more cells."""
+    with Terminal(words(server, "logs", "--utc"), columns=64, rows=30, **variables) as terminal:
+        server.wait_for_request()
+        server.item(log("東" * 100))
+        server.item(log("end"))
+        terminal.wait_for("end")
+
+        first, _ = terminal.lines()
+        assert first == f"2025-01-02 01:02:03.456Z W shop {shown}"
+
+
 def test_wrapped_lines_are_whole(server: TailServer) -> None:
     """Where the terminal breaks them."""
     with Terminal(words(server, "logs", "--wrap"), columns=60) as terminal:
@@ -289,6 +310,23 @@ def test_a_pipe_gets_json_lines_at_once(server: TailServer) -> None:
         assert tail.note() == "-- 1 item skipped: this reader is too slow\n"
 
 
+def test_what_is_skipped_is_summed_up(server: TailServer) -> None:
+    """And what is not told yet is told at the end, whatever ends it."""
+    with piped(words(server)) as tail:
+        server.wait_for_request()
+        for items in range(1, 101):
+            server.event("skipped", {"signal": "logs", "items": items, "why": "sampled"})
+        server.item(log())
+        tail.line()
+        tail.process.send_signal(signal.SIGINT)
+        code, notes = tail.wait()
+
+    told = [int(line.split()[1].replace(",", "")) for line in notes.splitlines()]
+    assert code == 0
+    assert sum(told) == 5_050
+    assert len(told) < 50
+
+
 def test_json_is_had_on_a_terminal_too(server: TailServer) -> None:
     """When it is asked for."""
     with Terminal(words(server, "logs", "--json")) as terminal:
@@ -385,7 +423,7 @@ def test_a_lost_connection_is_resumed(server: TailServer) -> None:
         server.item(log("first"), id="7-1")
         terminal.wait_for("first")
         server.stop()
-        terminal.wait_for("-- connection lost; trying again")
+        terminal.wait_for("-- connection lost")
         server.start()
         resumed = server.wait_for_request(2)
         server.event("skipped", {"signal": "logs", "items": 34, "why": "lost"})
@@ -393,9 +431,10 @@ def test_a_lost_connection_is_resumed(server: TailServer) -> None:
         terminal.wait_for("second")
 
         assert resumed.headers["last-event-id"] == "7-1"
-        assert terminal.lines() == [
+        shown = terminal.lines()
+        assert shown.pop(1).startswith("-- connection lost: ")
+        assert shown == [
             "2025-01-02 01:02:03.456Z W shop first",
-            "-- connection lost; trying again",
             "-- connected again, 34 items missed",
             "2025-01-02 01:02:03.456Z W shop second",
         ]

@@ -11,12 +11,23 @@ from typing import Final, NoReturn
 from collector.errors import TailLostError, UnreachableError
 from collector.operate.tail.connection import (
     CONNECT_S_MAX,
+    HEAD_S_MAX,
     SILENCE_S_MAX,
     Answer,
     Server,
     opened,
 )
-from collector.operate.tail.news import Back, Item, Live, Lost, News, Skipped, news_of
+from collector.operate.tail.news import (
+    Back,
+    Connected,
+    Item,
+    Live,
+    Lost,
+    News,
+    Skipped,
+    Waiting,
+    news_of,
+)
 from collector.operate.tail.query import Query
 from collector.operate.tail.sse import EventStream
 
@@ -66,6 +77,7 @@ class Client:
         *,
         random: Random | None = None,
         connect_s_max: float = CONNECT_S_MAX,
+        head_s_max: float = HEAD_S_MAX,
         silence_s_max: float = SILENCE_S_MAX,
         missed_s_max: float = MISSED_S_MAX,
     ) -> None:
@@ -73,12 +85,14 @@ class Client:
         self._query = query
         self._tell = tell
         self._connect_s_max = connect_s_max
+        self._head_s_max = head_s_max
         self._silence_s_max = silence_s_max
         self._missed_s_max = missed_s_max
         self._pause = Pause(random or Random())
         self._last_event_id = ""
         self._has_shown = False  # an item, or that stored ones are over: not to be asked for again
         self._is_known = False  # the server answered once as it should
+        self._is_waiting = False  # for its first answer
         self._is_live = False  # on this connection
         self._is_away = False
         self._missed: int | None = 0
@@ -86,8 +100,10 @@ class Client:
     async def follow(self) -> NoReturn:
         """Tell all news, for ever; a connection that ends is followed by another.
 
+        A server that is there and says nothing may be one that starts, or is held: it is waited for.
+
         Raises:
-            UnreachableError: the very first connection gave no tail.
+            UnreachableError: there never was a tail, and nobody is there, or somebody without tails.
             UsageError: the server says what is wrong with the query.
             UnauthenticatedError: it wants a key, or knows not this one.
             ForbiddenError: the key is for something else.
@@ -96,14 +112,12 @@ class Client:
             try:
                 await self._connect_once()
             except TailLostError as error:
-                if not self._is_known:
+                if not self._is_known and not error.is_silence:
                     step = "" if error.is_answer else f"\n{NEXT_STEP}"
                     raise UnreachableError(
                         f"no live tail at {self._server.url}: {error}{step}"
                     ) from error
-                if not self._is_away:
-                    self._is_away = True
-                    self._tell(Lost(str(error)))
+                self._say_away(str(error))
                 await asyncio.sleep(self._pause.next_s(error.retry_after_s))
 
     async def _connect_once(self) -> NoReturn:
@@ -113,10 +127,14 @@ class Client:
             self._query.target(with_stored=not (is_resumed or self._has_shown)),
             last_event_id=self._last_event_id,
             connect_s_max=self._connect_s_max,
+            head_s_max=self._head_s_max,
             silence_s_max=self._silence_s_max,
         ) as answer:
             self._is_known = True
             self._is_live = False
+            if self._is_waiting:
+                self._is_waiting = False
+                self._tell(Connected())
             if self._has_shown and not is_resumed:
                 self._missed = None
             await self._read(answer)
@@ -159,6 +177,15 @@ class Client:
             self._say_back()
         self._has_shown = self._has_shown or isinstance(news, Item | Live)
         self._tell(news)
+
+    def _say_away(self, why: str) -> None:
+        """Say it once, until somebody is there."""
+        if not self._is_known and not self._is_waiting:
+            self._is_waiting = True
+            self._tell(Waiting(why))
+        elif self._is_known and not self._is_away:
+            self._is_away = True
+            self._tell(Lost(why))
 
     def _say_back(self) -> None:
         self._is_away = False

@@ -27,6 +27,8 @@ from collector.operate.access import Access
 
 CONNECT_S_MAX: Final = 10.0
 """For name, TCP and TLS together."""
+HEAD_S_MAX: Final = 5.0
+"""From the request to the head of its answer, which a server sends before it looks for items."""
 SILENCE_S_MAX: Final = 45.0
 """The server's heart beats every 15 s: after three that did not come nobody is there."""
 EVENT_STREAM: Final = "text/event-stream"
@@ -65,10 +67,11 @@ class Server(NamedTuple):
         try:
             parts = urlsplit(url)
             port = parts.port
-        except ValueError:  # a port that is no number, or half an IPv6 address
+            name = (parts.hostname or "").encode("idna")  # as who connects encodes it
+        except ValueError:  # a port that is no number, half an IPv6 address, or an empty label
             raise refused from None
         plain = not (parts.query or parts.fragment or parts.username or parts.password)
-        if parts.scheme not in {"http", "https"} or not parts.hostname or not plain:
+        if parts.scheme not in {"http", "https"} or not name or not plain or port == 0:
             raise refused
         if not url.isascii() or not url.isprintable() or " " in url:
             raise refused
@@ -79,7 +82,7 @@ class Server(NamedTuple):
         secure = parts.scheme == "https"
         return cls(
             url=url,
-            host=parts.hostname,
+            host=name.decode(),
             port=port or (443 if secure else 80),
             authority=parts.netloc,
             prefix=parts.path.rstrip("/"),
@@ -98,15 +101,15 @@ class Answer:
         self._reader = reader
         self._silence_s_max = silence_s_max
 
-    async def head(self) -> h11.Response:
+    async def head(self, head_s_max: float) -> h11.Response:
         """Return the head; what is only provisional is passed over.
 
         Raises:
             TailLostError: the connection ended before, broke, or speaks no HTTP; or the head was not
-                whole in the time that a silence may last.
+                whole in time.
         """
         try:
-            async with asyncio.timeout(self._silence_s_max):
+            async with asyncio.timeout(head_s_max):
                 while True:
                     event = await self._event()
                     if isinstance(event, h11.Response):
@@ -114,7 +117,7 @@ class Answer:
                     if not isinstance(event, h11.InformationalResponse):
                         raise TailLostError("the connection ended before an answer came")
         except TimeoutError:
-            raise TailLostError(f"no answer within {self._silence_s_max:g} s") from None
+            raise TailLostError(f"no answer within {head_s_max:g} s", is_silence=True) from None
 
     async def piece(self) -> bytes:
         """Return the next piece of the body; nothing at its end.
@@ -143,6 +146,7 @@ async def opened(
     *,
     last_event_id: str = "",
     connect_s_max: float = CONNECT_S_MAX,
+    head_s_max: float = HEAD_S_MAX,
     silence_s_max: float = SILENCE_S_MAX,
 ) -> AsyncGenerator[Answer]:
     """Open a tail and lend the answer, its head read; the connection is gone afterwards.
@@ -166,7 +170,7 @@ async def opened(
         request = _request(server, target, last_event_id)
         writer.write((wire.send(request) or b"") + (wire.send(h11.EndOfMessage()) or b""))
         answer = Answer(wire, reader, silence_s_max)
-        await _judge(server, await answer.head(), answer)
+        await _judge(server, await answer.head(head_s_max), answer)
         yield answer
     finally:
         writer.transport.abort()  # a goodbye could wait for a server that is gone

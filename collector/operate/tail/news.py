@@ -12,6 +12,8 @@ from typing import Any, Final, NamedTuple, TypeAlias, cast
 
 from collector.operate.tail.sse import Event
 
+COUNT_MAX: Final = 2**63 - 1
+"""Who tells of more is not believed, and has not told how many."""
 LEVELS_MAX: Final = 100
 """Of nested arrays and objects; OTLP's own bound on nested values is below it."""
 
@@ -53,9 +55,20 @@ class Notice(NamedTuple):
 
 
 class Unreadable(NamedTuple):
-    """An event of a known kind that breaks the contract was left out."""
+    """An event of a known kind that breaks the contract was left out; or so many of them."""
 
     kind: str
+    events: int = 1
+
+
+class Waiting(NamedTuple):
+    """There was no connection yet, and nobody answers; the client tries again."""
+
+    why: str
+
+
+class Connected(NamedTuple):
+    """After ``Waiting``: now somebody has answered."""
 
 
 class Lost(NamedTuple):
@@ -70,7 +83,9 @@ class Back(NamedTuple):
     missed: int | None
 
 
-News: TypeAlias = Item | Live | Skipped | Link | Notice | Unreadable | Lost | Back
+News: TypeAlias = (
+    Item | Live | Skipped | Link | Notice | Unreadable | Waiting | Connected | Lost | Back
+)
 
 
 def news_of(event: Event) -> Item | Live | Skipped | Link | Notice | Unreadable | None:
@@ -126,7 +141,7 @@ def _inside(value: Any) -> Iterable[Any]:
 
 def _count(value: Any) -> int | None:
     is_number = isinstance(value, int) and not isinstance(value, bool)
-    return cast("int", value) if is_number and value >= 0 else None
+    return cast("int", value) if is_number and 0 <= value <= COUNT_MAX else None
 
 
 def _text(value: Any) -> str:

@@ -15,6 +15,7 @@ from collector.cli.printing import INVISIBLE
 from collector.cli.tail_text import TailText, note, root_maps, tree_map
 from collector.operate.tail.news import (
     Back,
+    Connected,
     Item,
     Link,
     Live,
@@ -23,6 +24,7 @@ from collector.operate.tail.news import (
     Notice,
     Skipped,
     Unreadable,
+    Waiting,
 )
 from collector.operate.tail.traces import Shown
 from tests.unit.operate.test_readable import HOSTILE
@@ -295,7 +297,11 @@ def test_a_tree_is_indented_and_marks_its_orphans() -> None:
         (Live(None, None), None),
         (Notice("\x1b late"), r"the server says: \x1b late"),
         (Unreadable("item"), "item: one could not be read and is left out"),
-        (Lost("why"), "connection lost; trying again"),
+        (Unreadable("item", 1_200), "item: 1,200 could not be read and are left out"),
+        (Notice("x" * 501), f"the server says: {'x' * 500}…"),
+        (Waiting("no answer within 5 s"), "no answer within 5 s; trying again"),
+        (Connected(), "connected"),
+        (Lost("gone\x07"), r"connection lost: gone\x07; trying again"),
         (Back(34), "connected again, 34 items missed"),
         (Back(1), "connected again, 1 item missed"),
         (Back(0), "connected again, nothing missed"),

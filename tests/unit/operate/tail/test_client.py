@@ -23,7 +23,7 @@ from collector.errors import (
 )
 from collector.operate.tail.client import ASKED_S_MAX, PAUSE_S_MAX, Client, Pause
 from collector.operate.tail.connection import Server
-from collector.operate.tail.news import Back, Item, Live, Lost, News, Skipped
+from collector.operate.tail.news import Back, Connected, Item, Live, Lost, News, Skipped, Waiting
 from collector.operate.tail.query import Query
 from collector.operate.tail.sse import EVENT_BYTES_MAX
 from tests.certificates import Authority, ServerFiles
@@ -369,27 +369,36 @@ async def test_a_server_that_is_no_http_is_said_to_be_none() -> None:
             await client.follow()
 
 
-async def test_a_server_that_never_comes_to_the_point_is_left() -> None:
-    """It is never silent, and never answers; a reader would wait for ever without a word."""
-    stalling: list[asyncio.Task[Any] | None] = []
+async def test_a_server_that_never_comes_to_the_point_is_tried_again() -> None:
+    """It is never silent, and never answers; its reader is told so, once, and when that ends."""
+    connections = asyncio.Semaphore(0)
+    is_stalled = True
 
     async def stall(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        stalling.append(asyncio.current_task())
+        connections.release()
         with contextlib.suppress(ConnectionError):
-            while True:
+            while is_stalled:
                 writer.write(b"HTTP/1.1 102 Processing\r\n\r\n")
                 await writer.drain()
+                await asyncio.sleep(0)
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n")
+            await writer.drain()
         writer.close()
 
     async with await asyncio.start_server(stall, "127.0.0.1", 0) as listening:
-        server = Server.from_environment(
-            f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}", {}
-        )
-        client = Client(server, Query(), lambda _: None, silence_s_max=0.2)
-        with pytest.raises(UnreachableError, match="no answer within"):
-            async with asyncio.timeout(20):
-                await client.follow()
-        await asyncio.wait([task for task in stalling if task is not None], timeout=20)
+        heard = Following()
+        url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+        client = Client(Server.from_environment(url, {}), Query(), heard.tell, head_s_max=0.2)
+        task = asyncio.ensure_future(client.follow())
+        async with asyncio.timeout(20):
+            for _ in range(2):
+                await connections.acquire()
+            is_stalled = False
+            news = await heard.until(lambda news: Connected() in news)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    assert news[:2] == [Waiting("no answer within 0.2 s"), Connected()]
 
 
 async def test_tls_is_checked(tmp_path: Path) -> None:
@@ -414,7 +423,8 @@ async def test_tls_is_checked(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "url",
     ["", "localhost", "ftp://h", "http://", "http://h:99999", "http://h:x", "http://u:p@h",
-     "http://h/?a=b", "http://h/#a", "http://h/a b", "http://h/\r\nx: y", "http://é", "http://["],
+     "http://h/?a=b", "http://h/#a", "http://h/a b", "http://h/\r\nx: y", "http://é", "http://[",
+     "http://h:0", "http://a..b", f"http://{'a' * 64}"],
 )  # fmt: skip
 def test_a_wrong_address_is_refused(url: str) -> None:
     """Before anything is sent anywhere."""
