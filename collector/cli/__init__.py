@@ -6,8 +6,6 @@ when it runs, so that ``otlpg --help`` and shell completion stay quick.
 
 from __future__ import annotations
 
-import gc
-import sys
 from typing import Annotated
 
 import typer
@@ -31,7 +29,8 @@ from collector.cli import (
     token,
     verify,
 )
-from collector.errors import OtlpgError
+from collector.cli.streams import replace_closed
+from collector.errors import OtlpgError, UsageError
 
 app = typer.Typer(
     name="otlpg",
@@ -79,7 +78,9 @@ app.command("bench")(bench.bench)
 
 def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code."""
+    replace_closed()
     try:
+        _refuse_unreadable(arguments)
         app(args=arguments, prog_name="otlpg")
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else exit_codes.FAILURE
@@ -89,12 +90,14 @@ def run(arguments: list[str]) -> int:
     return exit_codes.OK
 
 
-GC_YOUNG_MAX = 50_000
-"""Containers that may come together before the cycle collector looks at them: Python's own 700 has
-it look at all that a command imports, over and over: 6 % of the CPU that a start takes."""
+def _refuse_unreadable(arguments: list[str]) -> None:
+    """Refuse bytes that are no text here: no filter, name or address holds them.
 
-
-def main() -> None:
-    """Run the command that the user typed."""
-    gc.set_threshold(GC_YOUNG_MAX)
-    sys.exit(run(sys.argv[1:]))
+    Raises:
+        UsageError: shows the argument.
+    """
+    for argument in arguments:
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            raise UsageError(f"an argument is no text: {argument}") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shlex
 import signal
@@ -13,6 +14,7 @@ import typer
 from collector.cli import options, printing
 from collector.cli.counts import LiveCounts
 from collector.cli.tail import DEFAULT_URL
+from collector.errors import CommandError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,7 +68,8 @@ def dev(
 
             def on_ready(ports: dict[str, int]) -> None:
                 publication.publish(postgres.dsn(), ports)
-                print(banner(settings, postgres, ports), flush=True)
+                with contextlib.suppress(CommandError):  # who has closed our output misses nothing
+                    print(banner(settings, postgres, ports), flush=True)
                 counts.start()
 
             code = supervisor.serve(settings, on_ready=on_ready, on_snapshot=on_snapshot)
