@@ -12,9 +12,10 @@ Forms of the values:
   ``{"$bytes": "<base64>"}``, and a key of the sender's that starts with ``$`` has it doubled.
   ``attributes`` and ``resource`` are absent when empty.
 - ids: lower-case hex.
-- ``cut``: true where a text was shortened to ``TEXT_CHARACTERS_MAX``, or attributes of more than
-  ``ATTRIBUTES_CHARACTERS_MAX`` were left out, of the item or its resource; absent otherwise. A body
-  that is no text and too long becomes the beginning of its JSON text.
+- ``cut``: true where a text was shortened to ``TEXT_CHARACTERS_MAX``, or where the largest members
+  of more than ``ATTRIBUTES_CHARACTERS_MAX`` of attributes were left out, of the item or its resource;
+  absent otherwise. A body that is no text and too long becomes the beginning of its text as
+  PostgreSQL writes it. Spec: ``query/cutting.py``.
 - ``value``, ``sum``, ``min``, ``max``: as a double among attributes.
 """
 
@@ -29,7 +30,7 @@ TEXT_CHARACTERS_MAX = 4_096
 """Of a text in an item: a thousand items are for a screen, not for keeping."""
 
 ATTRIBUTES_CHARACTERS_MAX = 8_192
-"""Of the attributes of an item or of a resource, as JSON text."""
+"""Of the attributes of an item or of a resource, as PostgreSQL writes their jsonb."""
 
 SEVERITIES = ("TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL")
 """The six levels; each has ``SEVERITY_NUMBERS_PER_LEVEL`` numbers, the first from 1 on."""

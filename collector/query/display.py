@@ -1,7 +1,7 @@
 """The parts of a display item that are alike for every signal.
 
 A query asks for one character more than an item may show, so that a cut is noticed; no text of a
-sender's that is longer ever leaves PostgreSQL.
+sender's that is longer ever leaves PostgreSQL. What is left of attributes: see ``cutting``.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from collector.items import ATTRIBUTES_CHARACTERS_MAX, TEXT_CHARACTERS_MAX
+from collector.items import TEXT_CHARACTERS_MAX
 
 if TYPE_CHECKING:
     from collector.items import Item, JsonValue
@@ -46,11 +46,6 @@ def texts(*columns: str) -> tuple[str, ...]:
     return tuple(f"left(f.{name}, {TEXT_CHARACTERS_MAX + 1}) AS {name}" for name in columns)
 
 
-def attributes(column: str, name: str) -> str:
-    """Return SQL for a column of attributes under this name; NULL when they are too long."""
-    return f"CASE WHEN length({column}::text) <= {ATTRIBUTES_CHARACTERS_MAX} THEN {column} END AS {name}"
-
-
 def add_text(item: Item, field: str, text: str | None) -> None:
     """Add a text that is there, cut if it is too long."""
     if text is None:
@@ -62,10 +57,10 @@ def add_text(item: Item, field: str, text: str | None) -> None:
 
 
 def add_attributes(item: Item, row: Any) -> None:
-    """Add what the columns ``attributes`` and ``resource`` hold, unless it is empty."""
+    """Add what ``cutting.attributes`` left of ``attributes`` and ``resource``, unless it is empty."""
     for field in ("attributes", "resource"):
         text = row[field]
-        if text is None:
+        if row[f"{field}_cut"]:
             item["cut"] = True
-        elif text != "{}":
+        if text is not None and text != "{}":
             item[field] = orjson.loads(text)

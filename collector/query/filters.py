@@ -20,7 +20,7 @@ class Filter:
     "Filters", is for users. Equal filters have equal terms in the same order, and
     ``Filter.parse(str(x)) == x``.
 
-    A live item whose texts were cut is judged by what is left of it.
+    An item that was cut is judged by what is left of it: what is not there matches no term.
     """
 
     terms: tuple[Term, ...] = ()
@@ -41,7 +41,8 @@ class Filter:
     def matches(self, item: Mapping[str, Any]) -> bool:
         """Tell whether a display item (``collector/items.py``) is wanted.
 
-        ``sql.where`` gives the same answer for the row that the item was made of.
+        ``sql.where`` gives the same answer for the row that the item was made of, unless the item
+        was cut.
         """
         for test in self._tests:  # noqa: SIM110 -- all() with a generator takes twice as long
             if not test(item):

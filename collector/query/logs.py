@@ -7,7 +7,8 @@ from typing import Any
 import orjson
 
 from collector.items import SEVERITY_BY_NUMBER, TEXT_CHARACTERS_MAX, LogItem
-from collector.query.display import add_attributes, add_text, attributes, rfc3339, texts
+from collector.query.cutting import attributes
+from collector.query.display import add_attributes, add_text, rfc3339, texts
 
 TIME, TIME_NS = "time", "time_ns"
 COLUMNS = (

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from collector.items import PointItem
-from collector.query.display import add_attributes, add_text, attributes, double, rfc3339, texts
+from collector.query.cutting import attributes
+from collector.query.display import add_attributes, add_text, double, rfc3339, texts
 
 TIME, TIME_NS = "time", "time_ns"
 COLUMNS = (

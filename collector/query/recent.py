@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from collector.errors import RetryableStoreError
 from collector.query import logs, metrics, traces
-from collector.query.display import attributes
+from collector.query.cutting import attributes
 from collector.query.snapshot import Snapshot
 from collector.query.sql import FROM, takes_unnamed, where, where_service, without_service
 from collector.query.terms import TraceTerm

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from collector.items import KIND_BY_NUMBER, STATUS_BY_CODE, SpanItem
-from collector.query.display import add_attributes, add_text, attributes, rfc3339, texts
+from collector.query.cutting import attributes
+from collector.query.display import add_attributes, add_text, rfc3339, texts
 
 TIME, TIME_NS = "start_time", "start_ns"
 COLUMNS = (

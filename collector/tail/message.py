@@ -20,7 +20,6 @@ import orjson
 from collector.convert.values import double_json
 from collector.errors import TailMessageError
 from collector.items import (
-    ATTRIBUTES_CHARACTERS_MAX,
     KIND_BY_NUMBER,
     SEVERITY_BY_NUMBER,
     STATUS_BY_CODE,
@@ -28,6 +27,7 @@ from collector.items import (
     Item,
 )
 from collector.rows import PG_EPOCH_UNIX_US, ConvertedRequest, LogRow, PointRow, Signal, SpanRow
+from collector.tail.scissors import Scissors
 
 VERSION: Final = 1
 
@@ -81,7 +81,7 @@ def encode(head: Head, picks: Sequence[Pick], bytes_max: int) -> bytes:
     resources: dict[int, str] = {}
     lines: list[str] = []
     size = 0
-    for line, resource_id, resource in _LINES[head.signal](picks):
+    for line, resource_id, resource in _LINES[head.signal](picks, Scissors()):
         size += _bytes_of(line)
         if resource_id not in resources:
             size += _bytes_of(resource)
@@ -147,10 +147,10 @@ def _with_resource(item: dict[str, Any], head: Head, resources: dict[str, Any]) 
 # -- one line -------------------------------------------------------------------------------------
 
 
-def _span_lines(picks: Iterable[Pick]) -> Iterable[tuple[str, int, str]]:
+def _span_lines(picks: Iterable[Pick], scissors: Scissors) -> Iterable[tuple[str, int, str]]:
     for request, row in picks:
         span = SpanRow._make(row)
-        line = _Line("traces", span.start_time, span.start_ns, span.service_name)
+        line = _Line(scissors, "traces", span.start_time, span.start_ns, span.service_name)
         line.text("name", span.name)
         line.word("kind", KIND_BY_NUMBER.get(span.kind))
         line.word("status", STATUS_BY_CODE.get(span.status_code, str(span.status_code)))
@@ -162,32 +162,30 @@ def _span_lines(picks: Iterable[Pick]) -> Iterable[tuple[str, int, str]]:
         yield line.end(request, span.attributes, span.resource_id)
 
 
-def _log_lines(picks: Iterable[Pick]) -> Iterable[tuple[str, int, str]]:
+def _log_lines(picks: Iterable[Pick], scissors: Scissors) -> Iterable[tuple[str, int, str]]:
     for request, row in picks:
         log = LogRow._make(row)
-        line = _Line("logs", log.time, log.time_ns, log.service_name)
+        line = _Line(scissors, "logs", log.time, log.time_ns, log.service_name)
         if log.severity_number:
             line.word("severity", SEVERITY_BY_NUMBER.get(log.severity_number))
             line.number("severity_number", log.severity_number)
         line.text("severity_text", log.severity_text)
         if log.body is None:
             line.text("body", log.body_text)
-        elif len(log.body) <= TEXT_CHARACTERS_MAX:
-            line.json("body", log.body)
         else:
-            line.text("body", log.body)
+            line.body(log.body)
         line.text("event", log.event_name)
         line.hex("trace_id", log.trace_id)
         line.hex("span_id", log.span_id)
         yield line.end(request, log.attributes, log.resource_id)
 
 
-def _point_lines(picks: Iterable[Pick]) -> Iterable[tuple[str, int, str]]:
+def _point_lines(picks: Iterable[Pick], scissors: Scissors) -> Iterable[tuple[str, int, str]]:
     for request, row in picks:
         point = PointRow._make(row)
         series = request.dimensions.series[point.series_id]
         metric = request.dimensions.metrics[series.metric_id]
-        line = _Line("metrics", point.time, point.time_ns, series.service_name)
+        line = _Line(scissors, "metrics", point.time, point.time_ns, series.service_name)
         line.text("metric", metric.name)
         line.word("type", metric.type)
         line.text("unit", metric.unit)
@@ -210,9 +208,17 @@ _LINES: Final = {
 class _Line:
     """Builds one item as JSON text; what is None is left out."""
 
-    __slots__ = ("_cut", "_parts")
+    __slots__ = ("_cut", "_parts", "_scissors")
 
-    def __init__(self, signal: str, time: int, time_ns: int | None, service: str | None) -> None:
+    def __init__(
+        self,
+        scissors: Scissors,
+        signal: str,
+        time: int,
+        time_ns: int | None,
+        service: str | None,
+    ) -> None:
+        self._scissors = scissors
         second, micros = divmod(time + PG_EPOCH_UNIX_US, 1_000_000)
         self._parts = [f'{{"signal":"{signal}","time":"{_second(second)}.{micros:06}{time_ns or 0:03}Z"']  # fmt: skip
         self._cut = False
@@ -244,18 +250,25 @@ class _Line:
     def json(self, key: str, value: str) -> None:
         self._parts.append(f'"{key}":{value}')
 
+    def body(self, value: str) -> None:
+        """Add a body that is no text, as JSON, or as the beginning of a text."""
+        shown, is_json = self._scissors.body(value)
+        if is_json:
+            self.json("body", shown)
+        else:
+            self.text("body", shown)
+
     def end(
         self, request: ConvertedRequest, attributes: str, resource_id: int
     ) -> tuple[str, int, str]:
         """Return the line, and the resource that it names."""
-        if len(attributes) > ATTRIBUTES_CHARACTERS_MAX:
-            self._cut = True
-        elif attributes != "{}":
+        attributes, is_cut = self._scissors.attributes(attributes)
+        if attributes != "{}":
             self.json("attributes", attributes)
-        resource = request.dimensions.resources[resource_id].attributes
-        if len(resource) > ATTRIBUTES_CHARACTERS_MAX:
-            self._cut, resource = True, "{}"
-        if self._cut:
+        resource, resource_is_cut = self._scissors.resource(
+            resource_id, request.dimensions.resources[resource_id].attributes
+        )
+        if self._cut or is_cut or resource_is_cut:
             self.json("cut", "true")
         self._parts.append(f'"resource":"{resource_id}"}}')
         return ",".join(self._parts), resource_id, resource

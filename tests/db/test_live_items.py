@@ -17,6 +17,7 @@ from collector.settings import DatabaseSettings
 from collector.store.pool import Connection
 from collector.tail.message import Head, decode, encode
 from tests.factories import ExportRequest
+from tests.long_requests import long_requests
 from tests.round_trip import Arrivals, for_all
 from tests.storage import Storage
 from tests.strategies import requests
@@ -33,6 +34,9 @@ examples = hypothesis_settings(
 )
 
 
+few_examples = hypothesis_settings(examples, max_examples=20)
+
+
 @pytest.mark.parametrize("signal", Signal)
 async def test_a_live_item_is_the_stored_one(
     signal: Signal, connection: Connection, database_settings: DatabaseSettings
@@ -41,10 +45,10 @@ async def test_a_live_item_is_the_stored_one(
     storage = Storage(connection, database_settings)
     await storage.prepare()
     arrivals = Arrivals()
-    compared = 0
+    compared = cut = 0
 
     async def check(request: ExportRequest) -> None:
-        nonlocal compared
+        nonlocal compared, cut
         converted = arrivals.convert(signal, request.SerializeToString())
         live = _published(signal, converted)
         await storage.store(signal, [converted])
@@ -53,10 +57,13 @@ async def test_a_live_item_is_the_stored_one(
 
         assert _sorted(live) == _sorted(stored)
         compared += len(live)
+        cut += sum("cut" in item for item in live)
 
     await for_all(requests(signal), check, settings=examples)
+    await for_all(long_requests(signal), check, settings=few_examples)
 
     assert compared > 100, compared
+    assert cut > 5, cut
 
 
 def _published(signal: Signal, converted: ConvertedRequest) -> list[Item]:

@@ -34,6 +34,7 @@ from tests.storage import Storage
 from tests.strategies import NOW_UNIX_NANO, requests
 
 LOGS = Signal.LOGS
+_UNCUT = {"attributes_cut": False, "resource_cut": False}
 HOUR = TimeRange(NOW - 3_600_000_000, NOW)
 PAGES_MAX = 500
 GENERATED = TimeRange(pg_us(NOW_UNIX_NANO) - 5 * DAY_US, pg_us(NOW_UNIX_NANO) + 5 * DAY_US)
@@ -142,7 +143,7 @@ def _expected(request: ConvertedRequest) -> list[tuple[Any, tuple[Any, ...]]]:
     for row in map(LogRow._make, request.rows):
         resource = request.dimensions.resources[row.resource_id]
         scope = request.dimensions.scopes[row.scope_id]
-        item = item_of({**row._asdict(), "resource": resource.attributes})
+        item = item_of({**row._asdict(), "resource": resource.attributes, **_UNCUT})
         observed = row.observed_time
         fields = (
             unix_ns(row.time, row.time_ns),

@@ -76,6 +76,7 @@ def exactly(text: str) -> Pattern:
         ("@a:*", AttributeTerm("a", ANY)),
         ('@"a key:":"5"', AttributeTerm("a key:", exactly("5"), is_quoted=True)),
         ('@"":""', AttributeTerm("", exactly(""), is_quoted=True)),
+        ("@a:1e9999999999999999999", AttributeTerm("a", exactly("1e9999999999999999999"))),
         ("@$a:true", AttributeTerm("$a", exactly("true"))),
         (f"@a:{BEYOND}", AttributeTerm("a", exactly(BEYOND))),
         ("@a:>-1.5e3", NumberTerm("a", Operator.GREATER, Decimal(-1500))),

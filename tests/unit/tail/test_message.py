@@ -28,6 +28,7 @@ from collector.items import (
 )
 from collector.rows import ConvertedRequest, Signal
 from collector.settings import ConvertSettings
+from collector.tail import scissors
 from collector.tail.message import Head, Pick, decode, encode
 from tests.factories import ExportRequest, key_values
 from tests.strategies import NOW_UNIX_NANO, RETENTION, HostileRequest, hostile_requests, requests
@@ -217,21 +218,21 @@ def test_a_long_text_is_cut_and_that_is_said() -> None:
 
 
 def test_a_long_body_that_is_no_text_becomes_the_beginning_of_its_json() -> None:
-    """So that the line stays JSON."""
+    """As PostgreSQL writes it, a space behind each comma, so that the stored item is the same."""
     record = LogRecord(time_unix_nano=NOW)
-    for _ in range(TEXT_CHARACTERS_MAX):
+    for _ in range(TEXT_CHARACTERS_MAX // 3 + 1):
         record.body.array_value.values.append(AnyValue(int_value=1))
 
     [item] = items_of(convert(Signal.LOGS, logs_of(record)))
 
-    assert item["body"] == ("[" + "1," * TEXT_CHARACTERS_MAX)[:TEXT_CHARACTERS_MAX]
+    assert item["body"] == ("[" + "1, " * TEXT_CHARACTERS_MAX)[:TEXT_CHARACTERS_MAX]
     assert item["cut"] is True
 
 
 @pytest.mark.parametrize("place", ["attributes", "resource"])
 def test_long_attributes_are_left_out_and_that_is_said(place: str) -> None:
-    """Cut JSON is none; the longest that is shown is whole."""
-    around = len('{"r":""}')
+    """A member is left out whole; the longest that is shown is as long as PostgreSQL writes it."""
+    around = len('{"r": ""}')
 
     def item_with(length: int) -> dict[str, Any]:
         text = "x" * (length - around)
@@ -244,6 +245,39 @@ def test_long_attributes_are_left_out_and_that_is_said(place: str) -> None:
     assert "cut" not in whole
     assert place not in cut
     assert cut["cut"] is True
+
+
+def test_the_largest_attributes_go_and_the_small_ones_stay() -> None:
+    """By those people filter; how many of the largest go is what it takes, and no more."""
+    half = ATTRIBUTES_CHARACTERS_MAX // 2
+    made = record_with(
+        "",
+        {
+            "a": 1,
+            "prompt": "x" * 100_000,
+            "trace": "y" * half,
+            "answer": "z" * (half - 10),
+            "b": "ok",
+        },
+    )
+
+    [item] = items_of(made)
+
+    assert item["attributes"] == {"a": 1, "b": "ok", "answer": "z" * (half - 10)}
+    assert item["cut"] is True
+
+
+def test_cutting_takes_a_bounded_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of what is too long beyond that, all attributes go without a look, and a text its end."""
+    monkeypatch.setattr(scissors, "EFFORT_MAX", 500)  # two of 100 000 characters are 392
+    long = {"a": 1, "prompt": "x" * 100_000}
+    made = [record_with("", long) for _ in range(3)]
+    picks = [(request, row) for request in made for row in request.rows]
+
+    lines = decode(encode(head_of(Signal.LOGS, 3), picks, PLENTY)).lines
+
+    assert [line.get("attributes") for line in lines] == [{"a": 1}, {"a": 1}, None]
+    assert [line.get("cut") for line in lines] == [True] * 3
 
 
 @given(
