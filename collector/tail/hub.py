@@ -14,7 +14,7 @@ import re
 import secrets
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Collection, Iterable
-from typing import Final
+from typing import Final, NamedTuple
 
 from collector.errors import TooManyReadersError
 from collector.items import Item
@@ -33,6 +33,15 @@ RECENT_BYTES_MAX: Final = 4 * 2**20
 """Of items that are kept for those who come back."""
 
 _ID: Final = re.compile(r"([0-9a-f]{8})-([0-9]{1,18})", re.ASCII)
+
+
+class _Fallen(NamedTuple):
+    """What was skipped for one reason and is no longer kept note by note."""
+
+    first: int
+    last: int
+    """Numbers of the first and the last note."""
+    sum: Skipped
 
 
 class Hub:
@@ -54,6 +63,7 @@ class Hub:
         self._number = 0
         self._recent: deque[tuple[int, Shown | Skipped]] = deque()
         self._recent_bytes = 0
+        self._fallen: dict[tuple[str, str], _Fallen] = {}  # by signal and why; older than _recent
         self._readers: set[Reader] = set()
         self._feeds: dict[Signal, tuple[Feed, asyncio.Task[None]]] = {}
         self._begun_at: dict[Signal, int] = {}  # number of the first item that a feed could see
@@ -123,8 +133,16 @@ class Hub:
             reader.tell(Skipped("all", None, "lost"))
             return
         first = self._recent[0][0] if self._recent else self._number
+        fallen = [each for each in self._fallen.values() if each.last >= behind]
         if first > behind:
-            reader.tell(Skipped("all", first - behind if sees_all else None, "lost"))
+            is_known = sees_all and not fallen  # else some of the numbers are those of notes
+            reader.tell(Skipped("all", first - behind if is_known else None, "lost"))
+        for each in fallen:
+            if (
+                each.sum.signal in reader.signals
+            ):  # of a part that it was told before there is no sum
+                is_new = each.first >= behind
+                reader.tell(each.sum if is_new else each.sum._replace(items=None))
         reader.resume(
             event
             for number, event in self._recent
@@ -185,6 +203,7 @@ class Hub:
     def tell(self, signal: Signal, event: Skipped) -> None:
         """Tell every reader of a signal."""
         self._keep(self._number, event)
+        self._number += 1  # who names the next place was told of it
         for reader in self._readers:
             if signal in reader.signals:
                 reader.tell(event)
@@ -204,11 +223,20 @@ class Hub:
             reader.tell(LinkState(not away, (away[0] or "no link to the workers") if away else ""))
 
     def _keep(self, number: int, event: Shown | Skipped) -> None:
-        """Keep an event for who comes back; what was skipped stands before the item ``number``."""
+        """Keep an event for who comes back; of what has no room and is no item, add it up."""
         self._recent.append((number, event))
         self._recent_bytes += bytes_of(event)
         while self._recent_bytes > RECENT_BYTES_MAX:
-            self._recent_bytes -= bytes_of(self._recent.popleft()[1])
+            number, oldest = self._recent.popleft()
+            self._recent_bytes -= bytes_of(oldest)
+            if isinstance(oldest, Skipped):
+                key = oldest.signal, oldest.why
+                before = self._fallen.get(key)
+                self._fallen[key] = (
+                    _Fallen(number, number, oldest)
+                    if before is None
+                    else _Fallen(before.first, number, before.sum.plus(oldest.items))
+                )
 
 
 class _Told:

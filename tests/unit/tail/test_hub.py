@@ -204,7 +204,8 @@ async def test_who_comes_back_is_told_what_was_skipped_meanwhile() -> None:
         async with hub.open(LOGS, everything):
             stand.skip(5, "sampled")
             stand.show("a")
-            after = at(hub, 1)
+            stand.skip(6, "lost")
+            after = hub.place()
         stand.show("b")
         stand.skip(40, "lost")
         stand.show("c")
@@ -225,6 +226,34 @@ async def test_what_is_no_longer_kept_is_told(monkeypatch: pytest.MonkeyPatch) -
 
     assert missing == ("all", 6, "lost")
     assert [int(body) for body in rest] == [6, 7, 8, 9]
+
+
+async def test_what_was_skipped_is_told_though_it_is_no_longer_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Added up, by signal and reason; to who saw some of it before, without a number."""
+    monkeypatch.setattr(module, "RECENT_BYTES_MAX", 5_000)
+    stand = Stand()
+    async with running(stand) as hub, hub.open(set(Signal), everything):
+        at_first = hub.place()
+        stand.skip(5, "sampled")
+        between = hub.place()
+        stand.skip(7, "sampled")
+        stand.skip(100, "lost", signal=Signal.TRACES)
+        behind = hub.place()
+        for n in range(10):
+            stand.show(f"{n:01000}")
+        told: list[list[Any]] = []
+        for after in (at_first, between, behind):
+            async with hub.open(LOGS, everything, after) as (again, _):
+                told.append([event for event in said(again.take_now()) if len(event) == 3])
+
+    lost = ("all", None, "lost")
+    assert told == [
+        [lost, ("logs", 12, "sampled")],
+        [lost, ("logs", None, "sampled")],
+        [lost],
+    ]
 
 
 @pytest.mark.parametrize("after", ["", "x", "0-0", "nonsense-1", "{epoch}-", "{epoch}-99", "{epoch}--1", "{epoch}-²"])  # fmt: skip
