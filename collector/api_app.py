@@ -26,6 +26,7 @@ from collector.api.questions import Questions, Turns
 from collector.api.server import ApiServer
 from collector.api.stored import StoredItems
 from collector.api.tail import TailRoute
+from collector.errors import StoreUnavailableError
 from collector.query.log_repository import LogRepository
 from collector.query.metric_repository import MetricRepository
 from collector.query.service_repository import ServiceRepository
@@ -46,6 +47,7 @@ from collector.telemetry.clock import Clock
 from collector.telemetry.metrics import Metrics
 from collector.telemetry.probe import Probe
 
+MEET_RETRY_S: Final = 2.0
 TAIL_PATH: Final = "/api/v1/tail"
 
 
@@ -77,7 +79,13 @@ class ApiDaemon:
         self._local: LocalServer | None = None
         if settings.redis.url is None and tail_socket is not None:
             self._local = LocalServer(tail_socket)
-        self._hub = Hub(settings.tail, partial(self._link, settings), clock=clock, metrics=metrics)
+        self._hub = Hub(
+            settings.tail,
+            partial(self._link, settings),
+            clock=clock,
+            metrics=metrics,
+            database=lambda: self._database.identity,
+        )
         failures = Failures(clock)
         admission = Admission(Gate(settings.tls, self._keyring), settings)
         self._tail = TailRoute(
@@ -185,6 +193,16 @@ class ApiDaemon:
     def sample(self) -> None:
         """Bring the gauges up to date, before a snapshot is taken."""
 
+    async def _meet_database(self) -> None:
+        """Reach PostgreSQL once, however long that takes: live tails need to know which it is."""
+        while True:
+            try:
+                await self._database.start()
+            except StoreUnavailableError:
+                await asyncio.sleep(MEET_RETRY_S)
+            else:
+                return
+
     async def _run(self) -> None:
         async with asyncio.TaskGroup() as stages:
             if self._keyring is not None:
@@ -194,4 +212,5 @@ class ApiDaemon:
             if self._certificates is not None:
                 stages.create_task(self._certificates.run())
             stages.create_task(self._hub.run())
+            stages.create_task(self._meet_database())
             self._serving = stages.create_task(self._server.run())

@@ -148,8 +148,14 @@ class Daemon:
             link = LocalPublisherLink(tail_socket)
         else:
             return None
+        database = self._database
         return Publisher(
-            settings.tail, link, clock=self._clock, metrics=self._metrics, probe=self._probe
+            settings.tail,
+            link,
+            clock=self._clock,
+            metrics=self._metrics,
+            probe=self._probe,
+            database=lambda: database.identity,
         )
 
     def _make_housekeeping(

@@ -28,7 +28,7 @@ from collector.errors import ForbiddenError, KeysAwayError, StoreError, Unauthen
 from collector.query.snapshot import Snapshot
 from collector.receive.http_protocol import ABORT
 from collector.tail.hub import Hub
-from collector.tail.reader import Event, Reader, Shown, Skipped
+from collector.tail.reader import Event, LinkState, Notice, Reader, Shown, Skipped
 from collector.tail.subscriber import Started
 from collector.telemetry.clock import Clock
 from collector.telemetry.logging import Trouble
@@ -47,6 +47,7 @@ _NO_RIGHT: Final = "42501"
 SEND_S_MAX: Final = 300.0
 """A reader that takes nothing for so long is let go."""
 
+_KINDS: Final = {Skipped: "skipped", LinkState: "link", Notice: "notice"}
 _MEDIA_TYPE: Final = "text/event-stream"
 _HEADERS: Final = {
     "cache-control": "no-store",
@@ -186,8 +187,7 @@ class TailRoute:
 def _encode(event: Event) -> bytes:
     if isinstance(event, Shown):
         return event.event
-    kind = "skipped" if isinstance(event, Skipped) else "link"
-    return _event(kind, event._asdict())
+    return _event(_KINDS[type(event)], event._asdict())
 
 
 def _was_read(event: Event, snapshot: Snapshot) -> bool:

@@ -73,6 +73,12 @@ _HINTS: Mapping[str, str] = {
 """What to do about a connection that the server itself refused, by SQLSTATE."""
 
 
+_IDENTITY = """\
+SELECT to_hex(system_identifier) || '.' || oid
+  FROM pg_control_system(), pg_database WHERE datname = current_database()"""
+"""Of a cluster, its standbys too, and of a database in it; a copy of its files alone has the same."""
+
+
 class OtlpgConnection(asyncpg.Connection):  # pyright: ignore[reportMissingTypeArgument]
     """An asyncpg connection whose socket notices a peer that vanished without a word."""
 
@@ -153,6 +159,10 @@ class Database:
 
     def __init__(self, settings: DatabaseSettings) -> None:
         self.settings = settings
+        self.identity: str | None = None
+        """Which database of which cluster this is, in short; None until it was reached, and for a
+        role that may not ask."""
+        self._may_ask_identity = True
         self._slots = asyncio.Semaphore(settings.connections_max)
         self._idle: list[Connection] = []
         self._held: set[Connection] = set()
@@ -278,7 +288,25 @@ class Database:
             self._slots.release()
             raise StoreUnavailableError("the connection pool is stopped")
         self._held.add(connection)
+        if self.identity is None and self._may_ask_identity:
+            await self._learn_identity(connection)
         return connection
+
+    async def _learn_identity(self, connection: Connection) -> None:
+        """Ask once; without an answer the connection is of no use, without the right it is."""
+        try:
+            self.identity = await connection.fetchval(
+                _IDENTITY, timeout=self.settings.connect_s_max
+            )
+        except asyncpg.PostgresError:
+            self._may_ask_identity = False
+        except BaseException as error:
+            await self.discard(connection)
+            if not isinstance(error, DRIVER_ERRORS):
+                raise
+            raise StoreUnavailableError(
+                f"PostgreSQL at {describe(self.settings)} does not answer: {_cause(error)}"
+            ) from error
 
 
 def _address(settings: DatabaseSettings) -> Address:

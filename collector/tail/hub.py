@@ -21,8 +21,8 @@ from collector.items import Item
 from collector.rows import Signal
 from collector.settings import TailSettings
 from collector.tail.link import SubscriberLink
-from collector.tail.reader import LinkState, Matches, Reader, Shown, Skipped, bytes_of
-from collector.tail.subscriber import Feed, Started
+from collector.tail.reader import LinkState, Matches, Notice, Reader, Shown, Skipped, bytes_of
+from collector.tail.subscriber import STRANGERS, Feed, Started
 from collector.telemetry.clock import Clock
 from collector.telemetry.metrics import Metrics
 
@@ -54,7 +54,10 @@ class Hub:
         *,
         clock: Clock,
         metrics: Metrics,
+        database: Callable[[], str | None] = lambda: None,
     ) -> None:
+        """``database`` tells which one readers read, once that is known."""
+        self._database = database
         self._settings = settings
         self._link_of = link_of
         self._clock = clock
@@ -109,6 +112,7 @@ class Hub:
                 self._resume(reader, after, sees_all=sees_all)
             started = await asyncio.gather(*(feed.begin() for feed in feeds))
             self._tell_link(reader)
+            self._tell_strangers(reader)
             yield reader, min(started)
         finally:
             self._readers.discard(reader)
@@ -158,7 +162,7 @@ class Hub:
             lingering.cancel()
         if signal not in self._feeds:
             assert self._tasks is not None
-            feed = Feed(self._link_of(signal), _Told(self, signal), self._clock)
+            feed = Feed(self._link_of(signal), _Told(self, signal), self._clock, self._database)
             self._feeds[signal] = feed, self._tasks.create_task(feed.run())
             if signal in self._begun_at:  # what an id from before names is not all that was before
                 self._number += 1
@@ -222,6 +226,19 @@ class Hub:
             reader.link_up = not away
             reader.tell(LinkState(not away, (away[0] or "no link to the workers") if away else ""))
 
+    def look_at_strangers(self, signal: Signal) -> None:
+        """Tell every reader of a signal that there are publishers of another database."""
+        for reader in self._readers:
+            if signal in reader.signals:
+                self._tell_strangers(reader)
+
+    def _tell_strangers(self, reader: Reader) -> None:
+        """Tell a reader once."""
+        feeds = [self._feeds[signal][0] for signal in reader.signals if signal in self._feeds]
+        if not reader.knows_strangers and any(feed.has_strangers for feed in feeds):
+            reader.knows_strangers = True
+            reader.tell(Notice(STRANGERS))
+
     def _keep(self, number: int, event: Shown | Skipped) -> None:
         """Keep an event for who comes back; of what has no room and is no item, add it up."""
         self._recent.append((number, event))
@@ -251,6 +268,9 @@ class _Told:
 
     def on_skipped(self, items: int | None, why: str) -> None:
         self._hub.tell(self._signal, Skipped(self._signal.value, items, why))
+
+    def on_strangers(self) -> None:
+        self._hub.look_at_strangers(self._signal)
 
     def on_link(self, up: bool, message: str) -> None:
         del up, message  # the feed knows

@@ -64,6 +64,8 @@ class Head(NamedTuple):
     """How many were committed; the lines may be fewer. 0: a greeting, see ``publisher``."""
     transaction_id: int | None
     """Of the transaction that committed them."""
+    database: str | None = None
+    """Which database of which cluster they are in; None: the publisher does not know yet."""
 
 
 class Message(NamedTuple):
@@ -117,18 +119,22 @@ def decode(raw: bytes) -> Message:
     return Message(head, lines)
 
 
-def _head(signal: str, source: Any, first: Any, items: Any, transaction_id: Any) -> Head:
+def _head(
+    signal: str, source: Any, first: Any, items: Any, transaction_id: Any, database: Any
+) -> Head:
     """Return the head if it is one of ours; anybody may publish on Redis.
 
     Raises:
         ValueError: it is not.
     """
     numbers = (first, items, 0 if transaction_id is None else transaction_id)
-    if not isinstance(source, str) or not all(
-        type(n) is int and 0 <= n <= _NUMBER_MAX for n in numbers
+    if (
+        not isinstance(source, str)
+        or not isinstance(database, str | None)
+        or not all(type(n) is int and 0 <= n <= _NUMBER_MAX for n in numbers)
     ):
         raise ValueError("no head")
-    return Head(Signal(signal), source, first, items, transaction_id)
+    return Head(Signal(signal), source, first, items, transaction_id, database)
 
 
 def _with_resource(item: dict[str, Any], head: Head, resources: dict[str, Any]) -> Item:

@@ -16,7 +16,7 @@ import asyncio
 import contextlib
 import secrets
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, cast
 
@@ -57,7 +57,10 @@ class Publisher:
         clock: Clock,
         metrics: Metrics,
         probe: Probe,
+        database: Callable[[], str | None] = lambda: None,
     ) -> None:
+        """``database`` tells which one it is that is committed to, once that is known."""
+        self._database = database
         self._settings = settings
         self._link = link
         self._clock = clock
@@ -114,7 +117,7 @@ class Publisher:
         picks: list[Pick] = self._samplers[signal].pick(signal, requests, items)
         if len(picks) < items:
             self._metrics.tail_skipped.add(items - len(picks), signal.value, "rate")
-        head = Head(signal, self._source, first, items, transaction_id)
+        head = Head(signal, self._source, first, items, transaction_id, self._database())
         body = encode(head, picks, self._settings.message_bytes_max)
         lines = body.count(b"\n")
         if lines < len(picks):
@@ -174,7 +177,7 @@ class Publisher:
     def _greet(self, signals: Sequence[Signal]) -> None:
         """Say that everything from here on is published."""
         for signal in signals:
-            head = Head(signal, self._source, self._numbers[signal], 0, None)
+            head = Head(signal, self._source, self._numbers[signal], 0, None, self._database())
             self._put(_Waiting(signal, encode(head, (), self._settings.message_bytes_max), 0))
 
     async def _send(self) -> None:

@@ -68,7 +68,13 @@ class LinkState(NamedTuple):
     message: str
 
 
-Event = Shown | Skipped | LinkState
+class Notice(NamedTuple):
+    """What else a reader should know."""
+
+    message: str
+
+
+Event = Shown | Skipped | LinkState | Notice
 
 NOTE_BYTES: Final = 128
 """What an event that is no item counts in a reader's buffer."""
@@ -87,13 +93,14 @@ class Reader:
     ) -> None:
         self.signals = signals
         self.link_up = True  # as it was told
+        self.knows_strangers = False
         self._matches = matches
         self._bytes_max = bytes_max
         self._metrics = metrics
         self._events: deque[Event] = deque()
         self._bytes = 0
         self._missed: dict[tuple[str, str], Skipped] = {}  # by signal and why; older than _events
-        self._link: LinkState | None = None  # the last one that was dropped
+        self._notes: dict[type, LinkState | Notice] = {}  # the last dropped ones
         self._wake = asyncio.Event()
 
     @property
@@ -110,10 +117,9 @@ class Reader:
         """Return what has come, without waiting."""
         self._wake.clear()
         events: list[Event] = list(self._missed.values())
-        if self._link is not None:
-            events.append(self._link)
+        events += self._notes.values()
         events += self._events
-        self._missed, self._link = {}, None
+        self._missed, self._notes = {}, {}
         self._events.clear()
         self._bytes = 0
         return events
@@ -159,7 +165,7 @@ class Reader:
         """Let ``take`` return, even with nothing."""
         self._wake.set()
 
-    def tell(self, event: Skipped | LinkState) -> None:
+    def tell(self, event: Skipped | LinkState | Notice) -> None:
         """Take in what is no item; two of a kind in a row are one."""
         last = self._events[-1] if self._events else None
         if isinstance(event, Skipped) and isinstance(last, Skipped) and last[::2] == event[::2]:
@@ -175,8 +181,8 @@ class Reader:
         while self._bytes > self._bytes_max:
             oldest = self._events.popleft()
             self._bytes -= bytes_of(oldest)
-            if isinstance(oldest, LinkState):
-                self._link = oldest
+            if isinstance(oldest, LinkState | Notice):
+                self._notes[type(oldest)] = oldest
                 continue
             if isinstance(oldest, Shown):
                 self._metrics.tail_skipped.add(1, oldest.signal.value, "slow")

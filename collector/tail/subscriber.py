@@ -11,12 +11,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Final, NamedTuple, Protocol
 
 from collector.errors import LinkError, TailMessageError
 from collector.items import Item
 from collector.tail.link import SubscriberLink
-from collector.tail.message import Message, decode
+from collector.tail.message import Head, Message, decode
 from collector.telemetry.clock import Clock
 from collector.telemetry.logging import Trouble
 
@@ -27,6 +28,9 @@ HELLO_S: Final = 1.0
 """Hellos come no more often, however many readers do: each costs every publisher a question to Redis."""
 
 RETRY_S: Final = 0.5
+STRANGERS: Final = (
+    "another database publishes under this redis.channel_prefix; what it stores is not shown"
+)
 PUBLISHERS_MAX: Final = 1_024
 """Publishers whose last number is remembered; workers come and go."""
 
@@ -51,6 +55,10 @@ class Listener(Protocol):
         """Items that were committed and did not come; None: nobody knows how many."""
         ...
 
+    def on_strangers(self) -> None:
+        """Publishers of another database were heard; once."""
+        ...
+
     def on_link(self, up: bool, message: str) -> None:
         """The link went away or came back."""
         ...
@@ -59,13 +67,24 @@ class Listener(Protocol):
 class Feed:
     """One signal's subscription; ``run`` it in a task, ``begin`` to know that it listens."""
 
-    def __init__(self, link: SubscriberLink, listener: Listener, clock: Clock) -> None:
+    def __init__(
+        self,
+        link: SubscriberLink,
+        listener: Listener,
+        clock: Clock,
+        database: Callable[[], str | None] = lambda: None,
+    ) -> None:
+        """``database`` tells which one its readers read, once that is known."""
+        self._database = database
         self._link = link
         self._listener = listener
         self._clock = clock
         self._trouble = Trouble("otlpg.tail", clock)
         self._next: OrderedDict[str, int] = OrderedDict()  # by publisher: its next number
         self._greeted: set[str] = set()
+        self._strangers: set[str] = set()  # of those that have greeted: of another database
+        self.has_strangers = False
+        """Whether publishers of another database were ever heard."""
         self._expected: int | None = None  # publishers that were asked; None: nobody yet
         self._begun = asyncio.Event()
         self._has_begun = (
@@ -106,7 +125,9 @@ class Feed:
             if self._up is None:  # not that it is away, but a reader will be told so
                 self._up = False
         self._has_begun = True
-        return Started(len(self._greeted), max(self._expected or 0, len(self._greeted)))
+        ours, all_greeted = self._greeted - self._strangers, len(self._greeted)
+        expected = max(self._expected or 0, all_greeted) - len(self._greeted & self._strangers)
+        return Started(len(ours), expected)
 
     async def run(self) -> None:
         """Listen until cancelled."""
@@ -131,6 +152,7 @@ class Feed:
         """Ask every publisher for a greeting; until all have greeted nothing has begun."""
         self._asked_s = self._clock.monotonic_s()
         self._greeted.clear()
+        self._strangers.clear()
         self._begun.clear()
         self._expected = None
         self._expected = await self._link.hello()
@@ -155,9 +177,29 @@ class Feed:
             self._trouble.warn("a message of a live tail is not shown", "message", error=str(error))
             self._listener.on_skipped(None, "lost")
             return
+        if self._is_strange(message.head):
+            self._meet_stranger(message.head)
+            return
         self._count(message)
         if message.lines:
             self._listener.on_items(message.lines, message.head.transaction_id)
+
+    def _is_strange(self, head: Head) -> bool:
+        """Whether a message tells of another database; what either does not know cannot differ."""
+        own = self._database()
+        return own is not None and head.database is not None and head.database != own
+
+    def _meet_stranger(self, head: Head) -> None:
+        """Tell once that there are publishers of another database; they greet as all do."""
+        self._strangers.add(head.source)
+        self._next.pop(head.source, None)
+        if not head.items:
+            self._greeted.add(head.source)
+            self._look_whether_begun()
+        if not self.has_strangers:
+            self.has_strangers = True
+            self._listener.on_strangers()
+        self._trouble.warn(STRANGERS, "strangers", setting="redis.channel_prefix")
 
     def _count(self, message: Message) -> None:
         """Keep the numbers, and tell of what is missing."""

@@ -306,3 +306,22 @@ async def test_a_tcp_connection_notices_a_peer_that_vanished(
         if hasattr(socket, "TCP_USER_TIMEOUT"):
             assert seen[0].getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 30_000
         connection.terminate()
+
+
+async def test_a_database_is_told_from_others(
+    database: Database, empty_database: DatabaseSettings
+) -> None:
+    """Known with the first connection; another database of the same cluster differs."""
+    other = Database(empty_database)
+    assert database.identity is None
+
+    for each in (database, other):
+        async with each.acquire():
+            pass
+    await other.stop()
+
+    assert database.identity is not None
+    assert other.identity is not None
+    ours, theirs = database.identity.split("."), other.identity.split(".")
+    assert ours[0] == theirs[0]
+    assert ours[1] != theirs[1]

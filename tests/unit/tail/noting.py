@@ -23,6 +23,10 @@ class Notes:
         """Note how many, and why."""
         self._note((items, why))
 
+    def on_strangers(self) -> None:
+        """Note that there are some."""
+        self._note("strangers")
+
     def on_link(self, up: bool, message: str) -> None:
         """Note which of the two."""
         del message

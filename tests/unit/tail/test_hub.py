@@ -17,7 +17,8 @@ from collector.settings import TailSettings
 from collector.tail import hub as module
 from collector.tail import reader as buffers
 from collector.tail.hub import Hub
-from collector.tail.reader import Event, LinkState, Reader, Shown, Skipped
+from collector.tail.reader import Event, LinkState, Notice, Reader, Shown, Skipped
+from collector.tail.subscriber import STRANGERS
 from collector.telemetry.metrics import Metrics
 from tests.clocks import HandClock
 from tests.unit.tail.test_subscriber import HandLink
@@ -329,6 +330,31 @@ async def test_a_reader_of_several_signals_is_told_of_its_links_once() -> None:
 
             assert said(every.take_now()) == [(True, "")]
             assert said(late.take_now()) == [(True, "")]
+
+
+async def test_strangers_are_told_to_each_reader_once() -> None:
+    """Also to who comes later, and however many signals it reads."""
+    stand = Stand()
+    notice = Notice(STRANGERS)
+    async with running(stand) as hub, hub.open(set(Signal), everything) as (every, _):
+        for signal in Signal:
+            feed = hub._feeds[signal][0]  # pyright: ignore[reportPrivateUsage]
+            feed.has_strangers = True
+            hub.look_at_strangers(signal)
+        assert every.take_now() == [notice]
+        async with hub.open(LOGS, everything) as (late, _):
+            hub.look_at_strangers(Signal.LOGS)
+            assert late.take_now() == [notice]
+
+
+def test_a_notice_outlives_a_full_buffer() -> None:
+    """Each kind once, the last."""
+    silent = reader()
+    silent.tell(Notice("known"))
+    for n in range(1_000):
+        silent.show([{"signal": "logs", "time": ""}], [shown(n)])
+
+    assert Notice("known") in silent.take_now()
 
 
 async def test_what_nobody_could_see_is_told_to_who_comes_back() -> None:

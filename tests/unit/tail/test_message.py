@@ -69,7 +69,7 @@ def picks_of(request: ConvertedRequest) -> list[Pick]:
 
 def head_of(signal: Signal, items: int, first: int = 7) -> Head:
     """Return the head of a message about so many items."""
-    return Head(signal, "f00d", first, items, 4_711)
+    return Head(signal, "f00d", first, items, 4_711, "7e.5")
 
 
 def items_of(request: ConvertedRequest) -> list[Any]:
@@ -315,13 +315,15 @@ def test_a_greeting_has_no_lines() -> None:
     assert message.lines == []
 
 
-GOOD_HEAD = b'[1,"logs","f00d",0,1,null,{"1":{}}]'
+GOOD_HEAD = b'[1,"logs","f00d",0,1,null,"7e.5",{"1":{}}]'
 GOOD_LINE = b'{"signal":"logs","time":"2026-01-01T12:00:00.000000000Z","resource":"1"}'
 
 
 def test_the_example_of_the_next_test_is_a_message() -> None:
     """Or it would show nothing."""
-    assert decode(GOOD_HEAD + b"\n" + GOOD_LINE).head == Head(Signal.LOGS, "f00d", 0, 1, None)
+    assert decode(GOOD_HEAD + b"\n" + GOOD_LINE).head == Head(
+        Signal.LOGS, "f00d", 0, 1, None, "7e.5"
+    )
 
 
 @pytest.mark.parametrize(
@@ -336,24 +338,26 @@ def test_the_example_of_the_next_test_is_a_message() -> None:
         b"\xff\xfe",
         b"[1]",
         b'[1,"logs"]',
-        b'[2,"logs","f00d",0,1,null,{}]',
-        b'["1","logs","f00d",0,1,null,{}]',
-        b'[1,"profiles","f00d",0,1,null,{}]',
-        b'[1,["logs"],"f00d",0,1,null,{}]',
-        b'[1,"logs",5,0,1,null,{}]',
-        b'[1,"logs",null,0,1,null,{}]',
-        b'[1,"logs","f00d",-1,1,null,{}]',
-        b'[1,"logs","f00d",0,-1,null,{}]',
-        b'[1,"logs","f00d",1.5,1,null,{}]',
-        b'[1,"logs","f00d",1e999,1,null,{}]',
-        b'[1,"logs","f00d","7",1,null,{}]',
-        b'[1,"logs","f00d",0,true,null,{}]',
-        b'[1,"logs","f00d",0,1,"9",{}]',
-        b'[1,"logs","f00d",0,1,null,{},{}]',
+        b'[2,"logs","f00d",0,1,null,"7e.5",{}]',
+        b'["1","logs","f00d",0,1,null,"7e.5",{}]',
+        b'[1,"profiles","f00d",0,1,null,"7e.5",{}]',
+        b'[1,["logs"],"f00d",0,1,null,"7e.5",{}]',
+        b'[1,"logs",5,0,1,null,"7e.5",{}]',
+        b'[1,"logs",null,0,1,null,"7e.5",{}]',
+        b'[1,"logs","f00d",-1,1,null,"7e.5",{}]',
+        b'[1,"logs","f00d",0,-1,null,"7e.5",{}]',
+        b'[1,"logs","f00d",1.5,1,null,"7e.5",{}]',
+        b'[1,"logs","f00d",1e999,1,null,"7e.5",{}]',
+        b'[1,"logs","f00d","7",1,null,"7e.5",{}]',
+        b'[1,"logs","f00d",0,true,null,"7e.5",{}]',
+        b'[1,"logs","f00d",0,1,"9","7e.5",{}]',
+        b'[1,"logs","f00d",0,1,null,"7e.5",{},{}]',
+        b'[1,"logs","f00d",0,1,null,{}]',
+        b'[1,"logs","f00d",0,1,null,5,{}]',
         b'[1,"logs","f00d",0,1,null,[]]\n' + GOOD_LINE,
         b'[1,"logs","f00d",0,1,null,null]\n' + GOOD_LINE,
-        b'[1,"logs","f00d",0,1,null,{}]\n' + GOOD_LINE,
-        b'[1,"traces","f00d",0,1,null,{"1":{}}]\n' + GOOD_LINE,
+        b'[1,"logs","f00d",0,1,null,"7e.5",{}]\n' + GOOD_LINE,
+        b'[1,"traces","f00d",0,1,null,"7e.5",{"1":{}}]\n' + GOOD_LINE,
         GOOD_HEAD + b"\n",
         GOOD_HEAD + b"\n[]",
         GOOD_HEAD + b"\n7",
@@ -362,10 +366,10 @@ def test_the_example_of_the_next_test_is_a_message() -> None:
         GOOD_HEAD + b'\n{"resource":0,"signal":"logs","time":""}',
         GOOD_HEAD + b'\n{"resource":["1"],"signal":"logs","time":""}',
         GOOD_HEAD + b'\n{"resource":"1","signal":"logs","time":5}',
-        b'[1,"logs","f00d",9007199254740992,1,null,{}]',
-        b'[1,"logs","f00d",0,18446744073709551615,null,{}]',
-        b'[1,"logs","f00d",0,1,18446744073709551615,{}]',
-        b'[1,"logs","f00d",0,1,null,{"1":[5]}]\n' + GOOD_LINE,
+        b'[1,"logs","f00d",9007199254740992,1,null,"7e.5",{}]',
+        b'[1,"logs","f00d",0,18446744073709551615,null,"7e.5",{}]',
+        b'[1,"logs","f00d",0,1,18446744073709551615,"7e.5",{}]',
+        b'[1,"logs","f00d",0,1,null,"7e.5",{"1":[5]}]\n' + GOOD_LINE,
         GOOD_HEAD + b'\n{"resource":"1","signal":"logs","time":"","service":5}',
         GOOD_HEAD + b'\n{"resource":"1","signal":"logs","time":"","severity_number":"17"}',
         GOOD_HEAD + b'\n{"resource":"1","signal":"logs","time":"","trace_id":null}',
@@ -395,7 +399,7 @@ json_values = st.recursive(
 )
 
 
-@given(head=st.lists(json_values, max_size=7), lines=st.lists(json_values, max_size=2))
+@given(head=st.lists(json_values, max_size=8), lines=st.lists(json_values, max_size=2))
 def test_any_json_is_a_message_or_that_error(head: list[Any], lines: list[Any]) -> None:
     """Nothing else leaves ``decode``."""
     raw = b"\n".join(orjson.dumps(part) for part in ([1, "logs", *head], *lines))

@@ -39,6 +39,7 @@ class Stand:
             clock=self.clock,
             metrics=self.metrics,
             probe=self.probe,
+            database=lambda: "1f.5",
         )
 
     def offer(self, *requests: ConvertedRequest, signal: Signal = Signal.LOGS) -> None:
@@ -90,6 +91,7 @@ async def test_what_is_committed_is_sent_with_its_number_and_transaction(signal:
     ]
     assert {head.signal for head in heads} == {signal}
     assert len({head.source for head in heads}) == 1
+    assert {head.database for head in heads} == {"1f.5"}
     assert [len(message.lines) for message in stand.messages()] == [4, 2]
     assert stand.metrics.tail_published.values == {(signal.value,): 6}
 

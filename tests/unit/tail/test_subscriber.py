@@ -70,7 +70,8 @@ class Stand:
         self.link = HandLink(publishers)
         self.notes = Notes()
         self.clock = HandClock()
-        self.feed = Feed(self.link, self.notes, self.clock)
+        self.database: str | None = None
+        self.feed = Feed(self.link, self.notes, self.clock, lambda: self.database)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
@@ -85,16 +86,17 @@ class Stand:
                 await task
 
     def items(
-        self, first: int, count: int, *, source: str = "a", of: int | None = None, xid: int = 9
-    ) -> None:
+        self, first: int, count: int, *, source: str = "a", of: int | None = None, xid: int = 9,
+        database: str | None = None,
+    ) -> None:  # fmt: skip
         """Let a message with ``count`` items come, of ``of`` that were committed."""
-        head = Head(Signal.LOGS, source, first, of or count, xid)
+        head = Head(Signal.LOGS, source, first, of or count, xid, database)
         request = numbered(first, count)
         self.link.put(encode(head, [(request, row) for row in request.rows], 2**20))
 
-    def greeting(self, first: int, source: str = "a") -> None:
+    def greeting(self, first: int, source: str = "a", database: str | None = None) -> None:
         """Let a greeting come."""
-        self.link.put(encode(Head(Signal.LOGS, source, first, 0, None), (), 2**20))
+        self.link.put(encode(Head(Signal.LOGS, source, first, 0, None, database), (), 2**20))
 
 
 @pytest.fixture(autouse=True)
@@ -341,3 +343,33 @@ async def test_an_unknown_publisher_is_missed_also_while_all_are_asked_anew() ->
         await beginning
 
         assert await stand.notes.until((None, "lost")) == [(None, "lost")]
+
+
+async def test_what_another_database_stores_is_not_shown_and_that_is_told_once() -> None:
+    """Its publishers greet, so that nobody waits for them, and their numbers are nobody's loss."""
+    stand = Stand(publishers=3)
+    stand.database = "1f.5"
+    async with stand.running():
+        stand.greeting(0, database="1f.5")
+        stand.greeting(70, source="stranger", database="1f.6")
+        stand.greeting(0, source="early")  # it does not know yet
+        started = await stand.feed.begin()
+        stand.items(0, 1, database="1f.5")
+        stand.items(99, 1, source="stranger", database="1f.6")
+        stand.items(7, 1, source="another", database="2f.5")
+        stand.items(1, 1, database="1f.5")
+        told = await stand.notes.until(("1", 9))
+
+    assert started == Started(2, 2)
+    assert told == ["strangers", ("0", 9), ("1", 9)]
+
+
+async def test_without_a_database_of_its_own_everything_is_shown() -> None:
+    """PostgreSQL may be away while others commit."""
+    stand = Stand()
+    async with stand.running():
+        stand.greeting(0, database="1f.6")
+        stand.items(0, 1, database="1f.6")
+
+        assert await stand.notes.until(("0", 9)) == [("0", 9)]
+    assert not stand.feed.has_strangers
