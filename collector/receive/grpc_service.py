@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any, Final, cast
 
 import grpc
 
-from collector.errors import DrainingError, MalformedCallError, TooLargeError
+from collector.errors import DrainingError, TooLargeError
 from collector.receive.auth import Gate, names_of_grpc
 from collector.receive.export import Export
+from collector.receive.grpc_calls import (
+    STATUS_CODES,
+    Context,
+    header_bytes,
+    headers_of,
+    peer_context,
+    read_one,
+)
 from collector.receive.refusal import to_trailers
 from collector.receive.reply import to_reply
 from collector.receive.status import Verdict, to_verdict
@@ -27,7 +34,6 @@ SERVICES: Final = {
     "opentelemetry.proto.collector.logs.v1.LogsService": Signal.LOGS,
 }
 _METHODS: Final = {f"/{service}/Export": signal for service, signal in SERVICES.items()}
-_STATUS_CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
 
 QUIET_S: Final = 0.1
 QUIET_S_MAX: Final = 1.0
@@ -36,8 +42,6 @@ QUIET_S_MAX: Final = 1.0
 Only then is the server told to stop: what arrives at that very moment gRPC core cancels, and under
 load that is most calls (152 of 240 senders saw CANCELLED, without RetryInfo).
 """
-
-_Context = grpc.aio.ServicerContext[bytes, bytes]
 
 
 class OtlpService(grpc.GenericRpcHandler):
@@ -78,20 +82,20 @@ class OtlpService(grpc.GenericRpcHandler):
             if self._refused_draining == before:
                 return
 
-    async def _call(self, signal: Signal, _requests: object, context: _Context) -> bytes:
+    async def _call(self, signal: Signal, _requests: object, context: Context) -> bytes:
         if self._draining:
             self._refused_draining += 1
             return await self._refuse(signal, to_verdict(DrainingError()), context)
-        if _header_bytes(context) > self._header_bytes_max:
+        if header_bytes(context) > self._header_bytes_max:
             too_large = TooLargeError(self._header_bytes_max)
             return await self._refuse(signal, to_verdict(too_large), context)
         try:
             credential_id = await self._gate.admit(
-                partial(_headers, context), lambda: names_of_grpc(_peer_context(context))
+                partial(headers_of, context), lambda: names_of_grpc(peer_context(context))
             )
             ack = await self._export.export(
                 signal,
-                partial(_read_one, context),
+                partial(read_one, context),
                 left_s=context.time_remaining(),
                 connection=context.peer(),
                 credential_id=credential_id,
@@ -108,11 +112,11 @@ class OtlpService(grpc.GenericRpcHandler):
         # refusals that wait to be sent held as much again as the whole queue.
         return await self._refuse(signal, verdict, context)
 
-    async def _refuse(self, signal: Signal, verdict: Verdict, context: _Context) -> bytes:
+    async def _refuse(self, signal: Signal, verdict: Verdict, context: Context) -> bytes:
         try:
             # Trailers-Only: no initial metadata was sent, and abort sends both at once.
             await context.abort(
-                _STATUS_CODES[verdict.code],
+                STATUS_CODES[verdict.code],
                 verdict.text,
                 to_trailers(verdict, context.time_remaining()),
             )
@@ -126,35 +130,3 @@ class OtlpService(grpc.GenericRpcHandler):
         except grpc.aio.AbortError:
             self._verdicts.count_verdict(signal, verdict, context.peer())
             raise
-
-
-def _header_bytes(context: _Context) -> int:
-    """Return the size of what a sender put into its headers.
-
-    Core holds its limit only against senders that acknowledge its settings; for others it is 16 MiB.
-    """
-    metadata: Iterable[tuple[str, str | bytes]] = context.invocation_metadata() or ()
-    return sum(len(name) + len(value) for name, value in metadata)
-
-
-async def _read_one(context: _Context) -> bytes:
-    """Return the one message of a call.
-
-    Raises:
-        MalformedCallError: there is none, or a second one.
-    """
-    message = await context.read()
-    if message is grpc.aio.EOF:
-        raise MalformedCallError("the call holds no message")
-    if await context.read() is not grpc.aio.EOF:
-        raise MalformedCallError("the call holds more than one message")
-    return message
-
-
-def _headers(context: _Context) -> Sequence[tuple[str, str | bytes]]:
-    return cast("Any", context.invocation_metadata()) or ()
-
-
-def _peer_context(context: _Context) -> dict[str, list[bytes]]:
-    """Return what gRPC core knows of the connection's other end; its stub has no types."""
-    return cast("Any", context).auth_context()

@@ -12,8 +12,9 @@ import grpc
 import psutil
 import pytest
 
-from collector.receive import grpc_server, limits, replacements
-from collector.receive.grpc_server import RETIRING_MAX, GrpcServer
+from collector.receive import grpc_listener, limits, replacements
+from collector.receive.grpc_listener import RETIRING_MAX
+from collector.receive.grpc_server import GrpcServer
 from collector.receive.replacements import CALM_S, PAUSE_S, PAUSE_S_MAX, Pauses
 from collector.settings import ReceiveSettings
 from collector.telemetry.clock import SystemClock
@@ -179,7 +180,7 @@ async def test_a_drain_stops_the_server_that_is_about_to_listen(server: Gate) ->
     await server.give_up()
 
     drain = asyncio.create_task(server.drain(0))
-    await asyncio.wait((drain,), timeout=grpc_server.LOOK_S)
+    await asyncio.wait((drain,), timeout=grpc_listener.LOOK_S)
     server.may_start.set()
     async with asyncio.timeout(WAIT_S):
         await server.listens.wait()
