@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from tests.catalogue import metrics, strings, structure, times, values, wire
-from tests.catalogue.case import Run, Transport, runs
+from tests.catalogue.case import Transport, runs
 
 CASES = [
     *strings.CASES,
