@@ -42,8 +42,8 @@ def _value(column: str) -> str:
         return "day - $3::integer"
     if column == "events":
         return (
-            "CASE WHEN events IS NOT NULL THEN (SELECT jsonb_agg(jsonb_set(e, '{time_unix_nano}',"
+            "CASE WHEN events IS NOT NULL THEN (SELECT jsonb_agg(jsonb_set(e, '{time_unix_nano}',"  # noqa: S608 -- of constants
             f" to_jsonb((e ->> 'time_unix_nano')::bigint - $3::bigint * {DAY_NS})))"
-            " FROM jsonb_array_elements(events) AS e) END"  # noqa: S608 -- of constants
+            " FROM jsonb_array_elements(events) AS e) END"
         )
     return column

@@ -144,8 +144,8 @@ async def _settle(database: Database, shape: Shape) -> dict[str, int]:
         await connection.execute(f"VACUUM (ANALYZE) {', '.join(names)}", timeout=STATEMENT_S_MAX)
         return {
             signal.value: await connection.fetchval(
-                f"SELECT count(*) FROM {table}",
-                timeout=STATEMENT_S_MAX,  # noqa: S608 -- ours
+                f"SELECT count(*) FROM {table}",  # noqa: S608 -- ours
+                timeout=STATEMENT_S_MAX,
             )
             for signal, table in FACT_TABLES.items()
         }
