@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
@@ -22,11 +22,13 @@ from collector.api.errors import Failures
 from collector.api.jaeger.stored import StoredSpans
 from collector.api.jaeger.v1 import V1Routes
 from collector.api.jaeger.v3 import V3Routes
+from collector.api.kept import Kept
 from collector.api.questions import Questions, Turns
 from collector.api.server import ApiServer
 from collector.api.stored import StoredItems
 from collector.api.tail import TailRoute
-from collector.errors import StoreUnavailableError
+from collector.errors import LinkError, StoreUnavailableError
+from collector.query.identity import database_identity
 from collector.query.log_repository import LogRepository
 from collector.query.metric_repository import MetricRepository
 from collector.query.service_repository import ServiceRepository
@@ -46,6 +48,9 @@ from collector.tail.local_link import LocalServer, LocalSubscriberLink
 from collector.telemetry.clock import Clock
 from collector.telemetry.metrics import Metrics
 from collector.telemetry.probe import Probe
+
+if TYPE_CHECKING:
+    from collector.tail.redis_answers import RedisAnswers
 
 MEET_RETRY_S: Final = 2.0
 TAIL_PATH: Final = "/api/v1/tail"
@@ -100,7 +105,9 @@ class ApiDaemon:
         stored = StoredSpans(views, clock)
         trace_repository = TraceRepository(views)
         self._certificates = Certificates(settings.tls, clock=clock) if settings.tls.on else None
-        questions = Questions(Turns(questions_max(settings.api)), failures, clock)
+        self._answers = self._remote_answers(settings)
+        kept = Kept(settings.api.cache_s, partial(database_identity, views), clock, self._answers)
+        questions = Questions(Turns(questions_max(settings.api)), failures, clock, kept)
         app = build(
             admission,
             failures,
@@ -121,6 +128,14 @@ class ApiDaemon:
         self._server = ApiServer(settings, app, certificates=self._certificates, clock=clock)
         self._stages: asyncio.Task[None] | None = None
         self._serving: asyncio.Task[None] | None = None
+
+    @staticmethod
+    def _remote_answers(settings: Settings) -> RedisAnswers | None:
+        if settings.redis.url is None:
+            return None
+        from collector.tail.redis_answers import RedisAnswers
+
+        return RedisAnswers(settings.redis)
 
     def _link(self, settings: Settings, signal: Signal) -> SubscriberLink:
         if self._local is not None:
@@ -188,6 +203,9 @@ class ApiDaemon:
         if self._stages is not None:
             self._stages.cancel()
             await asyncio.wait((self._stages,))
+        if self._answers is not None:
+            with contextlib.suppress(LinkError):
+                await self._answers.stop()
         await self._database.stop()
 
     def sample(self) -> None:

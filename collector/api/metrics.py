@@ -143,7 +143,7 @@ def routes(questions: Questions, metrics: MetricRepository) -> APIRouter:
     @found.get("", **gives_page(Metric))
     async def list_metrics(request: Request, asked: Annotated[MetricsAsked, Query()]) -> Response:
         """The metrics that came since a range began, by name."""
-        when = asked.when(questions.now_ns())
+        when = questions.slow_range(asked)
         return await questions.page(
             request,
             lambda limit, cursor: metrics.find_metrics(
@@ -151,6 +151,7 @@ def routes(questions: Questions, metrics: MetricRepository) -> APIRouter:
             ),
             limit=asked.limit,
             cursor=asked.place(int),
+            about=("metrics", when, asked.contains, asked.service),
         )
 
     @found.get("/{name:path}/series", **gives_page(Series))

@@ -144,14 +144,18 @@ class RangeParameters(Parameters):
         """Whether anything was said of it."""
         return not (self.start is self.end is self.since is None)
 
-    def when(self, now_ns: int) -> TimeRange:
+    def when(self, now_ns: int, *, grid_s: float = 0.0) -> TimeRange:
         """Return the range that is meant.
+
+        Where it depends on now it is widened to multiples of ``grid_s``, and so the same for a while.
 
         Raises:
             BadParameterError: ``since`` beside ``start``, or an end before the beginning.
         """
         if self.since is not None and self.start is not None:
             raise BadParameterError("since", "must not stand beside start")
+        grid_ns = max(1, round(grid_s * 1e9))
+        now_ns = -(-now_ns // grid_ns) * grid_ns
         end = now_ns if self.end is None else moment_ns(self.end)
         if self.start is not None:
             start = moment_ns(self.start)

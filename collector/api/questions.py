@@ -18,8 +18,11 @@ from starlette.types import Receive, Scope, Send
 
 from collector.api.encoding import encode
 from collector.api.errors import Failures
+from collector.api.kept import Kept
+from collector.api.parameters import RangeParameters
 from collector.errors import BadParameterError, TooManyQuestionsError
 from collector.query.page import LIMIT_MAX, Cursor, Page
+from collector.query.time_range import TimeRange
 from collector.receive.http_protocol import ABORT
 from collector.telemetry.clock import Clock
 
@@ -65,14 +68,26 @@ class Turns:
 class Questions:
     """What all routes answer with."""
 
-    def __init__(self, turns: Turns, failures: Failures, clock: Clock) -> None:
+    def __init__(
+        self, turns: Turns, failures: Failures, clock: Clock, kept: Kept | None = None
+    ) -> None:
+        """``kept`` None: every answer is a new one."""
         self._turns = turns
         self._failures = failures
         self._clock = clock
+        self._kept = kept
 
     def now_ns(self) -> int:
         """Return what time it is, since 1970."""
         return self._clock.unix_ns()
+
+    def slow_range(self, asked: RangeParameters) -> TimeRange:
+        """Return the range of a question whose answer may be kept.
+
+        Raises:
+            BadParameterError: as ``RangeParameters.when``.
+        """
+        return asked.when(self.now_ns(), grid_s=self._kept.lifetime_s if self._kept else 0.0)
 
     async def ask(self, request: Request, question: Callable[[], Awaitable[T]]) -> T:
         """Return what a repository says, as long as the reader is there.
@@ -89,13 +104,38 @@ class Questions:
         """Return what a repository says as JSON; it raises what ``ask`` does."""
         return written(encode(await self.ask(request, question)))
 
+    async def slow_answer(
+        self,
+        request: Request,
+        about: tuple[object, ...],
+        question: Callable[[], Awaitable[object]],
+    ) -> Response:
+        """Return the same of an answer that moves slowly: one that was given a moment ago will do.
+
+        ``about`` is the question, complete; see ``Kept.answer``.
+        """
+        if self._kept is None:
+            return await self.answer(request, question)
+        kept = self._kept
+
+        async def asked() -> bytes:
+            return encode(await self._in_turn(question))
+
+        return written(await while_there(request.receive, kept.answer(about, asked)))
+
     async def page(
-        self, request: Request, find: FindPage, *, limit: int, cursor: Cursor | None
+        self,
+        request: Request,
+        find: FindPage,
+        *,
+        limit: int,
+        cursor: Cursor | None,
+        about: tuple[object, ...] | None = None,
     ) -> Response:
         """Return a page as JSON; or, to who accepts NDJSON, its items and those of the pages after it.
 
         What goes wrong before the first item is an ordinary error. Later the connection is cut, so
-        that nobody takes a part for the whole.
+        that nobody takes a part for the whole. With ``about`` a page is a ``slow_answer``.
 
         Raises:
             BadParameterError: more items than a page may have.
@@ -103,6 +143,9 @@ class Questions:
         if not accepts(request, NDJSON):
             if limit > LIMIT_MAX:
                 raise BadParameterError("limit", f"must be at most {LIMIT_MAX} without {NDJSON}")
+            if about is not None:
+                about = (*about, limit, cursor)
+                return await self.slow_answer(request, about, lambda: find(limit, cursor))
             return await self.answer(request, lambda: find(limit, cursor))
         first = await self.ask(request, lambda: find(min(limit, LIMIT_MAX), cursor))
         return _Lines(self._lines(first, find, limit), self._failures)

@@ -33,8 +33,10 @@ def routes(questions: Questions, services: ServiceRepository) -> APIRouter:
     @found.get("", **gives(tuple[Service, ...]))
     async def list_services(request: Request, asked: When) -> Response:
         """The services that may have sent something in a range, by name."""
-        when = asked.when(questions.now_ns())
-        return await questions.answer(request, lambda: services.services(when))
+        when = questions.slow_range(asked)
+        return await questions.slow_answer(
+            request, ("services", when), lambda: services.services(when)
+        )
 
     @found.get("/{service:path}/operations", **gives(tuple[Operation, ...]))
     async def list_operations(
@@ -43,8 +45,10 @@ def routes(questions: Questions, services: ServiceRepository) -> APIRouter:
         asked: When,
     ) -> Response:
         """The operations among the newest spans of a service, by name; none for an unknown one."""
-        when = asked.when(questions.now_ns())
-        return await questions.answer(request, lambda: services.operations(service, when))
+        when = questions.slow_range(asked)
+        return await questions.slow_answer(
+            request, ("operations", service, when), lambda: services.operations(service, when)
+        )
 
     @found.get("/{service:path}/red", **gives(tuple[RedSeries, ...]))
     async def show_red(

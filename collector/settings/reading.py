@@ -84,6 +84,13 @@ class ApiSettings(Stage):
     statement_s_max: Seconds = Field(
         default=10.0, ge=0.1, le=3_600, description="statement_timeout of a query."
     )
+    cache_s: Seconds = Field(
+        default=30.0,
+        ge=0,
+        le=3_600,
+        description="Services, operations and names of metrics are told again for so long before they "
+        "are looked up anew; in Redis if there is one. 0: never.",
+    )
 
     @field_validator("dsn")
     @classmethod

@@ -1,27 +1,23 @@
 """Messages over Redis pub/sub, between any number of daemons and APIs.
 
 One channel for each signal, and one for hellos; no name holds anything that a sender wrote. Nothing
-is stored in Redis. Each answer has ``redis.timeout_s``, and redis-py repeats nothing by itself: who
-uses a link decides what a failure means.
+is stored in Redis. Who uses a link decides what a failure means.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from typing import Any, Final, TypeAlias
 
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
+from redis.exceptions import RedisError
 
 from collector.errors import LinkError
 from collector.rows import Signal
 from collector.settings import RedisSettings
+from collector.tail.redis_client import Client, as_link_errors, client_of
 
-Client: TypeAlias = Any
 PubSub: TypeAlias = Any
 """redis-py's own; its annotations leave most types open."""
 
@@ -41,59 +37,15 @@ def _hello_channel(prefix: str) -> str:
     return f"{prefix}:tail:hello"
 
 
-@contextlib.contextmanager
-def _as_link_errors() -> Generator[None]:
-    """Make ours of what redis-py raises; and raise what it swallows, a cancellation while it connects.
-
-    Of cancellations the number is compared: a TaskGroup of Python 3.11 may leave an old one behind.
-    """
-    task = asyncio.current_task()
-    assert task is not None
-    before = task.cancelling()
-    try:
-        yield
-    except (RedisError, OSError, TimeoutError, EOFError) as error:
-        raise LinkError(_words(error)) from error
-    finally:
-        if task.cancelling() > before:
-            raise asyncio.CancelledError
-
-
-def _words(error: Exception) -> str:
-    """Return what an operator reads; redis-py hides a refused password behind a lost connection."""
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, AuthenticationError):
-            return "Redis refuses the user or password of redis.url"
-        if isinstance(seen, NoPermissionError):
-            return "Redis does not let the user of redis.url publish and subscribe here"
-        seen = seen.__cause__ or seen.__context__
-    return f"Redis does not answer: {type(error).__name__}"
-
-
-def _client(settings: RedisSettings) -> Client:
-    assert settings.url is not None
-    redis: Any = Redis
-    return redis.from_url(
-        settings.url.get_secret_value(),
-        protocol=2,  # every version of the server speaks it
-        socket_timeout=settings.timeout_s,
-        socket_connect_timeout=settings.timeout_s,
-        retry=Retry(NoBackoff(), 0),
-        max_connections=settings.pool_size,
-        client_name="otlpg",
-    )
-
-
 async def ping(settings: RedisSettings) -> None:
     """Return when Redis answers.
 
     Raises:
         LinkError: it does not.
     """
-    client = _client(settings)
+    client = client_of(settings)
     try:
-        with _as_link_errors():
+        with as_link_errors():
             await client.ping()
     finally:
         await client.aclose()
@@ -135,7 +87,7 @@ class RedisPublisherLink:
     @contextlib.asynccontextmanager
     async def connected(self) -> AsyncGenerator[None]:
         """Have a connection inside the block, and know who listens."""
-        client = self._client = _client(self._settings)
+        client = self._client = client_of(self._settings)
         try:
             await self._ask()
             yield
@@ -154,7 +106,7 @@ class RedisPublisherLink:
     async def send(self, signal: Signal, body: bytes) -> None:
         """Publish; how many it reached is as good as asking, but who is new is left to ``_ask``."""
         assert self._client is not None
-        with _as_link_errors():
+        with as_link_errors():
             reached = int(await self._client.publish(channel(self._prefix, signal), body))
         if self._listeners is not None:
             self._listeners[signal] = min(self._listeners[signal], reached)
@@ -168,7 +120,7 @@ class RedisPublisherLink:
         """Learn who listens; return the signals with more listeners than before."""
         assert self._client is not None
         channels = [channel(self._prefix, signal) for signal in Signal]
-        with _as_link_errors():
+        with as_link_errors():
             answer: list[tuple[bytes, int]] = await self._client.pubsub_numsub(*channels)
         counts = {name.decode(): int(count) for name, count in answer}
         before = self._listeners or dict.fromkeys(Signal, 0)
@@ -180,13 +132,13 @@ class RedisPublisherLink:
     async def _hear_hellos(self, pubsub: PubSub, greet: Callable[[Sequence[Signal]], None]) -> None:
         """Greet those who listen already, then whoever says hello; nobody comes between the two."""
         async with contextlib.aclosing(pubsub):
-            with _as_link_errors():
+            with as_link_errors():
                 await pubsub.subscribe(_hello_channel(self._prefix))
                 await _next_message(pubsub, self._settings.timeout_s)  # that it is subscribed
             await self._ask()
             greet([signal for signal in Signal if self.wanted(signal)])
             while True:
-                with _as_link_errors():
+                with as_link_errors():
                     heard = await _next_message(pubsub, self._settings.timeout_s)
                 if heard is not None:
                     asked = heard[1].decode(errors="replace")
@@ -210,10 +162,10 @@ class RedisSubscriberLink:
     async def subscribed(self) -> AsyncGenerator[AsyncIterator[bytes]]:
         """Listen to the signal's channel inside the block."""
         name = channel(self._settings.channel_prefix, self._signal)
-        client = self._client = _client(self._settings)
+        client = self._client = client_of(self._settings)
         pubsub = client.pubsub()
         try:
-            with _as_link_errors():
+            with as_link_errors():
                 await pubsub.subscribe(name)
                 await _next_message(pubsub, self._settings.timeout_s)  # that it is subscribed
             yield self._messages(pubsub)
@@ -225,7 +177,7 @@ class RedisSubscriberLink:
 
     async def _messages(self, pubsub: PubSub) -> AsyncIterator[bytes]:
         while True:
-            with _as_link_errors():
+            with as_link_errors():
                 heard = await _next_message(pubsub, self._settings.timeout_s)
             if heard is not None:
                 yield heard[1]
@@ -235,5 +187,5 @@ class RedisSubscriberLink:
         if self._client is None:  # a reader asks while a broken subscription is being closed
             raise LinkError("Redis is away")
         name = _hello_channel(self._settings.channel_prefix)
-        with _as_link_errors():
+        with as_link_errors():
             return int(await self._client.publish(name, self._signal.value))

@@ -1,0 +1,157 @@
+"""Answers that are kept for a while: which services, operations and metrics there are moves slowly.
+
+They are kept in Redis when there is one, so that all APIs of a database have them, and in this process
+while there is none. Redis is never waited for longer than ``redis.timeout_s``; when it fails it is left
+alone for ``AWAY_S``, and nobody notices but for the time. A key is a digest: of what was asked, of
+which database, by which version.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from typing import Final, NamedTuple, Protocol
+
+from collector import __version__
+from collector.errors import LinkError
+from collector.telemetry.clock import Clock
+from collector.telemetry.logging import Trouble
+
+AWAY_S: Final = 10.0
+"""So long a Redis that did not answer is not asked again."""
+ANSWER_BYTES_MAX: Final = 2**20
+"""What is larger is not kept."""
+BYTES_MAX: Final = 16 * 2**20
+"""Answers kept in this process; the oldest go first."""
+
+
+class Remote(Protocol):
+    """Where answers are kept for more than this process; every method may raise ``LinkError``."""
+
+    async def get(self, key: str) -> bytes | None:
+        """Return an answer; None: it is not there, or not any more."""
+        ...
+
+    async def put(self, key: str, answer: bytes, lifetime_s: float) -> None:
+        """Keep an answer for so long."""
+        ...
+
+
+class Kept:
+    """Gives an answer again that was given a moment ago."""
+
+    def __init__(
+        self,
+        lifetime_s: float,
+        identity: Callable[[], Awaitable[str]],
+        clock: Clock,
+        remote: Remote | None = None,
+    ) -> None:
+        """``identity`` tells which database is asked; ``lifetime_s`` 0 keeps nothing."""
+        self.lifetime_s = lifetime_s
+        self._identity = identity
+        self._known: tuple[str, float] | None = None  # the identity, and until when it holds
+        self._clock = clock
+        self._remote = remote
+        self._away_until_s = 0.0
+        self._memory = _Memory(clock)
+        self._trouble = Trouble("otlpg.api", clock)
+
+    async def answer(self, about: tuple[object, ...], ask: Callable[[], Awaitable[bytes]]) -> bytes:
+        """Return what was answered about this, at most ``lifetime_s`` ago, or ask.
+
+        Args:
+            about: the question, complete; values whose ``repr`` tells them apart.
+            ask: what gives the answer; its errors are raised and not kept.
+
+        Raises:
+            QueryTimeoutError: PostgreSQL did not say in time which database it is.
+            StoreError: it did not answer.
+        """
+        if not self.lifetime_s:
+            return await ask()
+        key = _digest(await self._database(), about)
+        found = await self._get(key)
+        if found is None:
+            found = await ask()
+            if len(found) <= ANSWER_BYTES_MAX:
+                await self._put(key, found)
+        return found
+
+    async def _database(self) -> str:
+        """Return the identity, which is asked for again as often as answers are."""
+        now_s = self._clock.monotonic_s()
+        if self._known is None or self._known[1] <= now_s:
+            self._known = (await self._identity(), now_s + self.lifetime_s)
+        return self._known[0]
+
+    async def _get(self, key: str) -> bytes | None:
+        if remote := self._asked_remote():
+            try:
+                found = await remote.get(key)
+            except LinkError as error:
+                self._left_alone(error)
+            else:
+                self._away_until_s = 0.0
+                return found
+        return self._memory.get(key)
+
+    async def _put(self, key: str, answer: bytes) -> None:
+        if remote := self._asked_remote():
+            try:
+                await remote.put(key, answer, self.lifetime_s)
+            except LinkError as error:
+                self._left_alone(error)
+            else:
+                self._away_until_s = 0.0
+                return
+        self._memory.put(key, answer, self.lifetime_s)
+
+    def _asked_remote(self) -> Remote | None:
+        """Return the remote unless it is left alone; of those who come when it was, one tries it."""
+        if self._away_until_s:
+            now_s = self._clock.monotonic_s()
+            if now_s < self._away_until_s:
+                return None
+            self._away_until_s = now_s + AWAY_S
+        return self._remote
+
+    def _left_alone(self, error: LinkError) -> None:
+        self._away_until_s = self._clock.monotonic_s() + AWAY_S
+        self._trouble.warn("answers are kept in this process alone", "redis", error=str(error))
+
+
+def _digest(identity: str, about: tuple[object, ...]) -> str:
+    return hashlib.sha256(repr((__version__, identity, about)).encode()).hexdigest()
+
+
+class _Entry(NamedTuple):
+    answer: bytes
+    until_s: float
+
+
+class _Memory:
+    """Answers in this process, at most ``BYTES_MAX`` of them."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._entries: OrderedDict[str, _Entry] = OrderedDict()
+        self._bytes = 0
+
+    def get(self, key: str) -> bytes | None:
+        entry = self._entries.get(key)
+        if entry is None or entry.until_s <= self._clock.monotonic_s():
+            return None
+        return entry.answer
+
+    def put(self, key: str, answer: bytes, lifetime_s: float) -> None:
+        self._drop(key)
+        self._entries[key] = _Entry(answer, self._clock.monotonic_s() + lifetime_s)
+        self._bytes += len(answer)
+        while self._bytes > BYTES_MAX:
+            self._drop(next(iter(self._entries)))
+
+    def _drop(self, key: str) -> None:
+        if (entry := self._entries.pop(key, None)) is not None:
+            self._bytes -= len(entry.answer)

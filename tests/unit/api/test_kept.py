@@ -1,0 +1,163 @@
+"""api.kept: an answer is given again for a while, of one question about one database."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from collector.api import kept as kept_module
+from collector.api.kept import AWAY_S, Kept
+from collector.errors import LinkError, StoreUnavailableError
+from tests.clocks import HandClock
+
+LIFETIME_S = 30.0
+
+
+class Databases:
+    """Answers with a number that grows, about the database that is there now."""
+
+    def __init__(self) -> None:
+        self.here = "one"
+        self.asked = 0
+
+    async def identity(self) -> str:
+        """Return which database this is."""
+        return self.here
+
+    async def ask(self) -> bytes:
+        """Return another answer each time."""
+        self.asked += 1
+        return f"{self.here} {self.asked}".encode()
+
+
+class Elsewhere:
+    """Keeps answers, fails on demand, and counts what is asked of it."""
+
+    def __init__(self) -> None:
+        self.answers: dict[str, tuple[bytes, float]] = {}
+        self.is_away = False
+        self.asked = 0
+
+    async def get(self, key: str) -> bytes | None:
+        """Return what is kept."""
+        self._count()
+        return self.answers.get(key, (None,))[0]
+
+    async def put(self, key: str, answer: bytes, lifetime_s: float) -> None:
+        """Keep it."""
+        self._count()
+        self.answers[key] = (answer, lifetime_s)
+
+    def _count(self) -> None:
+        self.asked += 1
+        if self.is_away:
+            raise LinkError("away")
+
+
+async def test_an_answer_is_given_again_for_its_lifetime() -> None:
+    """To the same question; another one is asked."""
+    clock, databases = HandClock(), Databases()
+    kept = Kept(LIFETIME_S, databases.identity, clock)
+
+    first = await kept.answer(("services", 1), databases.ask)
+    clock.move(timedelta(seconds=LIFETIME_S - 1))
+    again = await kept.answer(("services", 1), databases.ask)
+    other = await kept.answer(("services", "1"), databases.ask)
+    clock.move(timedelta(seconds=1))
+    later = await kept.answer(("services", 1), databases.ask)
+
+    assert [first, again, other, later] == [b"one 1", b"one 1", b"one 2", b"one 3"]
+
+
+async def test_another_database_has_its_own_answers() -> None:
+    """Also behind the same address, after as long as an answer is kept; and in one Redis."""
+    clock, databases, remote = HandClock(), Databases(), Elsewhere()
+    kept = Kept(LIFETIME_S, databases.identity, clock, remote)
+    other_databases = Databases()
+    other_databases.here = "two"
+    other = Kept(LIFETIME_S, other_databases.identity, clock, remote)
+
+    assert await kept.answer(("services",), databases.ask) == b"one 1"
+    assert await other.answer(("services",), other_databases.ask) == b"two 1"
+    databases.here = "three"
+    clock.move(timedelta(seconds=LIFETIME_S))
+    assert await kept.answer(("services",), databases.ask) == b"three 2"
+
+
+async def test_all_of_a_database_share_what_is_kept_elsewhere() -> None:
+    """Under a key that says nothing of what was asked, and for as long as here."""
+    clock, databases, remote = HandClock(), Databases(), Elsewhere()
+
+    for _ in range(2):
+        kept = Kept(LIFETIME_S, databases.identity, clock, remote)
+        assert await kept.answer(("services", "shop"), databases.ask) == b"one 1"
+
+    ((key, (answer, lifetime_s)),) = remote.answers.items()
+    assert len(key) == 64
+    assert set(key) <= set("0123456789abcdef")
+    assert (answer, lifetime_s) == (b"one 1", LIFETIME_S)
+
+
+async def test_what_is_away_is_left_alone_for_a_while() -> None:
+    """One in ``AWAY_S`` tries it; meanwhile answers are kept here, and then there again."""
+    clock, databases, remote = HandClock(), Databases(), Elsewhere()
+    kept = Kept(LIFETIME_S * 10, databases.identity, clock, remote)
+    remote.is_away = True
+
+    for _ in range(5):
+        assert await kept.answer(("services",), databases.ask) == b"one 1"
+    assert remote.asked == 1
+    clock.move(timedelta(seconds=AWAY_S))
+    assert await kept.answer(("services",), databases.ask) == b"one 1"
+    assert remote.asked == 2
+    remote.is_away = False
+    clock.move(timedelta(seconds=AWAY_S))
+    assert await kept.answer(("services",), databases.ask) == b"one 2"
+    assert [answer for answer, _ in remote.answers.values()] == [b"one 2"]
+
+
+async def test_an_error_is_no_answer() -> None:
+    """The next one asks again."""
+    databases = Databases()
+    kept = Kept(LIFETIME_S, databases.identity, HandClock())
+
+    async def fail() -> bytes:
+        raise StoreUnavailableError("away")
+
+    with pytest.raises(StoreUnavailableError):
+        await kept.answer(("services",), fail)
+    assert await kept.answer(("services",), databases.ask) == b"one 1"
+
+
+async def test_what_is_kept_here_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The oldest go first, and what is very large is not kept at all."""
+    monkeypatch.setattr(kept_module, "BYTES_MAX", 10)
+    monkeypatch.setattr(kept_module, "ANSWER_BYTES_MAX", 8)
+    kept = Kept(LIFETIME_S, Databases().identity, HandClock())
+    asked: list[str] = []
+
+    async def answer(name: str, size: int) -> None:
+        async def ask() -> bytes:
+            asked.append(name)
+            return bytes(size)
+
+        assert await kept.answer((name,), ask) == bytes(size)
+
+    for name, size in (("a", 4), ("b", 4), ("c", 4), ("b", 4), ("a", 4), ("d", 9), ("d", 9)):
+        await answer(name, size)
+
+    assert asked == ["a", "b", "c", "a", "d", "d"]
+
+
+async def test_nothing_is_kept_where_the_lifetime_is_none() -> None:
+    """Every answer is a new one, and nobody asks which database it is."""
+    databases = Databases()
+
+    async def never() -> str:
+        raise AssertionError
+
+    kept = Kept(0, never, HandClock())
+
+    answers = [await kept.answer(("services",), databases.ask) for _ in range(2)]
+    assert answers == [b"one 1", b"one 2"]
