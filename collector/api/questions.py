@@ -102,7 +102,7 @@ class Questions:
 
     async def answer(self, request: Request, question: Callable[[], Awaitable[object]]) -> Response:
         """Return what a repository says as JSON; it raises what ``ask`` does."""
-        return written(encode(await self.ask(request, question)))
+        return written(await while_there(request.receive, self._encoded(question)))
 
     async def slow_answer(
         self,
@@ -116,12 +116,8 @@ class Questions:
         """
         if self._kept is None:
             return await self.answer(request, question)
-        kept = self._kept
-
-        async def asked() -> bytes:
-            return encode(await self._in_turn(question))
-
-        return written(await while_there(request.receive, kept.answer(about, asked)))
+        answering = self._kept.answer(about, lambda: self._encoded(question))
+        return written(await while_there(request.receive, answering))
 
     async def page(
         self,
@@ -154,11 +150,16 @@ class Questions:
         async with self._turns.one():
             return await question()
 
+    async def _encoded(self, question: Callable[[], Awaitable[object]]) -> bytes:
+        """Return the JSON of what a repository says, made beside the loop: live tails go on."""
+        async with self._turns.one():
+            return await asyncio.to_thread(encode, await question())
+
     async def _lines(self, page: Page[Any], find: FindPage, limit: int) -> AsyncIterator[bytes]:
         """Yield the lines of each page; one page is in memory, and no turn is held between them."""
         left = limit
         while True:
-            yield b"".join(encode(item) + b"\n" for item in page.items)
+            yield await asyncio.to_thread(_lines_of, page)
             left -= len(page.items)
             following = page.next
             if left <= 0 or following is None:
@@ -166,6 +167,10 @@ class Questions:
             size = min(left, LIMIT_MAX)
             async with self._turns.one():
                 page = await find(size, following)
+
+
+def _lines_of(page: Page[Any]) -> bytes:
+    return b"".join(encode(item) + b"\n" for item in page.items)
 
 
 def written(body: bytes) -> Response:
