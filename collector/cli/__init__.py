@@ -27,6 +27,7 @@ from collector.cli import (
     sql,
     tail,
     token,
+    traces,
     verify,
 )
 from collector.cli.streams import replace_closed
@@ -67,6 +68,7 @@ app.command("send-test")(send_test.send_test)
 app.add_typer(dead_letters.app, name="dead-letters")
 app.command("verify")(verify.verify)
 app.command("tail")(tail.tail)
+app.add_typer(traces.app, name="traces")
 app.command("logs")(logs.logs)
 app.command("services")(services.services)
 app.command("metrics")(metrics.metrics)

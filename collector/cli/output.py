@@ -74,6 +74,11 @@ class Output:
         with _guarded():
             sys.stdout.write(self.brush.line(styled, self.width) + "\n")
 
+    def whole_line(self, text: str) -> None:
+        """Print one line that no terminal cuts, as of what is to be pasted; harmless already."""
+        with _guarded():
+            sys.stdout.write(text + "\n")
+
     def table(self, columns: Sequence[Column], rows: Iterable[Sequence[Part | str]]) -> None:
         """Print a heading and rows, each column as wide as its widest text.
 

@@ -60,14 +60,8 @@ class Brush(NamedTuple):
 
         The last cell of a line that was cut says so. Parts beyond it are not asked for.
         """
-        taken: list[Part] = []
-        used = 0
-        for part in map(self._held, parts):
-            taken.append(part)
-            used += 0 if width is None else cells(part.text)
-            if width is not None and used > width:
-                taken = [*_first(taken, width - 1), Part(self.cut, part.style)]
-                break
+        held = map(self._held, parts)
+        taken = held if width is None else cut(held, width, self.cut)
         return "".join(self._painted(part) for part in taken)
 
     def _held(self, part: Part) -> Part:
@@ -81,6 +75,21 @@ class Brush(NamedTuple):
         if not (self.colours and part.style and part.text):
             return part.text
         return f"\x1b[{part.style}m{part.text}\x1b[0m"
+
+
+def cut(parts: Iterable[Part], width: int, mark: str = CUT) -> list[Part]:
+    """Return parts of at most ``width`` cells; the last cell of what was cut is the mark.
+
+    Parts beyond it are not asked for.
+    """
+    taken: list[Part] = []
+    used = 0
+    for part in parts:
+        taken.append(part)
+        used += cells(part.text)
+        if used > width:
+            return [*_first(taken, width - 1), Part(mark, part.style)]
+    return taken
 
 
 def _first(parts: Iterable[Part], free: int) -> Iterator[Part]:

@@ -10,10 +10,12 @@ Times are those of a clock that only goes forward, in seconds; nobody asks one h
 
 from __future__ import annotations
 
-from collections import OrderedDict, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, TypeAlias
+
+from collector.query.span_tree import tree_order
 
 Span: TypeAlias = Mapping[str, Any]
 """An item of signal ``traces``, as it came."""
@@ -154,42 +156,9 @@ def branches(spans: Sequence[Span]) -> Iterator[Branch]:
     the children, and of a ring of parents the first to start counts as an orphan.
     """
     ordered = sorted(spans, key=lambda span: text_of(span, "time"))  # all nine digits, in UTC
-    places: dict[str, int] = {}
-    for place, span in enumerate(ordered):
-        places.setdefault(text_of(span, "span_id"), place)
-    children: defaultdict[int | None, list[int]] = defaultdict(list)
-    orphans: list[int] = []
-    for place, span in enumerate(ordered):
-        parent = text_of(span, "parent_span_id")
-        above = places.get(parent) if parent else None
-        if parent and (above is None or above == place):
-            orphans.append(place)
-        else:
-            children[above].append(place)
-    walked = [False] * len(ordered)
-    yield from _walk(ordered, children, children[None], walked, is_orphan=False)
-    yield from _walk(ordered, children, orphans, walked, is_orphan=True)
-    yield from _walk(ordered, children, range(len(ordered)), walked, is_orphan=True)
-
-
-def _walk(
-    ordered: Sequence[Span],
-    children: Mapping[int | None, list[int]],
-    tops: Iterable[int],
-    walked: list[bool],
-    *,
-    is_orphan: bool,
-) -> Iterator[Branch]:
-    """Yield what hangs below each of ``tops`` that was not walked yet, without recursion."""
-    for top in tops:
-        waiting = [(0, top)]
-        while waiting:
-            depth, place = waiting.pop()
-            if walked[place]:
-                continue
-            walked[place] = True
-            yield Branch(depth, ordered[place], is_orphan and depth == 0)
-            waiting += [(depth + 1, child) for child in reversed(children.get(place, ()))]
+    ids = [(text_of(span, "span_id"), text_of(span, "parent_span_id") or None) for span in ordered]
+    for place in tree_order(ids):
+        yield Branch(place.depth, ordered[place.number], place.is_orphan)
 
 
 def text_of(fields: Mapping[str, Any], name: str) -> str:
