@@ -38,19 +38,26 @@ class EndpointSink:
         self.bytes = 0
         self._partial = 0
         self._partial_reason = ""
+        self._too_large = 0
+        self._too_large_reason = ""
 
     @property
     def complaint(self) -> str:
         """What the receiver left out for good; empty where it took everything."""
-        if not self._partial:
-            return ""
-        return (
-            f"{self._partial:,} requests were not taken whole, the last one since:"
-            f" {self._partial_reason or 'the receiver does not say'}"
+        return "; ".join(
+            f"{count:,} {what}, the last one since: {reason or 'the receiver does not say'}"
+            for count, what, reason in (
+                (self._partial, "requests were not taken whole", self._partial_reason),
+                (self._too_large, "items are too large for the receiver", self._too_large_reason),
+            )
+            if count
         )
 
     async def take(self, part: Part) -> None:
         """Send a request until it is taken; one that is too large for the receiver goes in halves.
+
+        A single item that is too large is left out, and told at the end: it would be so at every try,
+        and nothing behind it would ever leave.
 
         Raises:
             UnreachableError: the receiver did not take it within the time for all its attempts.
@@ -58,9 +65,13 @@ class EndpointSink:
         """
         body = self._door.encode(part.request)
         answer = await self._deliver(part, body)
-        if answer.code in _TOO_LARGE and len(part.rows) > 1:
-            for half in part.halves():
-                await self.take(half)
+        if answer.code in _TOO_LARGE and answer.outcome == "never":
+            if len(part.rows) > 1:
+                for half in part.halves():
+                    await self.take(half)
+            else:
+                self._too_large += 1
+                self._too_large_reason = _words(answer)
             return
         if answer.code == PARTIAL:
             self._partial += 1

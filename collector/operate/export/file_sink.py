@@ -20,6 +20,13 @@ from collector.operate.export.form import Format
 from collector.operate.export.read import Part
 from collector.restore.otlp_json import to_json
 
+LINE_BYTES_MAX: Final = 2**20
+"""Of a line of JSON; a longer one is halved, as far as it has items.
+
+Spec: opentelemetry-collector-contrib pkg/stanza/fileconsumer, ``max_log_size``: what the collector's
+otlpjsonfile receiver reads of a line unless it is told otherwise; it takes the rest for another line.
+"""
+
 _LENGTH: Final = struct.Struct(">I")
 
 
@@ -33,7 +40,7 @@ class StreamSink:
         self.complaint = ""
 
     async def take(self, part: Part) -> None:
-        """Write a request.
+        """Write a request; one whose line would be too long in halves.
 
         Raises:
             CommandError: there is no room.
@@ -41,6 +48,10 @@ class StreamSink:
         """
         if self._form is Format.JSON:
             written = to_json(part.request) + b"\n"
+            if len(written) > LINE_BYTES_MAX and len(part.rows) > 1:
+                for half in part.halves():
+                    await self.take(half)
+                return
         else:
             body = part.request.SerializeToString()
             written = _LENGTH.pack(len(body)) + body

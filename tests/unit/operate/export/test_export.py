@@ -16,7 +16,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from collector.errors import CommandError, UnreachableError
 from collector.operate.export.endpoint_sink import EndpointSink
-from collector.operate.export.file_sink import FileSink
+from collector.operate.export.file_sink import LINE_BYTES_MAX, FileSink
 from collector.operate.export.form import Format, format_of
 from collector.operate.export.plan import SLICE_US, slices_of, within
 from collector.operate.export.read import Part, part_of
@@ -103,6 +103,27 @@ async def test_json_is_a_line_for_each_request(tmp_path: Path) -> None:
     spans = [line["resourceSpans"][0]["scopeSpans"][0]["spans"] for line in lines]
     assert [len(each) for each in spans] == [2, 1]
     assert len(spans[0][0]["traceId"]) == 32
+    assert sink.bytes == path.stat().st_size
+
+
+async def test_no_line_is_longer_than_a_collector_reads(tmp_path: Path) -> None:
+    """Requests are halved, in their order; one item alone may be longer."""
+    path = tmp_path / "a.json"
+    sink = FileSink(path, Format.JSON, overwrite=False)
+    rows = [
+        span_row(n, time=n, resource=SHOP, attributes=json.dumps({"long": "x" * size}))
+        for n, size in enumerate((400_000, 500_000, 4_000_000, 300_000, 10))
+    ]
+    await sink.take(part_of(Signal.TRACES, rows, KNOWN))
+    await sink.finish()
+
+    lines = path.read_bytes().splitlines(keepends=True)
+    spans = [json.loads(line)["resourceSpans"][0]["scopeSpans"][0]["spans"] for line in lines]
+    assert [len(line) > LINE_BYTES_MAX for line in lines] == [False, True, False]
+    assert [len(each) for each in spans] == [2, 1, 2]
+    assert [s["startTimeUnixNano"] for each in spans for s in each] == sorted(
+        s["startTimeUnixNano"] for each in spans for s in each
+    )
     assert sink.bytes == path.stat().st_size
 
 
@@ -230,14 +251,34 @@ async def test_what_will_never_be_taken_ends_it() -> None:
 
 
 async def test_what_is_too_large_goes_in_halves() -> None:
-    """Each item once; one alone that is too large ends it."""
+    """Each item once; one alone that is too large is left out and told, and the rest goes on."""
     receiver = Receiver(items_max=2)
     await sink_to(receiver).take(part(7))
     assert sum(receiver.taken) == 7
     assert max(receiver.taken) <= 2
 
-    with pytest.raises(CommandError, match="RESOURCE_EXHAUSTED"):
-        await sink_to(Receiver(items_max=0)).take(part(2))
+    huge = Receiver([Answer("never", "RESOURCE_EXHAUSTED", "5000000 vs. 4194304")])
+    sink = sink_to(huge)
+    await sink.take(part(1))
+    await sink.take(part(2))
+    assert huge.taken == [2]
+    assert sink.complaint == (
+        "1 items are too large for the receiver, the last one since:"
+        " RESOURCE_EXHAUSTED: 5000000 vs. 4194304"
+    )
+
+
+async def test_who_is_busy_is_not_asked_for_less() -> None:
+    """The same code with a time to come again says nothing of a size."""
+    receiver = Receiver([Answer("retry", "RESOURCE_EXHAUSTED", retry_s=0.0)])
+    sink = sink_to(receiver)
+    await sink.take(part(2))
+    assert (receiver.taken, sink.complaint) == ([2], "")
+
+    busy = Receiver([Answer("retry", "RESOURCE_EXHAUSTED", retry_s=1.0)])
+    with pytest.raises(UnreachableError, match="RESOURCE_EXHAUSTED"):
+        await sink_to(busy, retry_s_max=0.5).take(part(2))
+    assert busy.attempts == 1
 
 
 async def test_items_that_are_left_out_for_good_are_told_at_the_end() -> None:
