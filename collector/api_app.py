@@ -90,6 +90,7 @@ class ApiDaemon:
             clock=clock,
             metrics=metrics,
             database=lambda: self._database.identity,
+            workers=settings.workers,
         )
         failures = Failures(clock)
         admission = Admission(Gate(settings.tls, self._keyring), settings)

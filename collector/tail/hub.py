@@ -55,8 +55,13 @@ class Hub:
         clock: Clock,
         metrics: Metrics,
         database: Callable[[], str | None] = lambda: None,
+        workers: int = 0,
     ) -> None:
-        """``database`` tells which one readers read, once that is known."""
+        """``database`` tells which one readers read, once that is known.
+
+        ``workers`` of this daemon publish; over Redis those of others do, too.
+        """
+        self._workers = workers if settings.enabled else 0
         self._database = database
         self._settings = settings
         self._link_of = link_of
@@ -162,7 +167,13 @@ class Hub:
             lingering.cancel()
         if signal not in self._feeds:
             assert self._tasks is not None
-            feed = Feed(self._link_of(signal), _Told(self, signal), self._clock, self._database)
+            feed = Feed(
+                self._link_of(signal),
+                _Told(self, signal),
+                self._clock,
+                self._database,
+                workers=self._workers,
+            )
             self._feeds[signal] = feed, self._tasks.create_task(feed.run())
             if signal in self._begun_at:  # what an id from before names is not all that was before
                 self._number += 1

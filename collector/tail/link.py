@@ -14,6 +14,9 @@ from collector.rows import Signal
 class PublisherLink(Protocol):
     """The end at a worker."""
 
+    retry_s_max: float
+    """Longest pause between two attempts to connect."""
+
     def wanted(self, signal: Signal) -> bool:
         """Whether somebody listens, as far as is known; True while nobody knows. Costs nothing."""
         ...
@@ -58,7 +61,9 @@ class SubscriberLink(Protocol):
         ...
 
     async def hello(self) -> int:
-        """Ask every publisher for a greeting; return how many there are. Inside ``subscribed``.
+        """Ask every publisher for a greeting; return how many there are, as far as the link knows.
+
+        Inside ``subscribed``.
 
         Raises:
             LinkError: it is away.

@@ -40,6 +40,9 @@ def _as_link_errors() -> Generator[None]:
 class LocalPublisherLink:
     """A worker's end."""
 
+    retry_s_max = 0.25
+    """The API is on this machine, and its restart is no news to wait for."""
+
     def __init__(self, path: Path) -> None:
         self._path = path
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
@@ -96,6 +99,7 @@ class LocalServer:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._workers: set[asyncio.StreamWriter] = set()
+        self._known: set[asyncio.StreamWriter] = set()  # of them, who sent a message
         self._feeds: dict[Signal, LocalSubscriberLink] = {}
 
     async def run(self) -> None:
@@ -124,6 +128,7 @@ class LocalServer:
                 if size > FRAME_BYTES_MAX:
                     return
                 body = await frames.readexactly(size)
+                self._known.add(writer)
                 feed = self._feeds.get(_SIGNALS[number])
                 if feed is not None:
                     feed.take(body)
@@ -131,6 +136,7 @@ class LocalServer:
             return  # it has left, or was cut off
         finally:
             self._workers.discard(writer)
+            self._known.discard(writer)
             writer.transport.abort()
 
     def _tell(self, order: str, *writers: asyncio.StreamWriter, names: str | None = None) -> None:
@@ -153,9 +159,12 @@ class LocalServer:
         self._tell("listen")
 
     def hello(self, signal: Signal) -> int:
-        """Ask every worker for a greeting; return how many there are."""
+        """Ask whoever is connected for a greeting; return how many have ever sent a message.
+
+        The others may be strangers.
+        """
         self._tell("hello", names=signal.value)
-        return len(self._workers)
+        return len(self._workers & self._known)
 
 
 class LocalSubscriberLink:

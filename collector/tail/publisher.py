@@ -32,9 +32,8 @@ from collector.telemetry.metrics import Metrics
 from collector.telemetry.probe import Probe
 
 RETRY_S_MIN: Final = 0.25
-RETRY_S_MAX: Final = 5.0
-"""Pauses between two attempts to reach a link that is away, doubled each time; short again after one
-that was there for longer than the longest of them."""
+"""Pause between two attempts to reach a link that is away, doubled each time up to the link's own
+longest; short again after one that was there for longer than that."""
 
 
 @dataclass(slots=True)
@@ -156,10 +155,10 @@ class Publisher:
             self._metrics.tail_link_up.set(0)
             self._drop_all()
             await self._probe.reach("tail.link_failed")
-            if self._clock.monotonic_s() - began_s > RETRY_S_MAX:
+            if self._clock.monotonic_s() - began_s > self._link.retry_s_max:
                 retry_s = RETRY_S_MIN
             await asyncio.sleep(retry_s)
-            retry_s = min(2 * retry_s, RETRY_S_MAX)
+            retry_s = min(2 * retry_s, self._link.retry_s_max)
 
     def _tell_why(self, error: Exception, *, was_up: bool) -> None:
         """Log why the link is away; what is no ``LinkError`` is a fault of ours.

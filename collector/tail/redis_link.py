@@ -71,6 +71,8 @@ async def _next_message(pubsub: PubSub, timeout_s: float) -> tuple[bytes, bytes]
 class RedisPublisherLink:
     """A worker's end."""
 
+    retry_s_max = 5.0
+
     def __init__(self, settings: RedisSettings) -> None:
         self._settings = settings
         self._prefix = settings.channel_prefix

@@ -73,8 +73,14 @@ class Feed:
         listener: Listener,
         clock: Clock,
         database: Callable[[], str | None] = lambda: None,
+        *,
+        workers: int = 0,
     ) -> None:
-        """``database`` tells which one its readers read, once that is known."""
+        """``database`` tells which one its readers read, once that is known.
+
+        ``workers`` should be there, whoever else is: those of this daemon.
+        """
+        self._workers = workers
         self._database = database
         self._link = link
         self._listener = listener
@@ -155,7 +161,7 @@ class Feed:
         self._strangers.clear()
         self._begun.clear()
         self._expected = None
-        self._expected = await self._link.hello()
+        self._expected = max(await self._link.hello(), self._workers)
         self._look_whether_begun()
 
     def _set_up(self, up: bool, message: str) -> None:

@@ -123,7 +123,8 @@ async def wire(request: pytest.FixtureRequest) -> AsyncGenerator[Wire]:
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let both sides try again at once."""
     monkeypatch.setattr(publisher_module, "RETRY_S_MIN", 0.01)
-    monkeypatch.setattr(publisher_module, "RETRY_S_MAX", 0.05)
+    monkeypatch.setattr(LocalPublisherLink, "retry_s_max", 0.05)
+    monkeypatch.setattr(RedisPublisherLink, "retry_s_max", 0.05)
     monkeypatch.setattr(subscriber, "RETRY_S", 0.01)
 
 
@@ -169,7 +170,7 @@ async def test_everything_after_the_beginning_is_heard_once(wire: Wire) -> None:
     """From two workers, each in its order."""
     workers = [Worker(wire.publisher()), Worker(wire.publisher())]
     notes = Notes()
-    feed = Feed(wire.feed(Signal.LOGS), notes, SystemClock())
+    feed = Feed(wire.feed(Signal.LOGS), notes, SystemClock(), workers=2)
     async with running(*workers):
         for worker in workers:
             await worker.wanted(Signal.LOGS, wanted=False)
@@ -191,7 +192,7 @@ async def test_everything_after_the_beginning_is_heard_once(wire: Wire) -> None:
 async def test_signals_do_not_mix(wire: Wire) -> None:
     """A feed of log records hears no spans and no points."""
     worker, notes = Worker(wire.publisher()), Notes()
-    feed = Feed(wire.feed(Signal.LOGS), notes, SystemClock())
+    feed = Feed(wire.feed(Signal.LOGS), notes, SystemClock(), workers=1)
     async with running(worker, feed):
         await feed.begin()
         await worker.wanted(Signal.TRACES, wanted=False)
@@ -207,7 +208,7 @@ async def test_signals_do_not_mix(wire: Wire) -> None:
 async def test_who_leaves_is_no_longer_published_for(wire: Wire) -> None:
     """Within seconds, whatever is committed meanwhile."""
     worker = Worker(wire.publisher())
-    feed = Feed(wire.feed(Signal.LOGS), Notes(), SystemClock())
+    feed = Feed(wire.feed(Signal.LOGS), Notes(), SystemClock(), workers=1)
     async with running(worker):
         async with running(feed):
             await feed.begin()
@@ -222,7 +223,7 @@ async def test_who_leaves_is_no_longer_published_for(wire: Wire) -> None:
 async def test_after_a_break_the_gap_is_told_though_nothing_more_is_committed(wire: Wire) -> None:
     """Exactly: what was committed while the link was away, and in it."""
     worker, notes = Worker(wire.publisher()), Notes()
-    feed = Feed(wire.feed(Signal.LOGS), notes, SystemClock())
+    feed = Feed(wire.feed(Signal.LOGS), notes, SystemClock(), workers=1)
     async with running(worker, feed):
         await feed.begin()
         worker.commit(0)
@@ -242,7 +243,7 @@ async def test_after_a_break_the_gap_is_told_though_nothing_more_is_committed(wi
 async def test_a_large_message_gets_through(wire: Wire) -> None:
     """Larger than any buffer on the way."""
     worker, notes = Worker(wire.publisher()), Notes()
-    feed = Feed(wire.feed(Signal.LOGS), notes, SystemClock())
+    feed = Feed(wire.feed(Signal.LOGS), notes, SystemClock(), workers=1)
     big = numbered(0, 200)
     big.rows = [
         tuple("x" * 4_000 if field == str(n) else field for field in row)
@@ -285,6 +286,24 @@ async def test_an_api_takes_the_socket_of_one_that_was_killed() -> None:
         async with running(worker, feed):
             await worker.wanted(Signal.LOGS)
         await over.stop()
+
+
+async def test_a_stranger_on_the_socket_is_no_worker() -> None:
+    """Nobody waits for its greeting, and no reader is told that a worker is missing."""
+    with tempfile.TemporaryDirectory(prefix="otlpg-test-") as folder:
+        over = OverSocket(Path(folder) / "tail")
+        worker, notes = Worker(over.publisher()), Notes()
+        feed = Feed(over.feed(Signal.LOGS), notes, SystemClock(), workers=1)
+        async with running(worker):
+            await worker.wanted(Signal.LOGS, wanted=False)
+            lines, stranger = await asyncio.open_unix_connection(over.path)
+            await lines.readuntil()
+            async with running(feed):
+                started = await feed.begin()
+            stranger.close()
+        await over.stop()
+
+    assert started == Started(1, 1)
 
 
 # -- Redis ---------------------------------------------------------------------------------------

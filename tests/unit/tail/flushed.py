@@ -56,6 +56,7 @@ class HandLink:
     """A publisher's link: the test says who listens and when it fails, and sees what was sent."""
 
     def __init__(self, *listened: Signal) -> None:
+        self.retry_s_max = 5.0
         self.listened = set(listened)
         self.sent: list[tuple[Signal, bytes]] = []
         self.failure: Exception | None = None

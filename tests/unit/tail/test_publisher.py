@@ -14,8 +14,9 @@ from collector.errors import LinkError
 from collector.rows import ConvertedRequest, Signal
 from collector.settings import TailSettings
 from collector.tail import publisher as module
+from collector.tail.local_link import LocalPublisherLink
 from collector.tail.message import Message, decode
-from collector.tail.publisher import RETRY_S_MAX, Publisher
+from collector.tail.publisher import Publisher
 from collector.telemetry.metrics import Metrics
 from collector.telemetry.probe import TestProbe
 from tests.clocks import HandClock
@@ -258,13 +259,35 @@ async def test_pauses_grow_and_are_short_again_after_a_good_while(
         await stand.probe.reached("tail.link_failed", 8)
         stand.link.mend()
         await stand.link.watched.wait()
-        stand.clock.move(timedelta(seconds=RETRY_S_MAX + 1))
+        stand.clock.move(timedelta(seconds=stand.link.retry_s_max + 1))
         before = stand.probe.counts["tail.link_failed"]
         stand.link.fail()
         await stand.probe.reached("tail.link_failed", before + 2)
 
     assert pauses[:7] == [0.25, 0.5, 1.0, 2.0, 4.0, 5.0, 5.0]
     assert pauses[before] == 0.25
+
+
+async def test_a_link_on_this_machine_is_tried_again_soon(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """However long the API was away: it is back within a second, and its readers with it."""
+    pauses: list[float] = []
+    real_sleep = asyncio.sleep
+
+    async def sleep(delay_s: float) -> None:
+        pauses.append(delay_s)
+        await real_sleep(0)
+
+    monkeypatch.setattr(module.asyncio, "sleep", sleep)
+    monkeypatch.setattr(module, "RETRY_S_MIN", 0.25)
+    stand = Stand(Signal.LOGS)
+    stand.link.retry_s_max = LocalPublisherLink.retry_s_max
+    stand.link.fail()
+    async with stand.running():
+        await stand.probe.reached("tail.link_failed", 8)
+
+    assert set(pauses) == {0.25}
 
 
 async def test_rows_that_cannot_be_shown_raise_nothing() -> None:

@@ -373,3 +373,21 @@ async def test_without_a_database_of_its_own_everything_is_shown() -> None:
 
         assert await stand.notes.until(("0", 9)) == [("0", 9)]
     assert not stand.feed.has_strangers
+
+
+async def test_workers_that_are_not_there_yet_are_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The link, or its other end, was away: a reader is told that they exist, and waits for them."""
+    monkeypatch.setattr(module, "GREETING_S_MAX", 0.05)
+    link = HandLink(publishers=0)
+    feed = Feed(link, Notes(), HandClock(), workers=2)
+    listening = asyncio.create_task(feed.run())
+
+    too_early = await feed.begin()
+    for source in ("a", "b"):
+        link.put(encode(Head(Signal.LOGS, source, 0, 0, None), (), 2**20))
+    monkeypatch.setattr(module, "GREETING_S_MAX", 20)
+    in_time = await feed.begin()
+
+    listening.cancel()
+    await asyncio.wait((listening,))
+    assert (too_early, in_time) == (Started(0, 2), Started(2, 2))
