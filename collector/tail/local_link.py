@@ -33,8 +33,23 @@ _SIGNALS: Final = tuple(Signal)
 def _as_link_errors() -> Generator[None]:
     try:
         yield
-    except (OSError, EOFError, TimeoutError, ValueError) as error:
+    except (OSError, EOFError, TimeoutError, ValueError, asyncio.LimitOverrunError) as error:
         raise LinkError(f"the API of this daemon: {type(error).__name__}") from error
+
+
+async def read_frame(frames: asyncio.StreamReader) -> tuple[Signal, bytes]:
+    """Return the next frame's signal and message.
+
+    Raises:
+        ValueError: something else was sent; nothing that comes behind it can be read.
+        EOFError: there is no more.
+    """
+    number: int
+    size: int
+    number, size = _HEAD.unpack(await frames.readexactly(_HEAD.size))
+    if number >= len(_SIGNALS) or size > FRAME_BYTES_MAX:
+        raise ValueError("no frame of a worker")
+    return _SIGNALS[number], await frames.readexactly(size)
 
 
 class LocalPublisherLink:
@@ -122,18 +137,13 @@ class LocalServer:
         self._tell("listen", writer)
         try:
             while True:
-                number: int
-                size: int
-                number, size = _HEAD.unpack(await frames.readexactly(_HEAD.size))
-                if size > FRAME_BYTES_MAX:
-                    return
-                body = await frames.readexactly(size)
+                signal, body = await read_frame(frames)
                 self._known.add(writer)
-                feed = self._feeds.get(_SIGNALS[number])
+                feed = self._feeds.get(signal)
                 if feed is not None:
                     feed.take(body)
-        except (OSError, EOFError):
-            return  # it has left, or was cut off
+        except (OSError, EOFError, ValueError):
+            return  # it has left, was cut off, or is no worker
         finally:
             self._workers.discard(writer)
             self._known.discard(writer)

@@ -45,6 +45,9 @@ _FORMS: Final[dict[str, type]] = {
 }  # fmt: skip
 """What filters rely on; the other fields of an item may hold any JSON."""
 
+_BRACKETS_MAX: Final = 200
+"""As deep as JSON with so few of them can be, it can be written again; orjson reads deeper than that."""
+
 RESOURCE_KEY_BYTES_MAX: Final = 24
 """A 64-bit number in quotes, a colon and a comma."""
 
@@ -105,7 +108,8 @@ def decode(raw: bytes) -> Message:
     """Return what ``encode`` was given.
 
     Raises:
-        TailMessageError: it is none of ours, or of another version.
+        TailMessageError: it is none of ours, of another version, or nests so deep that no reader
+            could be sent it.
     """
     first, *rest = raw.split(b"\n")
     try:
@@ -114,9 +118,17 @@ def decode(raw: bytes) -> Message:
             raise TailMessageError(f"a live tail speaks version {version!r:.40}, not {VERSION}")
         head = _head(*fields)
         lines = [_with_resource(orjson.loads(line), head, resources) for line in rest]
+        around = _brackets(first)
+        for line, item in zip(rest, lines, strict=True):
+            if around + _brackets(line) > _BRACKETS_MAX:
+                orjson.dumps(item)
     except (ValueError, TypeError, LookupError, AttributeError) as error:
         raise TailMessageError("a live tail sent something else") from error
     return Message(head, lines)
+
+
+def _brackets(json: bytes) -> int:
+    return json.count(b"[") + json.count(b"{")
 
 
 def _head(

@@ -187,8 +187,17 @@ class Feed:
             self._meet_stranger(message.head)
             return
         self._count(message)
-        if message.lines:
+        if not message.lines:
+            return
+        try:
             self._listener.on_items(message.lines, message.head.transaction_id)
+        except Exception as error:  # noqa: BLE001 -- one message is lost, and no reader's feed
+            self._trouble.error(
+                "a message of a live tail is not shown by our own fault",
+                type(error).__name__,
+                exc_info=error,
+            )
+            self._listener.on_skipped(len(message.lines), "lost")
 
     def _is_strange(self, head: Head) -> bool:
         """Whether a message tells of another database; what either does not know cannot differ."""

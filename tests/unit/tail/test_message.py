@@ -26,11 +26,13 @@ from collector.items import (
     PointItem,
     SpanItem,
 )
+from collector.query.filters import Filter
 from collector.rows import ConvertedRequest, Signal
 from collector.settings import ConvertSettings
 from collector.tail import scissors
 from collector.tail.message import Head, Pick, decode, encode
-from tests.factories import ExportRequest, key_values
+from collector.tail.reader import Shown
+from tests.factories import ExportRequest, key_values, logs_request
 from tests.strategies import NOW_UNIX_NANO, RETENTION, HostileRequest, hostile_requests, requests
 from tests.unit.convert.converting import NOW, convert, logs_of, span_of, traces_of
 
@@ -376,6 +378,8 @@ def test_the_example_of_the_next_test_is_a_message() -> None:
         GOOD_HEAD + b'\n{"resource":"1","signal":"logs","time":"","attributes":[]}',
         GOOD_HEAD + b"\n" + GOOD_LINE[:-1],
         GOOD_HEAD + b"\n" + b"[" * 100_000,
+        GOOD_HEAD + b"\n" + GOOD_LINE[:-1] + b',"body":' + b"[" * 260 + b"]" * 260 + b"}",
+        GOOD_HEAD[:-4] + b'{"a":' + b"[" * 260 + b"]" * 260 + b"}}]\n" + GOOD_LINE,
     ],
 )
 def test_what_is_no_message_is_told_as_one_error(raw: bytes) -> None:
@@ -409,6 +413,53 @@ def test_any_json_is_a_message_or_that_error(head: list[Any], lines: list[Any]) 
     except TailMessageError:
         return
     assert message.head.first >= 0
+
+
+MADE = encode(
+    Head(Signal.LOGS, "f00d", 3, 40, 4_711, "7e.5"),
+    picks_of(convert(Signal.LOGS, logs_request(items=12))),
+    PLENTY,
+)
+"""A message of a real worker."""
+
+QUESTIONS = [
+    Filter.parse(text)
+    for text in ("checkout -cart", "service:c* severity:>info", "@a:1 body:x", "trace:0af7 @b:>2.5")
+]
+
+
+@st.composite
+def mutated(draw: st.DrawFn) -> bytes:
+    """Return a real message, a few parts or values of which are something else."""
+    raw = MADE
+    for _ in range(draw(st.integers(1, 4))):
+        values = [found.span(1) for found in re.finditer(rb'":("[^"]*"|\d+)', raw)]
+        low = draw(st.integers(0, len(raw)))
+        place = low, draw(st.integers(low, min(len(raw), low + 40)))
+        low, high = draw(st.sampled_from([place, *values]))
+        depth = draw(st.sampled_from([1, 120, 300, 1_100]))
+        part = draw(
+            st.one_of(
+                st.sampled_from([b"[" * depth + b"]" * depth, b'{"a":' * depth + b"1" + b"}" * depth]),
+                st.sampled_from([b"", raw[low:high] * 2, b"null", b"1e999", b'"', b"\n", b"-1"]),
+                st.binary(max_size=6),
+            )
+        )  # fmt: skip
+        raw = raw[:low] + part + raw[high:]
+    return raw
+
+
+@given(raw=mutated())
+def test_a_message_that_was_changed_is_one_that_readers_can_have_or_that_error(raw: bytes) -> None:
+    """It can be written for them, and asked about; no feed ends over it."""
+    try:
+        message = decode(raw)
+    except TailMessageError:
+        return
+    for item in message.lines:
+        assert orjson.loads(Shown.of(item, 0, Signal.LOGS, None, b"f00d").data)
+        for question in QUESTIONS:
+            question.matches(item)
 
 
 @given(raw=st.binary(max_size=60))

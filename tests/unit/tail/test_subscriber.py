@@ -10,6 +10,7 @@ from datetime import timedelta
 import pytest
 
 from collector.errors import LinkError
+from collector.items import Item
 from collector.rows import Signal
 from collector.tail import subscriber as module
 from collector.tail.message import Head, encode
@@ -391,3 +392,24 @@ async def test_workers_that_are_not_there_yet_are_missing(monkeypatch: pytest.Mo
     listening.cancel()
     await asyncio.wait((listening,))
     assert (too_early, in_time) == (Started(0, 2), Started(2, 2))
+
+
+async def test_a_listener_that_fails_loses_a_message_and_not_the_feed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is told how many items that were."""
+    stand = Stand()
+    note = stand.notes.on_items
+
+    def fail_once(items: list[Item], transaction_id: int | None) -> None:
+        monkeypatch.setattr(stand.notes, "on_items", note)
+        raise ArithmeticError
+
+    monkeypatch.setattr(stand.notes, "on_items", fail_once)
+    async with stand.running():
+        stand.greeting(0)
+        stand.items(0, 3)
+        stand.items(3, 1)
+        told = await stand.notes.until(("3", 9))
+
+    assert told == [(3, "lost"), ("3", 9)]
