@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
 from collections.abc import Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 if TYPE_CHECKING:
-    from rich.live import Live
-
     from collector.telemetry.metrics import Snapshot
 
+ERASE: Final = "\r\x1b[K"
+"""To the beginning of the line, and all of it away."""
 ITEMS = {"traces": "spans", "metrics": "data points", "logs": "log records"}
 TROUBLE = ("quarantined", "rejected", "refused")
 
 
 class LiveCounts:
-    """Shows how much was stored; ``show`` takes the sum of all counters about once a second."""
+    """Shows how much was stored; ``show`` takes the sum of all counters about once a second.
+
+    On a terminal the cursor stays before the counts, so that a line of the log, which any process of
+    the daemon may write, takes their place instead of standing behind them.
+    """
 
     def __init__(self) -> None:
         self._shown = ""
         self._started = False
-        self._live: Live | None = None
+        self._in_place = False
 
     def __enter__(self) -> Self:
         return self
@@ -33,17 +39,14 @@ class LiveCounts:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._live is not None:
-            self._live.stop()
+        if self._in_place and self._shown:
+            sys.stdout.write(f"{ERASE}{self._shown}\n")  # over what the terminal shows of Ctrl-C
+            sys.stdout.flush()
 
     def start(self) -> None:
         """Begin to show, once the banner stands above."""
         self._started = True
-        if sys.stdout.isatty():
-            from rich.live import Live
-
-            self._live = Live(auto_refresh=False, redirect_stdout=False, redirect_stderr=False)
-            self._live.start()
+        self._in_place = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
         self.show({})
 
     def show(self, snapshot: Snapshot) -> None:
@@ -52,8 +55,10 @@ class LiveCounts:
         if not self._started or text == self._shown:
             return
         self._shown = text
-        if self._live is not None:
-            self._live.update(text, refresh=True)
+        if self._in_place:
+            columns = shutil.get_terminal_size().columns
+            sys.stdout.write(f"{ERASE}{text[: columns - 1]}\r")
+            sys.stdout.flush()
         else:
             print(text, flush=True)
 

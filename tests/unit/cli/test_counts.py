@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+
+import pyte
 import pytest
 
 from collector.cli.counts import LiveCounts, items_by_end, line
@@ -53,3 +56,34 @@ def test_a_pipe_gets_a_line_per_change(capsys: pytest.CaptureFixture[str]) -> No
         "stored 1 spans, 0 data points, 0 log records",
         "stored 2 spans, 0 data points, 0 log records",
     ]
+
+
+def test_a_terminal_shows_them_in_place(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A line of the log takes the place of the counts, which come back below it."""
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    screen = pyte.Screen(100, 10)
+    terminal = pyte.Stream(screen)
+
+    def shown() -> list[str]:
+        terminal.feed(capsys.readouterr().out.replace("\n", "\r\n"))
+        return [line.rstrip() for line in screen.display if line.strip()]
+
+    with LiveCounts() as counts:
+        counts.start()
+        counts.show(snapshot(traces=12))
+        assert shown() == ["stored 12 spans, 0 data points, 0 log records"]
+        sys.stdout.write(
+            "2026-11-26T09:34:46.099038Z [warning] live tails are away, and more of it\n"
+        )
+        counts.show(snapshot(traces=123))
+        assert shown()[1] == "stored 123 spans, 0 data points, 0 log records"
+        sys.stdout.write("^C")
+
+    assert shown() == [
+        "2026-11-26T09:34:46.099038Z [warning] live tails are away, and more of it",
+        "stored 123 spans, 0 data points, 0 log records",
+    ]
+    assert screen.cursor.y == 2
