@@ -142,7 +142,7 @@ def tail(
     )
     view = View.TREES if tree else View.ROOTS if roots else View.ITEMS
     notes = brush_for(sys.stderr, no_color=no_color)
-    screen = Screen(writer, notes, view, query.lines)
+    screen = Screen(writer, notes, view, query.lines, has_hints=sys.stderr.isatty())
     _follow(Client(server, query, screen.tell), screen)
 
 

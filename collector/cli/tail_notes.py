@@ -1,7 +1,8 @@
 """What `otlpg tail` says beside its items: a dim line on standard error for each thing, not too many.
 
 A filtered tail under sampling hears of skipped items with each message of each worker. They are
-summed up by reason, and told once a second at most; what is left at the end is told then.
+summed up by reason, and told once a second at most; what is left at the end is told then. Whoever owns
+the notes asks now and then whether some are due: a gap that each signal tells of is one line so.
 """
 
 from __future__ import annotations
@@ -36,15 +37,18 @@ class Notes:
         self._sums: dict[tuple[type[Summed], str], Summed] = {}
 
     def tell(self, news: News) -> None:
-        """Say it, unless nobody need know; what can be summed up is said now or later."""
+        """Say it, unless nobody need know; what can be summed up is said when it is due."""
         if isinstance(news, Skipped | Unreadable):
             self._add(news)
-            self.tell_due()
             return
         text = note(news)
         if text is not None:
-            self.tell_rest()  # which came before it
-            printing.note(self._line(text))
+            self.say(text)
+
+    def say(self, text: str) -> None:
+        """Say something harmless, after what is not told yet."""
+        self.tell_rest()
+        printing.note(self._line(text))
 
     def tell_due(self) -> None:
         """Tell the sums, unless others were told a moment ago."""

@@ -25,6 +25,9 @@ TICK_S: Final = 0.2
 """Between two looks at what is due: traces, and sums of what was skipped."""
 
 
+NOTHING_YET: Final = "connected; nothing to show yet"
+
+
 class View(Enum):
     """What a line is about."""
 
@@ -114,9 +117,13 @@ class Screen:
         view: View,
         lines: int,
         *,
+        has_hints: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``brush`` is that of standard error; ``lines`` so many stored items were asked for."""
+        """``brush`` is that of standard error; ``lines`` so many stored items were asked for.
+
+        ``has_hints``: somebody looks at an empty screen, and wants to know whether it may stay so.
+        """
         self.notes = Notes(brush, clock)
         self._writer = writer
         self._clock = clock
@@ -124,16 +131,21 @@ class Screen:
         self._traces = Traces(with_spans=view is View.TREES)
         self._stored_left = lines
         self._is_live = False
+        self._hint = NOTHING_YET if has_hints else ""
 
     def tell(self, news: News) -> None:
         """Show what there is to show now."""
         if isinstance(news, Item):
+            self._hint = ""
             self._item(news.fields)
             return
         missed = isinstance(news, Skipped) or (isinstance(news, Back) and news.missed != 0)
         if missed or self._begins_in_the_middle(news):
             self._traces.gap(self._clock())
         self.notes.tell(news)
+        if isinstance(news, Live) and self._hint:
+            self.notes.say(self._hint)
+            self._hint = ""
 
     def _begins_in_the_middle(self, news: News) -> bool:
         """Tell whether stored items are over, and were as many as were asked for: maybe not all."""

@@ -243,6 +243,20 @@ def test_what_is_no_item_is_dim(server: TailServer) -> None:
     assert b"\x1b[2m-- nothing new can come now: Redis is away\x1b[0m" in terminal.raw
 
 
+def test_an_empty_screen_says_that_it_may_stay_so(server: TailServer) -> None:
+    """Once, when there is nothing stored; nor later, when it is connected anew."""
+    with Terminal(words(server)) as terminal:
+        server.wait_for_request()
+        server.live()
+        terminal.wait_for("-- connected; nothing to show yet")
+        server.drop()
+        server.wait_for_request(2)
+        server.live()
+        terminal.wait_for("-- connected again, ")
+
+        assert terminal.text().count("nothing to show") == 1
+
+
 # -- traces ----------------------------------------------------------------------------------------
 
 

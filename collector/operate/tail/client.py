@@ -40,8 +40,8 @@ ASKED_S_MAX: Final = 60.0
 MISSED_S_MAX: Final = 0.5
 """So long after ``live`` a server may take to say what it has not kept."""
 NEXT_STEP: Final = (
-    "`otlpg dev` or `otlpg serve` must run there, with api.enabled; another place is named by --url "
-    "or OTLPG_URL"
+    "`otlpg dev` or `otlpg serve` must run there, with api.enabled; another place, or https://, is "
+    "named by --url or OTLPG_URL"
 )
 
 _SENDABLE_ID: Final = re.compile(r"[!-~]{1,1024}")

@@ -33,6 +33,8 @@ SILENCE_S_MAX: Final = 45.0
 """The server's heart beats every 15 s: after three that did not come nobody is there."""
 EVENT_STREAM: Final = "text/event-stream"
 
+_NO_TLS: Final = {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"}
+"""OpenSSL's words, of its versions, for an answer in clear."""
 _READ_BYTES: Final = 2**16
 _MESSAGE_BYTES_MAX: Final = 2**16
 _MESSAGE_CHARS_MAX: Final = 500
@@ -125,7 +127,12 @@ class Answer:
         Raises:
             TailLostError: the connection broke, or was silent for too long.
         """
-        event = await self._event()
+        try:
+            event = await self._event()
+        except TailLostError as error:
+            if isinstance(error.__cause__, h11.RemoteProtocolError):
+                raise TailLostError("the connection broke off") from error
+            raise
         return bytes(event.data) if isinstance(event, h11.Data) else b""
 
     async def _event(self) -> object:
@@ -183,6 +190,8 @@ def _explained() -> Generator[None]:
         yield
     except ssl.SSLError as error:
         reason = getattr(error, "verify_message", "") or error.reason or type(error).__name__
+        if reason in _NO_TLS:
+            reason = "it does not speak it; http:// may be meant"
         raise TailLostError(f"TLS: {reason}") from error
     except OSError as error:
         # asyncio's own text of a refused connection is a Python tuple
@@ -240,7 +249,8 @@ async def _judge(server: Server, head: h11.Response, answer: Answer) -> None:
             raise TailLostError(
                 f"it answers {code}" + (f": {message}" if message else ""),
                 retry_after_s=_retry_after_s(headers.get(b"retry-after", b"")),
-                is_answer=bool(message),
+                is_answer=bool(message)
+                and code != HTTPStatus.NOT_FOUND,  # nor does ours say that here
             )
 
 

@@ -401,6 +401,44 @@ async def test_a_server_that_never_comes_to_the_point_is_tried_again() -> None:
     assert news[:2] == [Waiting("no answer within 0.2 s"), Connected()]
 
 
+async def test_who_is_killed_has_broken_off() -> None:
+    """In the middle of its answer; that it speaks HTTP is known."""
+
+    async def begin(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(
+            b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+        )
+        await writer.drain()
+        writer.close()
+
+    heard = Following()
+    async with await asyncio.start_server(begin, "127.0.0.1", 0) as listening:
+        url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+        task = asyncio.ensure_future(
+            Client(Server.from_environment(url, {}), Query(), heard.tell).follow()
+        )
+        news = await heard.until(lambda news: bool(news))
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    assert news[0] == Lost("the connection broke off")
+
+
+@pytest.mark.parametrize(
+    ("scheme", "text"),
+    [("https", "TLS: it does not speak it; http:// may be meant"), ("http", "https://")],
+)
+async def test_the_wrong_scheme_is_guessed(scheme: str, text: str, tmp_path: Path) -> None:
+    """TLS where there is none, and none where there is."""
+    with TailServer(ServerFiles.make(tmp_path) if scheme == "http" else None) as server:
+        url = f"{scheme}://{server.url.partition('://')[2]}"
+        client = Client(Server.from_environment(url, {}), Query(), lambda _: None)
+
+        with pytest.raises(UnreachableError, match=text):
+            await client.follow()
+
+
 async def test_tls_is_checked(tmp_path: Path) -> None:
     """With the CA it is read; with the system's nobody is believed."""
     files = ServerFiles.make(tmp_path)
