@@ -24,6 +24,7 @@ def main() -> None:
         import signal
 
         def end_now(_signal: int, _frame: object) -> None:
+            _end_line()
             os._exit(code)  # nothing is begun yet, or all is done
 
         # Where the shell has put us into the background, Ctrl-C is not for us and stays ignored.
@@ -40,7 +41,17 @@ def main() -> None:
             signal.signal(signal.SIGINT, end_now)
     except KeyboardInterrupt:
         status = code
+        _end_line()
+    else:
+        if status == INTERRUPTED:
+            _end_line()
     sys.exit(status)
+
+
+def _end_line() -> None:
+    """Let the shell's prompt stand below what the terminal shows of Ctrl-C, and not behind it."""
+    if os.isatty(2):
+        os.write(2, b"\n")
 
 
 if __name__ == "__main__":

@@ -142,7 +142,8 @@ def tail(
     )
     view = View.TREES if tree else View.ROOTS if roots else View.ITEMS
     notes = brush_for(sys.stderr, no_color=no_color)
-    screen = Screen(writer, notes, view, query.lines, has_hints=sys.stderr.isatty())
+    is_watched = sys.stdout.isatty() and sys.stderr.isatty()
+    screen = Screen(writer, notes, view, query.lines, has_hints=is_watched)
     _follow(Client(server, query, screen.tell), screen)
 
 
@@ -192,7 +193,7 @@ def _end_on_ctrl_c(screen: Screen) -> None:
     """
 
     def end(_signal: int, _frame: object) -> NoReturn:
-        screen.notes.tell_rest_at_once()
+        screen.notes.end_at_once()
         os._exit(exit_codes.OK)
 
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:

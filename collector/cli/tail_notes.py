@@ -60,13 +60,17 @@ class Notes:
         for line in self._take():
             printing.note(line)
 
-    def tell_rest_at_once(self) -> None:
-        """The same from a signal handler: something may be half written, and maybe nobody reads."""
-        lines = "".join(f"{line}\n" for line in self._take())
+    def end_at_once(self) -> None:
+        """The same in the handler of Ctrl-C: something may be half written, and maybe nobody reads.
+
+        On a terminal the shell's prompt stands below what that shows of Ctrl-C.
+        """
+        said = "".join(f"{line}\n" for line in self._take())
         error = sys.stderr.fileno()
-        if lines and select.select([], [error], [], 0)[1]:
-            start = "\r" if os.isatty(error) else ""  # over what the terminal shows of Ctrl-C
-            os.write(error, (start + lines).encode(sys.stderr.encoding, "backslashreplace"))
+        if os.isatty(error):
+            said = "\n" + said
+        if said and select.select([], [error], [], 0)[1]:
+            os.write(error, said.encode(sys.stderr.encoding, "backslashreplace"))
 
     def _add(self, news: Summed) -> None:
         reason = news.why if isinstance(news, Skipped) else news.kind
