@@ -107,6 +107,20 @@ async def test_two_daemons_that_share_a_redis_share_their_tails(
                 assert {event.kind for event in tail.seen} == {"live", "item"}
 
 
+async def test_the_head_does_not_wait_for_stored_items(
+    database_settings: DatabaseSettings, connection: Connection
+) -> None:
+    """A client knows at once that somebody is there; what is stored comes when PostgreSQL gives it."""
+    with Daemon(database_settings, **WITH_API) as daemon:
+        await asyncio.to_thread(send, daemon, [1])
+        holding = connection.transaction()
+        await holding.start()
+        await connection.execute("LOCK TABLE logs IN ACCESS EXCLUSIVE MODE")
+        async with tailing(daemon.api_port, "signal=logs&n=1") as tail:
+            await holding.commit()
+            assert (await tail.event()).data["body"] == "1"
+
+
 async def test_each_signal_and_the_filter(database_settings: DatabaseSettings) -> None:
     """A span, a point and a record; a reader sees those that it asked for."""
     points = metrics_of()
