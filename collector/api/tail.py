@@ -107,9 +107,8 @@ class TailRoute:
             after,
             sees_all=parameters.sees_all,
         ) as (reader, started):
-            await write(
-                b":\n\n"
-            )  # a head at once: who waits for stored items knows that we are here
+            # A head at once: who waits for stored items knows that somebody is here.
+            await write(b":\n\n")
             snapshot: Snapshot | None = None
             if after is None and parameters.stored:
                 snapshot, events = await self._read(parameters)
