@@ -27,7 +27,9 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import accumulate, pairwise
+from operator import add, neg
 from typing import NamedTuple
 
 
@@ -57,14 +59,10 @@ class Explicit:
         """Return the histogram of a data point; without usable buckets all are in one of ``count``."""
         if not bounds or not counts:
             return cls((), (count,))
-        is_usable = (
-            len(counts) == len(bounds) + 1
-            and all(a < b for a, b in pairwise(bounds))
-            and not any(map(math.isnan, bounds))
-        )
-        if not is_usable:
+        usable = tuple(bounds)
+        if len(counts) != len(usable) + 1 or not _ascend(usable):
             return cls((), (count,))
-        return cls(tuple(bounds), tuple(counts))
+        return cls(usable, tuple(counts))
 
     def cells(self) -> Iterator[Cell]:
         """Yield the buckets, ascending; the outermost reach to infinity."""
@@ -73,7 +71,7 @@ class Explicit:
 
     def negated(self) -> Explicit:
         """Return what takes this away when it is added."""
-        return Explicit(self.bounds, tuple(-count for count in self.counts))
+        return Explicit(self.bounds, tuple(map(neg, self.counts)))
 
     def floored(self) -> Explicit:
         """Return it without counts below 0: buckets that shrank though their sum grew."""
@@ -85,9 +83,7 @@ def add_explicit(parts: Iterable[Explicit]) -> Explicit:
     by_bounds: dict[tuple[float, ...], tuple[int, ...]] = {}
     for part in parts:
         known = by_bounds.get(part.bounds)
-        by_bounds[part.bounds] = (
-            tuple(a + b for a, b in zip(known, part.counts, strict=True)) if known else part.counts
-        )
+        by_bounds[part.bounds] = tuple(map(add, known, part.counts)) if known else part.counts
     if len(by_bounds) == 1:
         return Explicit(*by_bounds.popitem())
     common = tuple(sorted(frozenset[float].intersection(*map(frozenset, by_bounds))))
@@ -100,6 +96,12 @@ def add_explicit(parts: Iterable[Explicit]) -> Explicit:
             before = below[bound]
         counts[-1] += sum(own) - before
     return Explicit(common, tuple(counts))
+
+
+@lru_cache(maxsize=64)
+def _ascend(bounds: tuple[float, ...]) -> bool:
+    """Tell whether bounds do; asked of the same ones again and again."""
+    return all(a < b for a, b in pairwise(bounds)) and not any(map(math.isnan, bounds))
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,8 +58,6 @@ SERIES_MAX: Final = 10_000
 """Series that one aggregate reads."""
 POINTS_MAX: Final = 50_000
 """Points of one answer, of all series together."""
-BUCKETS_FIRST: Final = 32
-"""Buckets asked for at first; a histogram of more is asked for again, as one question."""
 
 
 class MetricRepository:
@@ -277,10 +275,16 @@ async def _values(
 
 
 async def _explicit_rows(view: View, groups: Groups, steps: Steps) -> list[Any]:
-    """Return the rows of explicit histograms with all their buckets."""
-    rows = await view.rows(sql.explicit_histograms(groups.selected, steps, BUCKETS_FIRST))
+    """Return the rows of explicit histograms with all their buckets.
+
+    Asked as one question for as many buckets as the newest have, and again where others have more.
+    """
+    (row,) = await view.rows(sql.buckets(groups.selected, steps))
+    asked = max(1, min(row["buckets"] or 0, sql.BUCKETS_MAX))
+    await view.prefer_hashing()
+    rows = await view.rows(sql.explicit_histograms(groups.selected, steps, asked))
     most = max((len(row["bounds"] or ()) + 1 for row in rows), default=0)
-    if most <= BUCKETS_FIRST:
+    if most <= asked:
         return rows
     return await view.rows(sql.explicit_histograms(groups.selected, steps, most))
 

@@ -48,6 +48,14 @@ class View:
         """Return the first row of an answer, or None."""
         return await self._connection.fetchrow(statement.sql, *statement.parameters)
 
+    async def prefer_hashing(self) -> None:
+        """Let what is asked from here on group by hashing rather than by sorting.
+
+        For a statement of whose rows PostgreSQL knows too little: it then sorts all that come in, on
+        disk, to make few groups of them.
+        """
+        await self._connection.execute("SET LOCAL enable_sort = off")
+
     async def chunks(
         self, statement: Statement, rows: int = CHUNK_ROWS
     ) -> AsyncIterator[list[Any]]:

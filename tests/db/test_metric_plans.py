@@ -18,6 +18,7 @@ from collector.query.metric_types import Across, Function, MetricQuestion, Steps
 from collector.query.page import Cursor
 from collector.query.statement import Statement
 from collector.query.time_range import TimeRange
+from collector.query.view import View
 from collector.rows import Signal
 from collector.store.pool import Connection
 from tests.db.measuring import MINUTE_US, START, Measured, metric, point, series_of, store
@@ -59,12 +60,13 @@ STATEMENTS: dict[str, Statement] = {
     "metric_reduced_avg": sql.reduced(SELECTED, STEPS, Function.AVG, Across.AVG),
     "metric_increases_number": sql.increases(SELECTED, STEPS, sql.NUMBER),
     "metric_increases_sum": sql.increases(SELECTED, STEPS, sql.SUM),
+    "metric_buckets": sql.buckets(SELECTED, STEPS),
     "metric_explicit_histograms": sql.explicit_histograms(SELECTED, STEPS, 3),
     "metric_exponential_histograms": sql.exponential_histograms(SELECTED, STEPS),
 }
 READING_POINTS = [
     "metric_points", "metric_exemplars", "metric_reduced_last", "metric_reduced_avg",
-    "metric_increases_number", "metric_increases_sum", "metric_explicit_histograms",
+    "metric_increases_number", "metric_increases_sum", "metric_buckets", "metric_explicit_histograms",
     "metric_exponential_histograms",
 ]  # fmt: skip
 
@@ -142,3 +144,17 @@ def test_any_range_has_a_day(start: int) -> None:
     (_, day) = series_sql.kinds(MetricQuestion("x"), TimeRange(start, start + 1)).parameters
 
     assert isinstance(day, date)
+
+
+@pytest.mark.postgres_versions
+async def test_a_view_that_prefers_hashing_does_not_sort_what_it_groups(
+    planner: Connection,
+) -> None:
+    """And only until its transaction ends: PostgreSQL itself would sort all histograms here."""
+    statement = STATEMENTS["metric_explicit_histograms"]
+    async with planner.transaction():
+        await View(planner).prefer_hashing()
+        hashed = await plan_of(planner, statement)
+
+    assert hashed.startswith("HashAggregate")
+    assert (await plan_of(planner, statement)).startswith("GroupAggregate")

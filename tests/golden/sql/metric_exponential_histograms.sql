@@ -6,24 +6,24 @@ FROM metric_data_points AS f
 WHERE f.series_id = s.id
 AND f.time >= $8::timestamptz
 AND f.time < $5::timestamptz
-AND f.flags & 1 = 0
+AND f.flags & 1 <> 1
 AND f.count IS NOT NULL
 ORDER BY f.time DESC
 LIMIT 1) AS l ON true
 CROSS
 JOIN LATERAL (SELECT q.*
-FROM (SELECT f.scale, f.zero_threshold, f.zero_count, f.positive_offset, f.positive_bucket_counts, f.negative_offset, f.negative_bucket_counts, f.count, f.min, f.max, greatest(date_bin($7::float8 * interval '1 microsecond', f.time, $5::timestamptz), $5::timestamptz - $7::float8 * interval '1 microsecond') AS step, CASE WHEN s.is_delta OR (lead(f.start_time) OVER w >= f.time
+FROM (SELECT f.scale, f.zero_threshold, f.zero_count, f.positive_offset, f.positive_bucket_counts, f.negative_offset, f.negative_bucket_counts, f.count, f.min, f.max, greatest(date_bin($7::float8 * interval '1 microsecond', f.time, $5::timestamptz), $9::timestamptz) AS step, CASE WHEN s.is_delta OR (lead(f.start_time) OVER w >= f.time
 AND lead(f.start_time) OVER w IS DISTINCT
-FROM f.start_time) OR lead(f.count) OVER w < f.count THEN NULL ELSE lead(greatest(date_bin($7::float8 * interval '1 microsecond', f.time, $5::timestamptz), $5::timestamptz - $7::float8 * interval '1 microsecond')) OVER w END AS taken_from, CASE WHEN s.is_delta THEN true WHEN lag(f.time) OVER w IS NULL THEN coalesce(f.start_time >= $8::timestamptz
+FROM f.start_time) OR lead(f.count) OVER w < f.count THEN NULL ELSE lead(greatest(date_bin($7::float8 * interval '1 microsecond', f.time, $5::timestamptz), $9::timestamptz)) OVER w END AS taken_from, CASE WHEN s.is_delta THEN true WHEN lag(f.time) OVER w IS NULL THEN coalesce(f.start_time >= $8::timestamptz
 AND f.start_time < f.time, false) WHEN (f.start_time >= lag(f.time) OVER w
 AND f.start_time IS DISTINCT
 FROM lag(f.start_time) OVER w) THEN f.start_time < f.time ELSE true END AS is_counted
 FROM metric_data_points AS f
 WHERE f.series_id = s.id
 AND f.time >= $8::timestamptz
-AND f.time >= coalesce(l.time, $5::timestamptz)
+AND (f.time >= coalesce(l.time, $5::timestamptz)) IS TRUE
 AND f.time < $6::timestamptz
-AND f.flags & 1 = 0
+AND f.flags & 1 <> 1
 AND f.count IS NOT NULL WINDOW w AS (ORDER BY f.time, f.time_ns NULLS FIRST)) AS q
 WHERE NOT q.is_counted OR q.step IS DISTINCT
 FROM q.taken_from) AS p

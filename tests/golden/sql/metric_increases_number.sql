@@ -6,7 +6,7 @@ FROM metric_data_points AS f
 WHERE f.series_id = s.id
 AND f.time >= $8::timestamptz
 AND f.time < $5::timestamptz
-AND f.flags & 1 = 0
+AND f.flags & 1 <> 1
 AND coalesce(f.value, f.value_int::float8) IS NOT NULL
 ORDER BY f.time DESC
 LIMIT 1) AS l ON true
@@ -15,16 +15,16 @@ JOIN LATERAL (SELECT q.step, sum(q.grown) AS grown
 FROM (SELECT date_bin($7::float8 * interval '1 microsecond', f.time, $5::timestamptz) AS step, f.time, CASE WHEN s.is_delta OR (f.start_time >= lag(f.time) OVER w
 AND f.start_time IS DISTINCT
 FROM lag(f.start_time) OVER w) OR lag(f.time) OVER w IS NULL OR (s.is_monotonic
-AND coalesce(f.value, f.value_int::float8) < lag(coalesce(f.value, f.value_int::float8)) OVER w) THEN coalesce(f.value, f.value_int::float8) ELSE coalesce((f.value_int::numeric - lag(f.value_int) OVER w)::float8, coalesce(f.value, f.value_int::float8) - lag(coalesce(f.value, f.value_int::float8)) OVER w) END AS grown, CASE WHEN s.is_delta THEN true WHEN lag(f.time) OVER w IS NULL THEN coalesce(f.start_time >= $8::timestamptz
+AND coalesce(f.value, f.value_int::float8) < lag(coalesce(f.value, f.value_int::float8)) OVER w) THEN coalesce(f.value, f.value_int::float8) WHEN (f.value_int < 0) = (lag(f.value_int) OVER w < 0) THEN (f.value_int - lag(f.value_int) OVER w)::float8 ELSE coalesce(f.value, f.value_int::float8) - lag(coalesce(f.value, f.value_int::float8)) OVER w END AS grown, CASE WHEN s.is_delta THEN true WHEN lag(f.time) OVER w IS NULL THEN coalesce(f.start_time >= $8::timestamptz
 AND f.start_time < f.time, false) WHEN (f.start_time >= lag(f.time) OVER w
 AND f.start_time IS DISTINCT
 FROM lag(f.start_time) OVER w) THEN f.start_time < f.time ELSE true END AS is_counted
 FROM metric_data_points AS f
 WHERE f.series_id = s.id
 AND f.time >= $8::timestamptz
-AND f.time >= coalesce(l.time, $5::timestamptz)
+AND (f.time >= coalesce(l.time, $5::timestamptz)) IS TRUE
 AND f.time < $6::timestamptz
-AND f.flags & 1 = 0
+AND f.flags & 1 <> 1
 AND coalesce(f.value, f.value_int::float8) BETWEEN -1e290
 AND 1e290 WINDOW w AS (ORDER BY f.time, f.time_ns NULLS FIRST)) AS q
 WHERE q.time >= $5::timestamptz

@@ -7,7 +7,7 @@ FROM metric_data_points AS f
 WHERE f.series_id = s.id
 AND f.time >= $5::timestamptz
 AND f.time < $6::timestamptz
-AND f.flags & 1 = 0
+AND f.flags & 1 <> 1
 AND (coalesce(f.value, f.value_int::float8) BETWEEN -1e290
 AND 1e290 OR abs(coalesce(f.value, f.value_int::float8)) >= 'infinity')
 GROUP BY 1) AS p
