@@ -136,6 +136,7 @@ def _raw_id(text: str) -> bytes | None:
     digits = text.replace("-", "")
     if _HEX.fullmatch(digits):
         return bytes.fromhex(digits.rjust(32, "0"))
+    text = text.replace(" ", "+")  # as a query string has it
     if _BASE64.fullmatch(text):
         padded = text.rstrip("=").replace("-", "+").replace("_", "/")
         return b64decode(padded + "=" * (-len(padded) % 4))

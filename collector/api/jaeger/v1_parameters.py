@@ -5,6 +5,7 @@ Parameters that are not known are left alone: pages and plugins send some of the
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final, NamedTuple, cast
 
 import orjson
@@ -14,6 +15,7 @@ from collector.api.jaeger.searches import IDS_MAX, TRACES, TRACES_MAX, Search
 from collector.api.jaeger.units import (
     count_of,
     duration_ns_of,
+    flag_of,
     milliseconds_of,
     trace_id_of,
     unix_nano_of,
@@ -23,6 +25,9 @@ from collector.errors import BadParameterError
 LOOKBACK_NS: Final = 3_600 * 10**9
 DEPENDENCIES_LOOKBACK_NS: Final = 86_400 * 10**9
 TAGS_CHARACTERS_MAX: Final = 16_384
+
+_DAYS: Final = re.compile(r"(\d{1,4})([dw])", re.ASCII)
+_DAYS_NS: Final = {"d": 86_400 * 10**9, "w": 7 * 86_400 * 10**9}
 
 
 class Between(NamedTuple):
@@ -38,7 +43,7 @@ def trace_ids_of(query: QueryParams) -> tuple[bytes, ...]:
     Raises:
         BadParameterError: one is none, or there are too many.
     """
-    texts = query.getlist("traceID")
+    texts = list(filter(None, query.getlist("traceID")))
     if len(texts) > IDS_MAX:
         raise BadParameterError("traceID", f"must be there at most {IDS_MAX} times")
     return tuple(dict.fromkeys(trace_id_of("traceID", text) for text in texts))
@@ -53,11 +58,12 @@ def search_of(query: QueryParams, now_unix_nano: int) -> Search:
     service = query.get("service", "")
     if not service:
         raise BadParameterError("service", "is required")
+    flag_of("raw", query.get("raw", ""))
     end = _time(query, "end", now_unix_nano)
     return Search.of(
         service=service,
         operation=query.get("operation", ""),
-        between=(_time(query, "start", end - _lookback_ns(query)), end),
+        between=(_start(query, end), end),
         durations=(_duration(query, "minDuration"), _duration(query, "maxDuration")),
         tags=_tags(query),
         limit=count_of("limit", query.get("limit") or str(TRACES), most=TRACES_MAX),
@@ -94,6 +100,12 @@ def _time(query: QueryParams, name: str, default: int) -> int:
     return unix_nano_of(name, text) if text else default
 
 
+def _start(query: QueryParams, end: int) -> int:
+    """Return the start; where it is given, the lookback only tells what a form shows."""
+    text = query.get("start")
+    return unix_nano_of("start", text) if text else end - _lookback_ns(query)
+
+
 def _duration(query: QueryParams, name: str) -> int | None:
     text = query.get(name)
     return duration_ns_of(name, text) if text else None
@@ -104,19 +116,19 @@ def _lookback_ns(query: QueryParams) -> int:
     text = query.get("lookback")
     if not text or text == "custom":
         return LOOKBACK_NS
-    if text.endswith("d") and text[:-1].isdecimal() and len(text) < 6:
-        return int(text[:-1]) * 86_400 * 10**9
+    if found := _DAYS.fullmatch(text):
+        return int(found[1]) * _DAYS_NS[found[2]]
     return duration_ns_of("lookback", text)
 
 
 def _tags(query: QueryParams) -> dict[str, str]:
     tags: dict[str, str] = {}
-    for text in query.getlist("tag"):
+    for text in filter(None, query.getlist("tag")):
         key, colon, value = text.partition(":")
         if not colon or not key:
             raise BadParameterError("tag", "must be key:value")
         tags[key] = value
-    for text in query.getlist("tags"):
+    for text in filter(None, query.getlist("tags")):
         tags |= texts_of("tags", text)
     return tags
 

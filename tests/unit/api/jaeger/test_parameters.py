@@ -103,6 +103,7 @@ def test_what_is_no_duration_is_told(text: str) -> None:
         ("S/kvNXezTaajzpKdDg5HNg==", TRACE),
         ("S_kvNXezTaajzpKdDg5HNg", TRACE),
         ("o86SnQ4ORzY=", "0" * 16 + "a3ce929d0e0e4736"),
+        ("S kvNXezTaajzpKdDg5HNg==", TRACE.replace("4bf9", "4be9")),
     ],
 )
 def test_an_id_is_read_however_it_is_written(text: str, expected: str) -> None:
@@ -143,11 +144,27 @@ def test_a_search_for_a_service_is_of_the_last_hour() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "length"), [("2h", 2 * HOUR), ("2d", 48 * HOUR), ("custom", HOUR)]
+    ("text", "length"),
+    [("2h", 2 * HOUR), ("2d", 48 * HOUR), ("4w", 672 * HOUR), ("custom", HOUR)],
 )
 def test_a_lookback_counts_from_the_end(text: str, length: int) -> None:
     """Where no start is given."""
     assert v1(f"service=shop&lookback={text}").start_unix_nano == NOW - length
+
+
+def test_a_lookback_beside_a_start_says_nothing() -> None:
+    """Jaeger's page sends what its form shows, and has worked out the start of it."""
+    for text in ("4w", "last month"):
+        found = v1(f"service=shop&start=1767265200000000&end=1767268800000000&lookback={text}")
+        assert (found.start_unix_nano, found.end_unix_nano) == (NOW - HOUR, NOW)
+
+
+def test_what_was_left_blank_is_not_asked() -> None:
+    """Pages send names without a value for what a form does not have."""
+    blank = "operation&tags&tag&minDuration=&maxDuration&limit=&start&end=&lookback&raw&traceID"
+
+    assert v1(f"service=shop&{blank}") == v1("service=shop")
+    assert v1_parameters.trace_ids_of(QueryParams(blank)) == ()
 
 
 def test_tags_that_jaeger_makes_are_fields_again() -> None:
@@ -183,6 +200,7 @@ def test_tags_may_have_what_is_no_text() -> None:
         ("service=s&minDuration=2s&maxDuration=1s", "maxDuration"),
         ("service=s&minDuration=-1s", "minDuration"),
         ("service=s&lookback=-1h", "lookback"),
+        ("service=s&raw=perhaps", "raw"),
         ("service=s&tag=key", "tag"),
         ("service=s&tag=%3Avalue", "tag"),
         ("service=s&tags=%7B", "tags"),
