@@ -19,6 +19,7 @@ from collector.api import metrics as metric_routes
 from collector.api.admission import Admission
 from collector.api.application import build
 from collector.api.errors import Failures
+from collector.api.jaeger.monitoring import MonitoringRoutes
 from collector.api.jaeger.stored import StoredSpans
 from collector.api.jaeger.v1 import V1Routes
 from collector.api.jaeger.v3 import V3Routes
@@ -123,6 +124,7 @@ class ApiDaemon:
                 TAIL_PATH: self._tail.answer,
                 **V1Routes(stored, failures).by_path(),
                 **V3Routes(stored, failures).by_path(),
+                **MonitoringRoutes(views, clock, failures).by_path(),
             },
             operations={TAIL_PATH: tail_parameters.OPERATION},
         )

@@ -208,12 +208,15 @@ HOSTILE = (
         ("/api/v3/trace-summaries", "query.serviceName query.startTimeMax query.attributes"),
         ("/api/traces/2a", "start end"),
         ("/api/v3/traces/2a", "startTime endTime rawTraces"),
+        ("/api/dependencies", "endTs lookback service"),
+        ("/api/metrics/latencies", "service quantile groupByOperation endTs lookback step ratePer spanKind"),
+        ("/api/metrics/errors", "service lookback step ratePer"),
     ],
 )  # fmt: skip
 async def test_hostile_parameters_are_answered(stand: Stand, path: str, names: str) -> None:
     """With what they find or with what is wrong; never with a fault of ours, or SQL."""
     usual = {
-        "service": "shop", "query.serviceName": "shop",
+        "service": "shop", "query.serviceName": "shop", "quantile": "0.5",
         "query.startTimeMin": "1767265200", "query.startTimeMax": "1767268800",
     }  # fmt: skip
     for name in names.split():

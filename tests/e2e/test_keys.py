@@ -72,12 +72,17 @@ JAEGER = (
     "/api/services/{service:path}/operations",
     "/api/operations",
     "/api/traces",
-    "/api/traces/{trace_id}",
+    "/api/traces/{trace_id:path}",
+    "/api/dependencies",
+    "/api/metrics/latencies",
+    "/api/metrics/calls",
+    "/api/metrics/errors",
+    "/api/metrics/minstep",
     "/api/v3/services",
     "/api/v3/operations",
     "/api/v3/trace-summaries",
     "/api/v3/traces",
-    "/api/v3/traces/{trace_id}",
+    "/api/v3/traces/{trace_id:path}",
 )
 LET_IN = (200, 400, 404, 503)
 """What a question hears that nobody refused: an answer, that it is none, or to come again."""

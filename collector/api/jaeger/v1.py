@@ -15,7 +15,7 @@ from collector.api.jaeger import v1_parameters
 from collector.api.jaeger.answering import Answer, guarded, json_answer, long_answer
 from collector.api.jaeger.mapping import KINDS, JaegerTrace, trace_id_text, trace_of
 from collector.api.jaeger.stored import StoredSpans, Traces
-from collector.api.jaeger.units import trace_id_of
+from collector.api.jaeger.units import flag_of, trace_id_of
 from collector.errors import BadParameterError, NotFoundError
 
 _CUT: Final = "there are more spans than one answer takes; some are missing"
@@ -35,18 +35,20 @@ class V1Routes:
             "/api/services/{service:path}/operations": self._operation_names,
             "/api/operations": self._operations,
             "/api/traces": self._search,
-            "/api/traces/{trace_id}": self._trace,
+            "/api/traces/{trace_id:path}": self._trace,
         }
-        return {path: guarded(answer, self._failures, _problem) for path, answer in answers.items()}
+        return {
+            path: guarded(answer, self._failures, problem_of) for path, answer in answers.items()
+        }
 
     async def _services(self, _request: Request) -> Response:
-        return json_answer(_content(await self._stored.services()))
+        return json_answer(content_of(await self._stored.services()))
 
     async def _operation_names(self, request: Request) -> Response:
         """Answer with each name once, whatever its kinds."""
         found = await self._stored.operations(request.path_params["service"])
         names = list(dict.fromkeys(operation.name for operation in found))
-        return json_answer(_content(names))
+        return json_answer(content_of(names))
 
     async def _operations(self, request: Request) -> Response:
         service = request.query_params.get("service", "")
@@ -54,7 +56,7 @@ class V1Routes:
             raise BadParameterError("service", "is required")
         found = await self._stored.operations(service, request.query_params.get("spanKind", ""))
         content = [{"name": one.name, "spanKind": KINDS.get(one.kind, "")} for one in found]
-        return json_answer(_content(content))
+        return json_answer(content_of(content))
 
     async def _search(self, request: Request) -> Response:
         """Answer with traces by name, or with those that a search finds."""
@@ -76,6 +78,7 @@ class V1Routes:
         """Answer with one trace; when it was is checked and not needed to find it."""
         trace_id = trace_id_of("traceID", request.path_params["trace_id"])
         v1_parameters.between_of(request.query_params)
+        flag_of("raw", request.query_params.get("raw", ""))
         found = await self._stored.get_many([trace_id])
         if not found.traces:
             raise NotFoundError("trace not found")
@@ -83,7 +86,7 @@ class V1Routes:
 
 
 async def _traces(found: Traces, errors: list[Any] | None = None) -> Response:
-    return await long_answer(lambda: _content(_shown(found), errors))
+    return await long_answer(lambda: content_of(_shown(found), errors))
 
 
 def _shown(found: Traces) -> list[JaegerTrace]:
@@ -91,10 +94,12 @@ def _shown(found: Traces) -> list[JaegerTrace]:
     return [trace_of(trace.groups, warnings) for trace in found.traces]
 
 
-def _content(data: list[Any] | None, errors: list[Any] | None = None) -> dict[str, Any]:
+def content_of(data: list[Any] | None, errors: list[Any] | None = None) -> dict[str, Any]:
+    """Return what every answer of this version holds."""
     total = len(data) if data is not None else 0
     return {"data": data, "total": total, "limit": 0, "offset": 0, "errors": errors or None}
 
 
-def _problem(status: int, text: str) -> dict[str, Any]:
-    return _content(None, [{"code": status, "msg": text}])
+def problem_of(status: int, text: str) -> dict[str, Any]:
+    """Return what an answer holds that is none."""
+    return content_of(None, [{"code": status, "msg": text}])

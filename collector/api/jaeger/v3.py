@@ -40,7 +40,7 @@ class V3Routes:
             "/api/v3/operations": self._operations,
             "/api/v3/trace-summaries": self._summaries,
             "/api/v3/traces": self._search,
-            "/api/v3/traces/{trace_id}": self._trace,
+            "/api/v3/traces/{trace_id:path}": self._trace,
         }
         return {path: guarded(answer, self._failures, _problem) for path, answer in answers.items()}
 
