@@ -117,7 +117,9 @@ def routes(questions: Questions, spans: SpanRepository, traces: TraceRepository)
         request: Request, asked: Annotated[RangeParameters, Query()]
     ) -> Response:
         """Which services called which others, and how often that failed."""
-        when = asked.when(questions.now_ns())
-        return await questions.answer(request, lambda: traces.dependencies(when))
+        when = questions.slow_range(asked)
+        return await questions.slow_answer(
+            request, ("dependencies", when), lambda: traces.dependencies(when)
+        )
 
     return found

@@ -11,7 +11,6 @@ from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from collector.api.encoding import encode
 from collector.api.parameters import Parameters, TraceId
 from collector.api.questions import JSON, Questions, accepts, written
 from collector.api.routing import PROTOBUF, gives, gives_otlp, gives_page, router
@@ -65,27 +64,27 @@ def routes(questions: Questions, traces: TraceRepository) -> APIRouter:
             cursor=asked.place(*CURSOR_TYPES),
         )
 
-    async def trace_of(request: Request, trace_id: str, asked: TraceAsked) -> Trace:
-        return await questions.ask(
-            request, lambda: traces.get(bytes.fromhex(trace_id), spans_max=asked.limit)
-        )
-
     @found.get("/{trace_id}", **gives(Trace))
     async def get_trace(
         request: Request, trace_id: TraceId, asked: Annotated[TraceAsked, Query()]
     ) -> Response:
         """A trace with all its spans, by their start."""
-        trace = await trace_of(request, trace_id, asked)
-        return written(await asyncio.to_thread(encode, trace))
+        return await questions.answer(
+            request, lambda: traces.get(bytes.fromhex(trace_id), spans_max=asked.limit)
+        )
 
     @found.get("/{trace_id}/critical-path", **gives(CriticalPath))
     async def get_critical_path(
         request: Request, trace_id: TraceId, asked: Annotated[TraceAsked, Query()]
     ) -> Response:
         """At each moment of the root span, the span that it waited for."""
-        trace = await trace_of(request, trace_id, asked)
-        segments = await asyncio.to_thread(critical_path, trace.spans)
-        return written(encode(CriticalPath(trace.trace_id, trace.is_whole, segments)))
+
+        async def path() -> CriticalPath:
+            trace = await traces.get(bytes.fromhex(trace_id), spans_max=asked.limit)
+            segments = await asyncio.to_thread(critical_path, trace.spans)
+            return CriticalPath(trace.trace_id, trace.is_whole, segments)
+
+        return await questions.answer(request, path)
 
     @found.get("/{trace_id}/otlp", **gives_otlp("The request that an SDK would have sent."))
     async def get_otlp(

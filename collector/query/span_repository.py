@@ -6,6 +6,7 @@ are equal in every column, as when one was stored twice, those behind the edge o
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -94,7 +95,8 @@ class SpanRepository:
             page = _page(await view.rows(statement), SPAN_KEYS, cursor, limit, tuple)
             rows = [tuple(row[name] for name in SpanRow._fields) for row in page.items]
             dimensions = await dimensions_of(view, rows)
-        return Page(spans_of(rows, dimensions), page.next, page.previous)
+        spans = await asyncio.to_thread(spans_of, rows, dimensions)  # JSON of any size
+        return Page(spans, page.next, page.previous)
 
     async def events(
         self,

@@ -12,6 +12,7 @@ has deleted by hand is left out; a retention must drop the leaves of ``trace_spa
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -130,7 +131,7 @@ class TraceRepository:
             StoreError: PostgreSQL did not answer.
         """
         found = await self.get_stored(trace_ids, when, spans_max=spans_max, timeout_s=timeout_s)
-        return traces_of(found)
+        return await asyncio.to_thread(traces_of, found)  # JSON of any size
 
     async def get_stored(
         self,

@@ -74,10 +74,9 @@ async def test_traces_come_as_lines_of_json_the_newest_last(database: DatabaseSe
     assert await _said(database, "--", "-name:*", "kind:client") == ("", "no traces in this time\n")
 
 
-@pytest.mark.parametrize("typed", [TRACE, TRACE.upper()])
-async def test_a_trace_in_a_pipe_is_otlp(database: DatabaseSettings, typed: str) -> None:
+async def test_a_trace_in_a_pipe_is_otlp(database: DatabaseSettings) -> None:
     """All of it, on one line; a reader of protobuf's JSON takes it once ids are base64 again."""
-    out, _ = await _said(database, "show", typed)
+    out, _ = await _said(database, "show", TRACE.upper())
 
     assert out.isascii()
     assert out.count("\n") == 1
@@ -109,23 +108,18 @@ async def test_a_trace_as_markdown(database: DatabaseSettings) -> None:
     assert told == "1 spans are not shown: --limit, or --json\n"
 
 
-@pytest.mark.parametrize(
-    ("words", "code", "told"),
-    [
+async def test_what_is_wrong_is_told(database: DatabaseSettings) -> None:
+    """By the exit code, too."""
+    for words, code, told in (
         (["show", "0" * 31 + "1"], 3, "no such trace"),
         (["show", "zz"], 2, "a trace id is 32 digits of hex"),
         (["show", TRACE, "--json", "--markdown"], 2, "give --json or --markdown"),
         (["nofield:x"], 2, "is no field"),
-    ],
-)
-async def test_what_is_wrong_is_told(
-    database: DatabaseSettings, words: list[str], code: int, told: str
-) -> None:
-    """By the exit code, too."""
-    found, out, err = await otlpg("traces", *words, database=database)
+    ):
+        found, out, err = await otlpg("traces", *words, database=database)
 
-    assert (found, out) == (code, "")
-    assert told in err
+        assert (found, out) == (code, "")
+        assert told in err
 
 
 def test_a_terminal_gets_a_table_and_a_waterfall(database: DatabaseSettings) -> None:
