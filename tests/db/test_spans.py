@@ -49,7 +49,7 @@ def some_spans(dice: Random, count: int) -> list[SpanRow]:
     return [
         SpanRow._make(
             span_row(
-                number // 2,
+                number // 10,
                 time=NOW - dice.randrange(20) * MINUTE,
                 trace=f"t{dice.randrange(3)}",
                 service=dice.choice(["shop", "bank", None]),

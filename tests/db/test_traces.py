@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from collector.errors import BadParameterError, NotFoundError
-from collector.query import trace_sql
+from collector.query import trace_sql, trace_walk
 from collector.query.filters import Filter
 from collector.query.page import Cursor
 from collector.query.time_range import TimeRange
@@ -84,9 +84,17 @@ QUESTIONS: list[tuple[TraceQuestion, Callable[[SpanRow], bool]]] = [
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("place", range(len(QUESTIONS)))
 async def test_pages_hold_what_a_naive_reader_finds(
-    place: int, seed: int, connection: Connection, repository: TraceRepository
+    place: int,
+    seed: int,
+    connection: Connection,
+    repository: TraceRepository,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Each trace once, by its newest matching span, also while newer ones come; and back again."""
+    """Each trace once, by its newest matching span, also while newer ones come; and back again.
+
+    However few spans are read at once.
+    """
+    monkeypatch.setattr(trace_walk, "SPANS_PER_TRACE", (1, 2, 8)[seed])
     dice = Random(seed)
     wanted, matches = QUESTIONS[place]
     rows = some_spans(dice, 150)

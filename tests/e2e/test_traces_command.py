@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 from google.protobuf import json_format
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from collector.cli import run
 from collector.rows import Signal, SpanRow
 from collector.settings import DatabaseSettings
 from collector.store import traces as store_traces
@@ -16,7 +20,7 @@ from collector.store.pool import Connection, resolve_dsn
 from tests.converted import digest_of, span_row
 from tests.db.querying import BANK, prepare, write
 from tests.db.writing import NOW
-from tests.e2e.test_cli import otlpg
+from tests.e2e.daemon import FOREIGN_SETTINGS
 from tests.terminal import Terminal
 
 MINUTE_US = 60_000_000
@@ -44,15 +48,35 @@ async def database(connection: Connection, database_settings: DatabaseSettings) 
     return database_settings
 
 
-async def _said(database: DatabaseSettings, *arguments: str) -> tuple[str, str]:
-    code, out, err = await otlpg("traces", *arguments, database=database)
+Command = Callable[..., Awaitable[tuple[int, str, str]]]
+
+
+@pytest.fixture
+def traces(
+    database: DatabaseSettings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Command:
+    """Return the function that runs the command here, and returns its code and what it printed."""
+    for name in [name for name in os.environ if name.startswith(FOREIGN_SETTINGS)]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("DATABASE_URL", resolve_dsn(database))
+
+    async def ran(*words: str) -> tuple[int, str, str]:
+        code = await asyncio.to_thread(run, ["traces", *words])
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return ran
+
+
+async def _said(traces: Command, *words: str) -> tuple[str, str]:
+    code, out, err = await traces(*words)
     assert code == 0, err
     return out, err
 
 
-async def test_traces_come_as_lines_of_json_the_newest_last(database: DatabaseSettings) -> None:
+async def test_traces_come_as_lines_of_json_the_newest_last(traces: Command) -> None:
     """Those of which one span matches; what there is more is told."""
-    out, told = await _said(database)
+    out, told = await _said(traces)
     older, newer = map(json.loads, out.splitlines())
     assert out.isascii()
     assert told == ""
@@ -70,13 +94,13 @@ async def test_traces_come_as_lines_of_json_the_newest_last(database: DatabaseSe
         (["-n", "1"], "there are more than 1: --limit\n"),
     ]
     for words, expected in asked:
-        assert await _said(database, *words) == (out.splitlines(keepends=True)[1], expected)
-    assert await _said(database, "--", "-name:*", "kind:client") == ("", "no traces in this time\n")
+        assert await _said(traces, *words) == (out.splitlines(keepends=True)[1], expected)
+    assert await _said(traces, "--", "-name:*", "kind:client") == ("", "no traces in this time\n")
 
 
-async def test_a_trace_in_a_pipe_is_otlp(database: DatabaseSettings) -> None:
+async def test_a_trace_in_a_pipe_is_otlp(traces: Command) -> None:
     """All of it, on one line; a reader of protobuf's JSON takes it once ids are base64 again."""
-    out, _ = await _said(database, "show", TRACE.upper())
+    out, _ = await _said(traces, "show", TRACE.upper())
 
     assert out.isascii()
     assert out.count("\n") == 1
@@ -93,9 +117,9 @@ async def test_a_trace_in_a_pipe_is_otlp(database: DatabaseSettings) -> None:
     json_format.ParseDict(document, ExportTraceServiceRequest())
 
 
-async def test_a_trace_as_markdown(database: DatabaseSettings) -> None:
+async def test_a_trace_as_markdown(traces: Command) -> None:
     """To be pasted: nothing in it is a command or markup."""
-    out, told = await _said(database, "show", TRACE, "--markdown", "--utc")
+    out, told = await _said(traces, "show", TRACE, "--markdown", "--utc")
     head, _, root, child, event, *_ = out.splitlines()
 
     assert told == ""
@@ -103,12 +127,12 @@ async def test_a_trace_as_markdown(database: DatabaseSettings) -> None:
     assert root == "- `shop` `evil \\x1b[31m` **1.00s** +0ns"
     assert child == "  - `bank` `GET /` **500ms** +250ms **error**"
     assert event.startswith("    - `exception \\x1b[2J`")
-    few, told = await _said(database, "show", TRACE, "--markdown", "-n", "1")
+    few, told = await _said(traces, "show", TRACE, "--markdown", "-n", "1")
     assert "- … 1 more span" in few
     assert told == "1 spans are not shown: --limit, or --json\n"
 
 
-async def test_what_is_wrong_is_told(database: DatabaseSettings) -> None:
+async def test_what_is_wrong_is_told(traces: Command) -> None:
     """By the exit code, too."""
     for words, code, told in (
         (["show", "0" * 31 + "1"], 3, "no such trace"),
@@ -116,7 +140,7 @@ async def test_what_is_wrong_is_told(database: DatabaseSettings) -> None:
         (["show", TRACE, "--json", "--markdown"], 2, "give --json or --markdown"),
         (["nofield:x"], 2, "is no field"),
     ):
-        found, out, err = await otlpg("traces", *words, database=database)
+        found, out, err = await traces(*words)
 
         assert (found, out) == (code, "")
         assert told in err
