@@ -90,13 +90,13 @@ class RecordingSender:
     """
 
     def __init__(self, *endpoints: str, seed: int, pause_s: float = 0.0) -> None:
-        """``pause_s``: mean time between a reply and the next request in its place."""
+        """``pause_s``: mean time between a reply and the next request in its place; may be changed."""
         self.records: list[Record] = []
         self._endpoints = endpoints
         self._rng = Random(f"sender {seed}")
         self._fresh: Iterator[Record] = requests(seed)
         self.in_flight = IN_FLIGHT
-        self._pause_s = pause_s
+        self.pause_s = pause_s
         self._finishing = asyncio.Event()
         self.acknowledged_so_far = 0  # replies that said OK, repeated requests included
         self._attempts: list[Attempt] = []
@@ -174,7 +174,7 @@ class RecordingSender:
     async def _think(self) -> None:
         """Pause before the next request; no longer once there is to be none."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(self._rng.uniform(0.0, 2 * self._pause_s)):
+            async with asyncio.timeout(self._rng.uniform(0.0, 2 * self.pause_s)):
                 await self._finishing.wait()
 
     async def _see_through(self, record: Record, line: Line) -> None:

@@ -31,6 +31,8 @@ from tests.fault.test_sigkill import kill_workers
 
 ACKNOWLEDGED_BEFORE = 60
 ACKNOWLEDGED_UNSYNCED = 60
+REDIS_TIMEOUT_S = 4.0
+"""Less than the patience of a sender: requests stall, and are not refused."""
 COMMITS_IN_VAIN = 12
 """So many have waited for their standby until they were ended."""
 
@@ -81,7 +83,12 @@ async def test_a_publisher_that_is_waited_for_stalls_ingest(
 
     Whole: ``test_redis_frozen.py::test_no_request_waits_and_the_tail_tells_the_gap``.
     """
-    verdict, frozen = await run_frozen(database_settings, 21, changed_by("awaited_publish"))
+    verdict, frozen = await run_frozen(
+        database_settings,
+        21,
+        timeout_s=REDIS_TIMEOUT_S,
+        environment=changed_by("awaited_publish"),
+    )
 
     verdict.assert_promises_kept()
     with pytest.raises(AssertionError, match="wait_s"):

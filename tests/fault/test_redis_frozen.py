@@ -18,15 +18,13 @@ from tests.fault.watching import Watcher, flat, linked, run_watched
 from tests.redis_server import redis_server
 
 REQUESTS = 150
-PAUSE_S = 0.15
-TIMEOUT_S = 4.0
-"""Of an answer of Redis. Who waits for one waits for so long: far more than any request does here."""
+FILLING_PAUSE_S = 0.15
+PAUSE_S = 1.0
+"""Of the sender, until a backlog is full, and then: enough to see whether anything waits."""
+TIMEOUT_S = 10.0
+"""For an answer of Redis: time to fill a backlog, and far more than any request takes."""
 GROWTH_BYTES_MAX = 12 * 2**20
 """Of a process, with a backlog of 1 MiB: what else a load takes and gives back."""
-SETTINGS = {
-    "OTLPG_REDIS__TIMEOUT_S": f"{TIMEOUT_S}s",
-    "OTLPG_TAIL__BACKLOG_BYTES_MAX": "1MiB",
-}
 
 
 class Frozen(NamedTuple):
@@ -36,12 +34,14 @@ class Frozen(NamedTuple):
     """The longest wait of a request before Redis stood still."""
     wait_s: float
     """The longest from then on."""
+    timeout_s: float
+    """So long a request would have waited for an answer of Redis."""
     overflowed: bool
     """A backlog was full, and dropped its oldest, before its link was given up."""
 
     def assert_unnoticed(self) -> None:
         """Fail when a request has waited for Redis, or in line behind one that did."""
-        assert self.wait_s < self.before_s + TIMEOUT_S / 2, self
+        assert self.wait_s < self.before_s + self.timeout_s / 2, self
 
 
 @pytest.mark.parametrize("seed", [21, *(pytest.param(n, marks=pytest.mark.long) for n in (22, 23))])
@@ -60,7 +60,11 @@ async def test_no_request_waits_and_the_tail_tells_the_gap(
 
 
 async def run_frozen(
-    database: DatabaseSettings, seed: int, environment: Mapping[str, str] = MappingProxyType({})
+    database: DatabaseSettings,
+    seed: int,
+    *,
+    timeout_s: float = TIMEOUT_S,
+    environment: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[Verdict, Frozen]:
     """Return the verdict on a daemon whose Redis stood still for a while, and what was seen then."""
     seen: list[Frozen] = []
@@ -77,10 +81,10 @@ async def run_frozen(
                 server.freeze()
                 try:
                     overflowed = await overflows(daemon)
+                    sender.pause_s = PAUSE_S
                     await linked(daemon, 0)
                     wait_s = sender.longest_wait_s(frozen_s)
-                    seen.append(Frozen(before_s, wait_s, overflowed))
-                    await sender.acknowledged(REQUESTS)
+                    seen.append(Frozen(before_s, wait_s, timeout_s, overflowed))
                     await watcher.until(lambda: watcher.links == [False])
                 finally:
                     server.thaw()
@@ -94,8 +98,13 @@ async def run_frozen(
             freeze,
             database,
             seed=seed,
-            pause_s=PAUSE_S,
-            environment={"REDIS_URL": server.url, **SETTINGS, **environment},
+            pause_s=FILLING_PAUSE_S,
+            environment={
+                "REDIS_URL": server.url,
+                "OTLPG_REDIS__TIMEOUT_S": f"{timeout_s}s",
+                "OTLPG_TAIL__BACKLOG_BYTES_MAX": "1MiB",
+                **environment,
+            },
         )
     return verdict, seen[0]
 
