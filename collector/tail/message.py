@@ -69,6 +69,8 @@ class Head(NamedTuple):
     """Of the transaction that committed them."""
     database: str | None = None
     """Which database of which cluster they are in; None: the publisher does not know yet."""
+    is_last: bool = False
+    """A farewell: the publisher ends in order, and commits nothing more."""
 
 
 class Message(NamedTuple):
@@ -132,7 +134,13 @@ def _brackets(json: bytes) -> int:
 
 
 def _head(
-    signal: str, source: Any, first: Any, items: Any, transaction_id: Any, database: Any
+    signal: str,
+    source: Any,
+    first: Any,
+    items: Any,
+    transaction_id: Any,
+    database: Any,
+    is_last: Any,
 ) -> Head:
     """Return the head if it is one of ours; anybody may publish on Redis.
 
@@ -143,10 +151,11 @@ def _head(
     if (
         not isinstance(source, str)
         or not isinstance(database, str | None)
+        or not isinstance(is_last, bool)
         or not all(type(n) is int and 0 <= n <= _NUMBER_MAX for n in numbers)
     ):
         raise ValueError("no head")
-    return Head(Signal(signal), source, first, items, transaction_id, database)
+    return Head(Signal(signal), source, first, items, transaction_id, database, is_last)
 
 
 def _with_resource(item: dict[str, Any], head: Head, resources: dict[str, Any]) -> Item:

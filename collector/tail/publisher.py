@@ -7,7 +7,8 @@ there, through a link that gives up soon: while that is away nothing is built.
 
 **Who listens** is known by the link, which asks once a second. A new reader does not wait for that:
 it sends a hello, the publisher asks at once, and answers with a *greeting*, a message without items.
-Everything that is committed after a greeting is published, which is what the reader builds on.
+Everything that is committed after a greeting is published, which is what the reader builds on. A
+worker that drains says *farewell*; one that is gone without may have committed what it never sent.
 """
 
 from __future__ import annotations
@@ -130,7 +131,8 @@ class Publisher:
             self._metrics.tail_skipped.add(items, signal.value, "unsure")
 
     async def drain(self, deadline_s: float) -> None:
-        """Return once everything that waits is sent or given up, or at the deadline."""
+        """Return once everything that waits, and a farewell, is sent or given up, or at the deadline."""
+        self._greet([signal for signal in Signal if self._link.wanted(signal)], is_last=True)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(deadline_s):
                 await self._emptied.wait()
@@ -173,10 +175,12 @@ class Publisher:
         elif not was_up:
             self._trouble.warn("live tails are away", "link", error=str(first))
 
-    def _greet(self, signals: Sequence[Signal]) -> None:
-        """Say that everything from here on is published."""
+    def _greet(self, signals: Sequence[Signal], *, is_last: bool = False) -> None:
+        """Say that everything from here on is published, or that nothing more comes."""
         for signal in signals:
-            head = Head(signal, self._source, self._numbers[signal], 0, None, self._database())
+            head = Head(
+                signal, self._source, self._numbers[signal], 0, None, self._database(), is_last
+            )
             self._put(_Waiting(signal, encode(head, (), self._settings.message_bytes_max), 0))
 
     async def _send(self) -> None:

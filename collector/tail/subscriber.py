@@ -4,6 +4,9 @@ A subscription lives while there are readers. ``begin`` returns once every publi
 the local socket, knows of has greeted: from then on nothing that is committed goes by unseen or
 uncounted. A link that goes away is tried again for ever, and the numbers in the greetings tell how
 many items were committed meanwhile.
+
+A publisher that was killed cannot tell what it had committed and not sent. When a new one comes, the
+feed calls the roll: of who does not answer, and did not say farewell, an unknown number is lost.
 """
 
 from __future__ import annotations
@@ -92,6 +95,9 @@ class Feed:
         self.has_strangers = False
         """Whether publishers of another database were ever heard."""
         self._expected: int | None = None  # publishers that were asked; None: nobody yet
+        self._last_started = Started(0, 0)  # when all had greeted; the next round may be under way
+        self._wants_roll_call = False
+        self._judging: asyncio.TimerHandle | None = None
         self._begun = asyncio.Event()
         self._has_begun = (
             False  # from then on readers count on it, and miss what strangers committed
@@ -130,13 +136,25 @@ class Feed:
         except TimeoutError:
             if self._up is None:  # not that it is away, but a reader will be told so
                 self._up = False
+            self._last_started = self._started()
         self._has_begun = True
-        ours, all_greeted = self._greeted - self._strangers, len(self._greeted)
-        expected = max(self._expected or 0, all_greeted) - len(self._greeted & self._strangers)
-        return Started(len(ours), expected)
+        return self._last_started
+
+    def _started(self) -> Started:
+        """Return who has greeted so far, of those who should; strangers are neither."""
+        strangers = len(self._greeted & self._strangers)
+        expected = max(self._expected or 0, len(self._greeted))
+        return Started(len(self._greeted) - strangers, expected - strangers)
 
     async def run(self) -> None:
         """Listen until cancelled."""
+        try:
+            await self._listen()
+        finally:
+            if self._judging is not None:
+                self._judging.cancel()
+
+    async def _listen(self) -> None:
         while True:
             try:
                 async with self._link.subscribed() as messages:
@@ -144,6 +162,9 @@ class Feed:
                     self._set_up(True, "")
                     async for raw in messages:
                         self._take(raw)
+                        since_s = self._clock.monotonic_s() - self._asked_s
+                        if self._wants_roll_call and since_s > HELLO_S:
+                            await self._ask()
             except LinkError as error:
                 self._trouble.warn("live tails are away", "link", error=str(error))
                 self._set_up(False, str(error))
@@ -157,12 +178,29 @@ class Feed:
     async def _ask(self) -> None:
         """Ask every publisher for a greeting; until all have greeted nothing has begun."""
         self._asked_s = self._clock.monotonic_s()
+        self._wants_roll_call = False
+        if self._judging is not None:
+            self._judging.cancel()
         self._greeted.clear()
         self._strangers.clear()
         self._begun.clear()
         self._expected = None
         self._expected = max(await self._link.hello(), self._workers)
+        loop = asyncio.get_running_loop()
+        self._judging = loop.call_later(GREETING_S_MAX, self._miss_who_is_gone)
         self._look_whether_begun()
+
+    def _miss_who_is_gone(self) -> None:
+        """Tell of each publisher that was there before and did not answer, once all had the time.
+
+        While fewer answered than should nobody is judged: one of them may hang, and go on.
+        """
+        if not self._begun.is_set() or not self._up:
+            return
+        for source in [source for source in self._next if source not in self._greeted]:
+            del self._next[source]
+            if self._has_begun:
+                self._listener.on_skipped(None, "lost")
 
     def _set_up(self, up: bool, message: str) -> None:
         """Tell when that changes; that it is there from the start is no news."""
@@ -174,6 +212,7 @@ class Feed:
     def _look_whether_begun(self) -> None:
         if self._expected is not None and len(self._greeted) >= self._expected:
             self._has_begun = True
+            self._last_started = self._started()
             self._begun.set()
 
     def _take(self, raw: bytes) -> None:
@@ -229,6 +268,10 @@ class Feed:
             self._listener.on_skipped(head.first - expected, "lost")
         elif expected is None and head.first and self._has_begun:
             self._listener.on_skipped(None, "lost")  # a publisher that nobody knew of
+        if head.is_last:
+            del self._next[head.source]
+        elif expected is None and len(self._next) > 1:
+            self._wants_roll_call = True  # it may be in the place of one that was killed
         self._look_whether_begun()
         if head.items > len(message.lines):
             self._listener.on_skipped(head.items - len(message.lines), "sampled")

@@ -240,6 +240,33 @@ async def test_after_a_break_the_gap_is_told_though_nothing_more_is_committed(wi
         assert await notes.until(("41", 9)) == [("41", 9)]
 
 
+@pytest.mark.parametrize("drains", [False, True])
+async def test_a_worker_that_is_gone_is_missed_unless_it_drained(
+    wire: Wire, drains: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a killed one had committed and not sent nobody knows; its successor is a new one."""
+    monkeypatch.setattr(subscriber, "HELLO_S", 0)
+    worker, killed, new = (Worker(wire.publisher()) for _ in range(3))
+    notes = Notes()
+    feed = Feed(wire.feed(Signal.LOGS), notes, SystemClock(), workers=2)
+    async with running(worker, feed):
+        async with running(killed):
+            await feed.begin()
+            killed.commit(0)
+            await notes.until(("0", 9))
+            if drains:
+                await killed.publisher.drain(WAIT_S)
+        async with running(new):
+            await new.wanted(Signal.LOGS)
+            assert await feed.begin() == Started(2, 2)
+            await feed._begun.wait()  # pyright: ignore[reportPrivateUsage] -- the roll is called
+            feed._miss_who_is_gone()  # pyright: ignore[reportPrivateUsage] -- as its timer does
+            new.commit(7)
+            told = await notes.until(("7", 9))
+
+    assert told == ([] if drains else [(None, "lost")]) + [("7", 9)]
+
+
 async def test_a_large_message_gets_through(wire: Wire) -> None:
     """Larger than any buffer on the way."""
     worker, notes = Worker(wire.publisher()), Notes()

@@ -317,7 +317,7 @@ def test_a_greeting_has_no_lines() -> None:
     assert message.lines == []
 
 
-GOOD_HEAD = b'[1,"logs","f00d",0,1,null,"7e.5",{"1":{}}]'
+GOOD_HEAD = b'[1,"logs","f00d",0,1,null,"7e.5",false,{"1":{}}]'
 GOOD_LINE = b'{"signal":"logs","time":"2026-01-01T12:00:00.000000000Z","resource":"1"}'
 
 
@@ -340,26 +340,27 @@ def test_the_example_of_the_next_test_is_a_message() -> None:
         b"\xff\xfe",
         b"[1]",
         b'[1,"logs"]',
-        b'[2,"logs","f00d",0,1,null,"7e.5",{}]',
-        b'["1","logs","f00d",0,1,null,"7e.5",{}]',
-        b'[1,"profiles","f00d",0,1,null,"7e.5",{}]',
-        b'[1,["logs"],"f00d",0,1,null,"7e.5",{}]',
-        b'[1,"logs",5,0,1,null,"7e.5",{}]',
-        b'[1,"logs",null,0,1,null,"7e.5",{}]',
-        b'[1,"logs","f00d",-1,1,null,"7e.5",{}]',
-        b'[1,"logs","f00d",0,-1,null,"7e.5",{}]',
-        b'[1,"logs","f00d",1.5,1,null,"7e.5",{}]',
-        b'[1,"logs","f00d",1e999,1,null,"7e.5",{}]',
-        b'[1,"logs","f00d","7",1,null,"7e.5",{}]',
-        b'[1,"logs","f00d",0,true,null,"7e.5",{}]',
-        b'[1,"logs","f00d",0,1,"9","7e.5",{}]',
-        b'[1,"logs","f00d",0,1,null,"7e.5",{},{}]',
+        b'[2,"logs","f00d",0,1,null,"7e.5",false,{}]',
+        b'["1","logs","f00d",0,1,null,"7e.5",false,{}]',
+        b'[1,"profiles","f00d",0,1,null,"7e.5",false,{}]',
+        b'[1,["logs"],"f00d",0,1,null,"7e.5",false,{}]',
+        b'[1,"logs",5,0,1,null,"7e.5",false,{}]',
+        b'[1,"logs",null,0,1,null,"7e.5",false,{}]',
+        b'[1,"logs","f00d",-1,1,null,"7e.5",false,{}]',
+        b'[1,"logs","f00d",0,-1,null,"7e.5",false,{}]',
+        b'[1,"logs","f00d",1.5,1,null,"7e.5",false,{}]',
+        b'[1,"logs","f00d",1e999,1,null,"7e.5",false,{}]',
+        b'[1,"logs","f00d","7",1,null,"7e.5",false,{}]',
+        b'[1,"logs","f00d",0,true,null,"7e.5",false,{}]',
+        b'[1,"logs","f00d",0,1,"9","7e.5",false,{}]',
+        b'[1,"logs","f00d",0,1,null,"7e.5",false,{},{}]',
         b'[1,"logs","f00d",0,1,null,{}]',
-        b'[1,"logs","f00d",0,1,null,5,{}]',
+        b'[1,"logs","f00d",0,1,null,5,false,{}]',
+        b'[1,"logs","f00d",0,1,null,"7e.5",0,{}]',
         b'[1,"logs","f00d",0,1,null,[]]\n' + GOOD_LINE,
         b'[1,"logs","f00d",0,1,null,null]\n' + GOOD_LINE,
-        b'[1,"logs","f00d",0,1,null,"7e.5",{}]\n' + GOOD_LINE,
-        b'[1,"traces","f00d",0,1,null,"7e.5",{"1":{}}]\n' + GOOD_LINE,
+        b'[1,"logs","f00d",0,1,null,"7e.5",false,{}]\n' + GOOD_LINE,
+        b'[1,"traces","f00d",0,1,null,"7e.5",false,{"1":{}}]\n' + GOOD_LINE,
         GOOD_HEAD + b"\n",
         GOOD_HEAD + b"\n[]",
         GOOD_HEAD + b"\n7",
@@ -368,10 +369,10 @@ def test_the_example_of_the_next_test_is_a_message() -> None:
         GOOD_HEAD + b'\n{"resource":0,"signal":"logs","time":""}',
         GOOD_HEAD + b'\n{"resource":["1"],"signal":"logs","time":""}',
         GOOD_HEAD + b'\n{"resource":"1","signal":"logs","time":5}',
-        b'[1,"logs","f00d",9007199254740992,1,null,"7e.5",{}]',
-        b'[1,"logs","f00d",0,18446744073709551615,null,"7e.5",{}]',
-        b'[1,"logs","f00d",0,1,18446744073709551615,"7e.5",{}]',
-        b'[1,"logs","f00d",0,1,null,"7e.5",{"1":[5]}]\n' + GOOD_LINE,
+        b'[1,"logs","f00d",9007199254740992,1,null,"7e.5",false,{}]',
+        b'[1,"logs","f00d",0,18446744073709551615,null,"7e.5",false,{}]',
+        b'[1,"logs","f00d",0,1,18446744073709551615,"7e.5",false,{}]',
+        b'[1,"logs","f00d",0,1,null,"7e.5",false,{"1":[5]}]\n' + GOOD_LINE,
         GOOD_HEAD + b'\n{"resource":"1","signal":"logs","time":"","service":5}',
         GOOD_HEAD + b'\n{"resource":"1","signal":"logs","time":"","severity_number":"17"}',
         GOOD_HEAD + b'\n{"resource":"1","signal":"logs","time":"","trace_id":null}',
@@ -403,7 +404,7 @@ json_values = st.recursive(
 )
 
 
-@given(head=st.lists(json_values, max_size=8), lines=st.lists(json_values, max_size=2))
+@given(head=st.lists(json_values, max_size=9), lines=st.lists(json_values, max_size=2))
 def test_any_json_is_a_message_or_that_error(head: list[Any], lines: list[Any]) -> None:
     """Nothing else leaves ``decode``."""
     raw = b"\n".join(orjson.dumps(part) for part in ([1, "logs", *head], *lines))

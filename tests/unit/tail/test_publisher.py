@@ -158,6 +158,21 @@ async def test_a_greeting_tells_the_next_number() -> None:
     assert said == [(Signal.LOGS, 0, 3), (Signal.LOGS, 3, 0), (Signal.TRACES, 0, 0)]
 
 
+async def test_who_drains_says_farewell_behind_everything() -> None:
+    """To whoever listens, so that nobody takes it for killed."""
+    stand = Stand(Signal.LOGS)
+    async with stand.running():
+        await stand.link.watched.wait()
+        stand.offer(numbered(0, 3))
+        await stand.publisher.drain(20)
+
+    heads = [message.head for message in stand.messages()]
+    assert [(head.first, head.items, head.is_last) for head in heads] == [
+        (0, 3, False),
+        (3, 0, True),
+    ]
+
+
 async def test_the_backlog_stays_within_its_bound_and_drops_its_oldest() -> None:
     """What is left is the newest, and the numbers tell of the rest."""
     bound = 2**20

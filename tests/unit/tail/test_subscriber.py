@@ -95,9 +95,12 @@ class Stand:
         request = numbered(first, count)
         self.link.put(encode(head, [(request, row) for row in request.rows], 2**20))
 
-    def greeting(self, first: int, source: str = "a", database: str | None = None) -> None:
-        """Let a greeting come."""
-        self.link.put(encode(Head(Signal.LOGS, source, first, 0, None, database), (), 2**20))
+    def greeting(
+        self, first: int, source: str = "a", database: str | None = None, *, is_last: bool = False
+    ) -> None:
+        """Let a greeting come, or a farewell."""
+        head = Head(Signal.LOGS, source, first, 0, None, database, is_last)
+        self.link.put(encode(head, (), 2**20))
 
 
 @pytest.fixture(autouse=True)
@@ -413,3 +416,47 @@ async def test_a_listener_that_fails_loses_a_message_and_not_the_feed(
         told = await stand.notes.until(("3", 9))
 
     assert told == [(3, "lost"), ("3", 9)]
+
+
+@pytest.mark.parametrize("says_farewell", [False, True])
+async def test_who_was_killed_may_have_lost_something(says_farewell: bool) -> None:
+    """Nobody knows how much; told once another one comes, unless it ended in order."""
+    stand = Stand(publishers=2)
+    async with stand.running():
+        stand.greeting(0)
+        stand.greeting(0, source="b")
+        await stand.feed.begin()
+        stand.items(0, 5, source="b")
+        if says_farewell:
+            stand.greeting(5, source="b", is_last=True)
+        stand.clock.move(timedelta(seconds=2))
+        stand.greeting(0, source="c")
+        await stand.link.said_hello(2)
+        stand.greeting(0)
+        stand.greeting(0, source="c")
+        stand.items(0, 1, source="c")
+        await stand.notes.until(("0", 9))
+        for _ in range(2):
+            stand.feed._miss_who_is_gone()  # pyright: ignore[reportPrivateUsage] -- as its timer does
+
+    assert stand.notes.told == ([] if says_farewell else [(None, "lost")])
+
+
+async def test_while_somebody_is_awaited_nobody_is_missed() -> None:
+    """A worker that hangs may go on."""
+    stand = Stand(publishers=2)
+    async with stand.running():
+        stand.greeting(0)
+        stand.greeting(0, source="b")
+        await stand.feed.begin()
+        stand.clock.move(timedelta(seconds=2))
+        stand.link.publishers = 3
+        stand.greeting(0, source="c")
+        await stand.link.said_hello(2)
+        stand.greeting(0)
+        stand.greeting(0, source="c")
+        stand.items(0, 1, source="c")
+        await stand.notes.until(("0", 9))
+        stand.feed._miss_who_is_gone()  # pyright: ignore[reportPrivateUsage] -- as its timer does
+
+    assert stand.notes.told == []
