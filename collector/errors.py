@@ -22,11 +22,34 @@ class TailMessageError(OtlpgError):
 
 
 class TooManyReadersError(OtlpgError):
-    """As many live tails as may be are open; later there may be fewer."""
+    """As many live tails as may be are open, in all or of one client; later there may be fewer."""
 
-    def __init__(self, readers_max: int) -> None:
-        super().__init__(f"{readers_max} live tails are open, and no more may be")
+    def __init__(self, readers_max: int, *, of_client: bool = False) -> None:
+        whose = " of this client" if of_client else ""
+        super().__init__(f"{readers_max} live tails{whose} are open, and no more may be")
         self.readers_max = readers_max
+
+
+class TailLostError(OtlpgError):
+    """The connection of a live tail ended, or never was; another one may do.
+
+    ``retry_after_s`` is how long the server asks to be left alone; None when it did not say.
+    ``is_answer``: an API was there, and said why not. ``is_silence``: somebody was there, and said
+    nothing yet.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        retry_after_s: float | None = None,
+        is_answer: bool = False,
+        is_silence: bool = False,
+    ) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+        self.is_answer = is_answer
+        self.is_silence = is_silence
 
 
 # -- requests that will never work: do not retry -------------------------------------------------
@@ -288,31 +311,6 @@ class PoisonRowError(StoreError):
         super().__init__(message, sqlstate=sqlstate)
         self.table = table
         self.row = row
-
-
-# -- the live tail, as its reader sees it --------------------------------------------------------
-
-
-class TailLostError(OtlpgError):
-    """The connection of a live tail ended, or never was; another one may do.
-
-    ``retry_after_s`` is how long the server asks to be left alone; None when it did not say.
-    ``is_answer``: an API was there, and said why not. ``is_silence``: somebody was there, and said
-    nothing yet.
-    """
-
-    def __init__(
-        self,
-        message: str,
-        *,
-        retry_after_s: float | None = None,
-        is_answer: bool = False,
-        is_silence: bool = False,
-    ) -> None:
-        super().__init__(message)
-        self.retry_after_s = retry_after_s
-        self.is_answer = is_answer
-        self.is_silence = is_silence
 
 
 # -- questions: asked of what is stored ------------------------------------------------------------

@@ -26,8 +26,8 @@ class Admission:
         self._is_anonymous = not gate.asks_for_keys and settings.tls.client_ca_file is None
         self._names_matter = self._is_anonymous and is_loopback(settings.api.host)
 
-    async def check(self, request: Request) -> None:
-        """Return when the request may read.
+    async def check(self, request: Request) -> str:
+        """Return whose the request is, which may read: its key's, or else its address's.
 
         Raises:
             UnauthenticatedError: no valid key.
@@ -37,7 +37,9 @@ class Admission:
         if self._names_matter:
             _check_names(request)
         names = partial(getattr, request.state, PEER_NAMES)
-        await self._gate.admit(request.headers.items, names, allowed=TO_READ)
+        credential = await self._gate.admit(request.headers.items, names, allowed=TO_READ)
+        address = "" if request.client is None else request.client.host
+        return credential.hex() or address
 
 
 def _check_names(request: Request) -> None:

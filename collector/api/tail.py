@@ -11,9 +11,9 @@ Spec: WHATWG HTML, server-sent events.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import orjson
 from starlette.requests import Request
@@ -48,11 +48,16 @@ SEND_S_MAX: Final = 300.0
 """A reader that takes nothing for so long is let go."""
 
 _KINDS: Final = {Skipped: "skipped", LinkState: "link", Notice: "notice"}
+_WAIT: Final = b": stored items are looked for\n\n"
 _MEDIA_TYPE: Final = "text/event-stream"
 _HEADERS: Final = {
     "cache-control": "no-store",
     "x-accel-buffering": "no",  # nginx would wait for more
 }
+
+
+T = TypeVar("T")
+Write = Callable[[bytes], Awaitable[None]]
 
 
 class TailRoute:
@@ -91,14 +96,16 @@ class TailRoute:
             return Response(media_type=_MEDIA_TYPE, headers=_HEADERS)
         after = request.headers.get("last-event-id")
         may_read = partial(self._may_read, request)
-        return _Stream(partial(self._stream, parameters, after, may_read), self._failures)
+        client = await self._admission.check(request)
+        return _Stream(partial(self._stream, parameters, after, client, may_read), self._failures)
 
     async def _stream(
         self,
         parameters: TailParameters,
         after: str | None,
+        client: str,
         may_read: Callable[[], Awaitable[bool]],
-        write: Callable[[bytes], Awaitable[None]],
+        write: Write,
     ) -> None:
         """Write events until the daemon drains; the caller cancels when the reader leaves."""
         async with self._hub.open(
@@ -106,12 +113,13 @@ class TailRoute:
             parameters.filter.matches,
             after,
             sees_all=parameters.sees_all,
+            client=client,
         ) as (reader, started):
             # A head at once: who waits for stored items knows that somebody is here.
             await write(b":\n\n")
             snapshot: Snapshot | None = None
             if after is None and parameters.stored:
-                snapshot, events = await self._read(parameters)
+                snapshot, events = await self._beating(self._read(parameters), write)
                 for start in range(0, len(events), SLICE_EVENTS):
                     await write(b"".join(events[start : start + SLICE_EVENTS]))
             live = self._live(reader, started)
@@ -169,6 +177,17 @@ class TailRoute:
             events.insert(0, _event("notice", {"message": notice}))
         return found.snapshot, events
 
+    async def _beating(self, work: Coroutine[Any, Any, T], write: Write) -> T:
+        """Return what ``work`` returns; until then the reader is told now and then to wait."""
+        task = asyncio.create_task(work)
+        try:
+            while not (await asyncio.wait((task,), timeout=self._heartbeat_s))[0]:
+                await write(_WAIT)
+            return task.result()
+        finally:
+            task.cancel()
+            await asyncio.wait((task,))
+
     def _live(self, reader: Reader, started: Started) -> bytes:
         """Return the event; who publishes is not known while the link is away."""
         workers, expected = started if reader.link_up else (None, None)
@@ -205,7 +224,7 @@ class _Stream(Response):
 
     def __init__(
         self,
-        run: Callable[[Callable[[bytes], Awaitable[None]]], Awaitable[None]],
+        run: Callable[[Write], Awaitable[None]],
         failures: Failures,
     ) -> None:
         super().__init__(None, media_type=_MEDIA_TYPE, headers=_HEADERS)

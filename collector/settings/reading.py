@@ -60,9 +60,14 @@ class TailSettings(Stage):
     readers_max: int = Field(
         default=64, ge=1, le=10_000, description="Live tails at once, per daemon."
     )
+    readers_per_client_max: int = Field(
+        default=16,
+        ge=1,
+        description="Of these, of one key; without keys, of one address, which may be a proxy's.",
+    )
     reader_bytes_max: Bytes = Field(
         default=2**20,
-        ge=16 * 1024,
+        ge=256 * 1024,
         description="Items that wait for a slow reader; the oldest go first.",
     )
 

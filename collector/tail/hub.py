@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import re
 import secrets
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncGenerator, Callable, Collection, Iterable
 from typing import Final, NamedTuple
 
@@ -73,6 +73,7 @@ class Hub:
         self._recent_bytes = 0
         self._fallen: dict[tuple[str, str], _Fallen] = {}  # by signal and why; older than _recent
         self._readers: set[Reader] = set()
+        self._clients: Counter[str] = Counter()  # their readers
         self._feeds: dict[Signal, tuple[Feed, asyncio.Task[None]]] = {}
         self._begun_at: dict[Signal, int] = {}  # number of the first item that a feed could see
         self._lingering: dict[Signal, asyncio.TimerHandle] = {}
@@ -92,17 +93,22 @@ class Hub:
         after: str | None = None,
         *,
         sees_all: bool = False,
+        client: str = "",
     ) -> AsyncGenerator[tuple[Reader, Started]]:
         """Lend a reader, inside the block, that gets all that is committed from its start on.
 
         ``after``: an id that such a reader was given; what came behind it and is still here comes
         first. ``sees_all``: of what is no longer here, all was for it, so that it can be counted.
+        ``client``: whose it is; one of them cannot take the places of all.
 
         Raises:
-            TooManyReadersError: as many as ``tail.readers_max`` are here.
+            TooManyReadersError: as many as ``tail.readers_max`` are here, or as many of this client
+                as ``tail.readers_per_client_max``.
         """
         if len(self._readers) >= self._settings.readers_max:
             raise TooManyReadersError(self._settings.readers_max)
+        if self._clients[client] >= self._settings.readers_per_client_max:
+            raise TooManyReadersError(self._settings.readers_per_client_max, of_client=True)
         feeds = [self._feed(signal) for signal in signals]
         reader = Reader(
             frozenset(signals),
@@ -111,6 +117,7 @@ class Hub:
             metrics=self._metrics,
         )
         self._readers.add(reader)
+        self._clients[client] += 1
         self._metrics.tail_readers.set(len(self._readers))
         try:
             if after is not None:
@@ -121,6 +128,8 @@ class Hub:
             yield reader, min(started)
         finally:
             self._readers.discard(reader)
+            self._clients[client] -= 1
+            self._clients = +self._clients  # without those that have none left
             self._metrics.tail_readers.set(len(self._readers))
             self._let_go(reader.signals)
 

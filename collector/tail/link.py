@@ -49,9 +49,6 @@ class PublisherLink(Protocol):
 class SubscriberLink(Protocol):
     """The end at the API."""
 
-    name: str
-    """As ``GET /api/v1/tail`` tells it: "redis" or "local"."""
-
     def subscribed(self) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
         """Listen inside the block; the iterator gives messages as they come.
 
@@ -73,8 +70,6 @@ class SubscriberLink(Protocol):
 
 class AbsentLink:
     """The end at the API of a daemon that has no way to carry anything."""
-
-    name = "local"
 
     def __init__(self, why: str) -> None:
         self._why = why

@@ -2,7 +2,8 @@
 
 The API listens in a folder that only this user can enter; the supervisor makes it, and tells both
 sides. Workers connect, and learn at once who listens. A frame is one byte for the signal, four for
-the length, and a message; back come lines: ``listen logs,traces`` and ``hello logs``.
+the length, and a message; back come lines: ``listen logs,traces``, ``hello logs``, and ``alive``, so
+that an API that hangs is known to be away, whose kernel takes connections and messages all the same.
 """
 
 from __future__ import annotations
@@ -20,6 +21,16 @@ from collector.rows import Signal
 
 SEND_S_MAX: Final = 0.5
 """An API that reads nothing for so long is away."""
+
+ALIVE_S: Final = 1.0
+SILENCE_S_MAX: Final = 5.0
+"""An API that has not said anything for so long is away, too."""
+
+ANSWER_S_MAX: Final = 2.0
+"""So is one that says nothing to who connects."""
+
+UNREAD_BYTES_MAX: Final = 2**16
+"""Of lines that a worker does not read; then it is cut off."""
 
 FRAME_BYTES_MAX: Final = 2**26
 WAITING_MESSAGES_MAX: Final = 256
@@ -63,6 +74,7 @@ class LocalPublisherLink:
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         self._listened: frozenset[Signal] | None = None  # None: not told yet
         self._failed = False
+        self._line = b""  # the last one that the API said
 
     def wanted(self, signal: Signal) -> bool:
         """Whether the API has readers of the signal; not while it is away."""
@@ -72,10 +84,12 @@ class LocalPublisherLink:
 
     @contextlib.asynccontextmanager
     async def connected(self) -> AsyncGenerator[None]:
-        """Be connected inside the block."""
+        """Be connected inside the block, with an API that has answered."""
         try:
             with _as_link_errors():
-                self._streams = await asyncio.open_unix_connection(self._path)
+                async with asyncio.timeout(ANSWER_S_MAX):
+                    self._streams = await asyncio.open_unix_connection(self._path)
+                    self._line = await self._streams[0].readuntil()
             yield
         finally:
             self._failed, self._listened = True, None
@@ -89,14 +103,16 @@ class LocalPublisherLink:
         lines, _ = self._streams
         while True:
             with _as_link_errors():
-                line = await lines.readuntil()
-                order, _, names = line.decode().rstrip("\n").partition(" ")
+                order, _, names = self._line.decode().rstrip("\n").partition(" ")
                 signals = [Signal(name) for name in names.split(",") if name]
             if order == "listen":
                 before, self._listened = self._listened or frozenset(), frozenset(signals)
                 greet([signal for signal in signals if signal not in before])
-            else:
+            elif order == "hello":
                 greet([signal for signal in signals if self.wanted(signal)])
+            with _as_link_errors():
+                async with asyncio.timeout(SILENCE_S_MAX):
+                    self._line = await lines.readuntil()
 
     async def send(self, signal: Signal, body: bytes) -> None:
         """Write a frame, and wait while the API is behind."""
@@ -125,7 +141,9 @@ class LocalServer:
         """
         server = await asyncio.start_unix_server(self._serve, self._path)
         try:
-            await asyncio.Event().wait()
+            while True:
+                await asyncio.sleep(ALIVE_S)
+                self._tell("alive", names="")
         finally:
             server.close()  # nobody waits for its end: that waits for the workers
             for writer in list(self._workers):
@@ -150,10 +168,12 @@ class LocalServer:
             writer.transport.abort()
 
     def _tell(self, order: str, *writers: asyncio.StreamWriter, names: str | None = None) -> None:
-        """Send a line; a worker is away when it does not read them, and hears of it at the next."""
+        """Send a line; a worker that reads none of them is cut off."""
         text = ",".join(signal.value for signal in self._feeds) if names is None else names
         for writer in writers or tuple(self._workers):
-            if not writer.is_closing():
+            if writer.transport.get_write_buffer_size() > UNREAD_BYTES_MAX:
+                writer.transport.abort()
+            elif not writer.is_closing():
                 writer.write(f"{order} {text}\n".encode())
 
     # -- for the links ---------------------------------------------------------------------------
@@ -179,8 +199,6 @@ class LocalServer:
 
 class LocalSubscriberLink:
     """The API's end, for one signal."""
-
-    name = "local"
 
     def __init__(self, server: LocalServer, signal: Signal) -> None:
         self.signal = signal

@@ -103,11 +103,6 @@ class Reader:
         self._notes: dict[type, LinkState | Notice] = {}  # the last dropped ones
         self._wake = asyncio.Event()
 
-    @property
-    def skipped(self) -> int:
-        """Items that were dropped because this reader is slow, and that it has not been told of."""
-        return sum(each.items or 0 for each in self._missed.values() if each.why == "slow")
-
     async def take(self) -> list[Event]:
         """Return what has come, oldest first; nothing only after ``wake``."""
         await self._wake.wait()

@@ -153,8 +153,6 @@ class RedisPublisherLink:
 class RedisSubscriberLink:
     """The API's end, for one signal."""
 
-    name = "redis"
-
     def __init__(self, settings: RedisSettings, signal: Signal) -> None:
         self._settings = settings
         self._signal = signal

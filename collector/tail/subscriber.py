@@ -107,11 +107,6 @@ class Feed:
         self._why_away = ""
 
     @property
-    def up(self) -> bool:
-        """Whether the link is there."""
-        return bool(self._up)
-
-    @property
     def is_away(self) -> bool:
         """Whether the link is known to be away."""
         return self._up is False

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collector.rows import ConvertedRequest
     from collector.settings import DatabaseSettings
     from collector.store.dead_letters import LettersOf
+    from collector.tail.publisher import Publisher
     from collector.telemetry.clock import Clock
 
 HOLD_S = 30.0
@@ -46,6 +47,7 @@ class Stand:
         letters_of: LettersOf,
         clock: Clock,
         series_new_per_minute_max: int,
+        publisher: Publisher | None,
     ) -> None:
         self.books: Counter[End] = Counter()
         self.received = 0
@@ -72,6 +74,7 @@ class Stand:
             metrics=self.metrics,
             standing=Standing(clock=clock, metrics=self.metrics),
             probe=self.probe,
+            publisher=publisher,
             random=Random(1),
         )
 
@@ -104,6 +107,7 @@ async def flushing(
     letters_of: LettersOf = letters_of,
     clock: Clock | None = None,
     series_new_per_minute_max: int = 0,
+    publisher: Publisher | None = None,
 ) -> AsyncGenerator[Stand]:
     """Run the flushers of one signal, as one worker would."""
     stand = Stand(
@@ -114,6 +118,7 @@ async def flushing(
         letters_of=letters_of,
         clock=clock or SystemClock(),
         series_new_per_minute_max=series_new_per_minute_max,
+        publisher=publisher,
     )
     running = asyncio.create_task(stand.flushers.run())
     try:

@@ -11,7 +11,7 @@ from tests.fault.sender import RecordingSender
 from tests.fault.watching import Watcher, flat, pace, run_watched
 
 REQUESTS = 300
-SMALL = {"OTLPG_TAIL__READER_BYTES_MAX": "16KiB"}
+SMALL = {"OTLPG_TAIL__READER_BYTES_MAX": "256KiB"}
 """So that a reader that does not read drops soon."""
 
 

@@ -26,8 +26,6 @@ END = b""
 class HandLink:
     """A subscriber's link into which the test puts messages."""
 
-    name = "hand"
-
     def __init__(self, publishers: int = 1) -> None:
         self.publishers = publishers
         self.failure: Exception | None = None
@@ -122,7 +120,7 @@ async def test_it_has_begun_when_every_publisher_has_greeted() -> None:
         stand.greeting(0, source="b")
 
         assert await beginning == Started(workers=2, expected=2)
-    assert stand.feed.up
+    assert not stand.feed.is_away
 
 
 async def test_without_publishers_it_has_begun_at_once() -> None:
@@ -250,7 +248,7 @@ async def test_a_link_that_comes_back_tells_how_many_were_lost() -> None:
         stand.items(0, 2)
         stand.link.put(END)
         await stand.notes.until("down")
-        assert not stand.feed.up
+        assert stand.feed.is_away
         await stand.link.said_hello(2)
         stand.greeting(1_002)
         told = await stand.notes.until((1_000, "lost"))
@@ -274,12 +272,12 @@ async def test_a_link_that_is_there_late_is_news(monkeypatch: pytest.MonkeyPatch
     stand = Stand(publishers=0)
 
     started = await stand.feed.begin()  # a Redis that says nothing, yet
-    up_then = stand.feed.up
+    away_then = stand.feed.is_away
     async with stand.running():
         told = await stand.notes.until("up")
 
     assert started == Started(0, 0)
-    assert not up_then
+    assert away_then
     assert told == ["up"]
 
 
@@ -294,7 +292,7 @@ async def test_whatever_a_link_raises_the_feed_goes_on(error: Exception) -> None
         stand.items(0, 1)
 
         assert ("0", 9) in await stand.notes.until(("0", 9))
-        assert stand.feed.up
+        assert not stand.feed.is_away
 
 
 async def test_only_so_many_publishers_are_remembered() -> None:
