@@ -20,12 +20,15 @@ from collector.query.identity import database_identity
 from collector.query.metric_repository import MetricRepository
 from collector.query.service_repository import ServiceRepository
 from collector.query.view import Views
+from collector.rows import Signal
 from collector.settings import DatabaseSettings, RedisSettings
 from collector.store.pool import Connection, Database
 from collector.tail.redis_answers import RedisAnswers
 from collector.telemetry.clock import SystemClock
 from tests.asking import NDJSON, Asker
-from tests.db.querying import prepare
+from tests.converted import span_row
+from tests.db.querying import prepare, write
+from tests.db.writing import NOW
 from tests.redis_server import RedisServer, redis_server
 
 FOREVER_S = 3_600
@@ -53,6 +56,7 @@ async def asker(
 ) -> AsyncGenerator[Asker]:
     """Who asks about a shop and a bank, and hears the same for an hour."""
     await prepare(connection)
+    await write(connection, Signal.TRACES, span_row(1, time=NOW - 60_000_000, service="shop"))
     database, clock = Database(database_settings), SystemClock()
     views = Views(database, 30)
     kept = Kept(FOREVER_S, partial(database_identity, views), clock, answers)
@@ -77,20 +81,23 @@ async def test_redis_keeps_an_answer(
         client.flushall()
     assert await services_of(asker) == ["bank", "shop"]
     assert (await asker.json("/api/v1/metrics"))["items"][0]["name"] == "requests"
+    operations = {"shop": [{"name": "GET /", "kind": 2, "spans": 1}], "bank": []}
     await connection.execute("UPDATE resources SET service_name = 'x' WHERE service_name = 'bank'")
 
     assert await services_of(asker) == ["bank", "shop"]
     exact = await asker.json("/api/v1/services", start="2026-01-01T00:00:00Z")
     assert [one["name"] for one in exact] == ["shop", "x"]
+    for name in ("bank", "shop"):
+        assert await asker.json(f"/api/v1/services/{name}/operations") == operations[name]
     lines = await asker.get("/api/v1/metrics", headers=NDJSON)
     assert [line["name"] for line in lines.lines] == ["requests"]
     with redis.client() as client:
         keys: list[bytes] = client.keys("*")
-        assert len(keys) == 3
+        assert len(keys) == 5
         for key in keys:
             assert key.startswith(b"otlpg:answer:")
             assert len(key) == len(b"otlpg:answer:") + 64
-            assert orjson.loads(client.get(key))
+            assert orjson.loads(client.get(key)) is not None
             assert 0 < client.pttl(key) <= FOREVER_S * 1_000
 
 

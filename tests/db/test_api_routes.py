@@ -181,6 +181,17 @@ async def test_values_over_steps(asker: Asker) -> None:
         await asker.get("/api/v1/metrics/other/values")
 
 
+async def test_a_text_with_a_nul_is_refused(asker: Asker) -> None:
+    """PostgreSQL knows no such text, and is not asked; here FastAPI itself says so."""
+    for said in (
+        await asker.get("/api/v1/services/a%00/operations"),
+        await asker.get("/api/v1/metrics/a%00/points"),
+        await asker.get("/api/v1/metrics", contains="\0"),
+    ):
+        assert said.status == 422
+        assert b"NUL" in said.body
+
+
 async def test_exemplars(asker: Asker) -> None:
     """None were sent."""
     assert await asker.json("/api/v1/metrics/requests/exemplars", limit=5) == []

@@ -21,7 +21,7 @@ from collector.api.encoding import encode, schema_of
 from collector.api.metrics import Values
 from collector.api.traces import CriticalPath
 from collector.query.log_records import LogContext, LogRecord, SeverityStep
-from collector.query.metric_types import Exemplar, Metric, Points, Series
+from collector.query.metric_types import Exemplar, Metric, Point, Points, Series
 from collector.query.page import Cursor, Page, Total
 from collector.query.service_repository import Operation, RedSeries, Service
 from collector.query.span_repository import ExceptionCount, FoundEvent
@@ -107,6 +107,24 @@ def test_the_schema_holds_for_what_is_written(kind: Any, data: st.DataObject) ->
 def test_the_schema_refuses_what_is_not_written(kind: Any) -> None:
     """An answer of another type, so that the test above can fail."""
     assert not jsonschema_rs.Draft202012Validator(schema_of(kind)).is_valid({"other": [1]})
+
+
+def test_every_integer_of_64_bits_is_text() -> None:
+    """Those of points and of their series; what fits into a double is a number."""
+    size = 2**63 - 1
+    integers: dict[str, Any] = {
+        "time_unix_nano": size, "start_time_unix_nano": size, "value": size, "count": size,
+        "bucket_counts": (size,), "zero_count": size, "positive_bucket_counts": (size,),
+        "negative_bucket_counts": (size,),
+    }  # fmt: skip
+    numbers: dict[str, Any] = {"scale": 5, "positive_offset": -7, "negative_offset": 7, "sum": 0.5}
+    others = dict.fromkeys(("min", "max", "explicit_bounds", "zero_threshold", "quantiles"))
+
+    written = orjson.loads(encode(Point(is_recorded=True, **integers, **numbers, **others)))
+
+    assert {name: written[name] for name in numbers} == numbers
+    for name in integers:
+        assert written[name] in (str(size), [str(size)])
 
 
 class Pair(NamedTuple):
