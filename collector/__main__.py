@@ -45,6 +45,7 @@ def main() -> None:
     else:
         if status == INTERRUPTED:
             _end_line()
+    gc.freeze()  # or the interpreter looks at everything again, several times, only to end
     sys.exit(status)
 
 
