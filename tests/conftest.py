@@ -12,6 +12,7 @@ migrated template: 25 ms on PostgreSQL 18, 110 ms on 15, with ``STRATEGY file_co
 from __future__ import annotations
 
 import asyncio
+import gc
 import inspect
 import itertools
 import os
@@ -227,6 +228,19 @@ async def no_tasks_left() -> AsyncGenerator[None]:
         await asyncio.wait(calls, timeout=CALLS_S_MAX)
     left = {each for each in left if not each.done()}
     assert not left, f"tasks left running: {left}"
+
+
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Keep the cycle collector from what was collected: modules and thousands of tests, no garbage.
+
+    Off until here and frozen then, for each full look at half a million objects costs a fifth of a
+    second, and there are many.
+    """
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
