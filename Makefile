@@ -9,7 +9,7 @@ FUZZ_S ?= 720
 # Where this is set, each of some hundred processes that the tests start would compile its imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup run test lint format types proto lock bench bench-query fault fuzz interop clean
+.PHONY: help setup run test tests lint format types proto lock bench bench-query fault fuzz interop clean
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,7 +37,10 @@ lint: $(STAMP) ## format, lint, layers
 types: $(STAMP) ## pyright, strict
 	$(BIN)/pyright
 
-test: lint types ## every check and every test
+test: lint ## every check and every test
+	@$(MAKE) --no-print-directory -j 2 types tests  # pyright takes one core and most of a minute
+
+tests: $(STAMP) ## every test but the long ones
 	$(BIN)/pytest -n 4 --dist loadfile -m "not long and not interop and not pgbouncer"
 
 format: $(STAMP) ## rewrite the code in the one format
