@@ -92,7 +92,9 @@ def test_a_guarded_cell_sends_through_tls_with_a_key(tmp_path: Path) -> None:
     assert (found["missing_rows"], found["failed"]) == (0, 0)
 
 
-@pytest.mark.parametrize("protocol", [Protocol.HTTP_PROTOBUF, Protocol.HTTP_JSON])
+@pytest.mark.parametrize(
+    "protocol", [pytest.param(Protocol.HTTP_PROTOBUF, marks=pytest.mark.long), Protocol.HTTP_JSON]
+)
 def test_a_cell_over_http_stores_what_is_acknowledged(tmp_path: Path, protocol: Protocol) -> None:
     """Each item is stored once, also when all of them are sent again, and nothing fails."""
     crew = Crew[Order](sender_main)
@@ -112,13 +114,10 @@ def test_a_cell_over_http_stores_what_is_acknowledged(tmp_path: Path, protocol: 
     assert (found["missing_rows"], found["replay_new_rows"], found["failed"]) == (0, 0, 0)
 
 
-@pytest.mark.parametrize("protocol", list(Protocol))
-def test_connections_are_shared_out_evenly(
-    database_settings: DatabaseSettings, protocol: Protocol
-) -> None:
+def test_connections_are_shared_out_evenly(database_settings: DatabaseSettings) -> None:
     """Chance gives one of two workers more than half of many connections; here each has half."""
 
-    async def served(port: int, pids: list[int]) -> Counter[int]:
+    async def served(port: int, pids: list[int], protocol: Protocol) -> Counter[int]:
         lines = await open_lines(f"127.0.0.1:{port}", 30, pids, protocol=protocol)
         workers = serving_pids(pids)
         try:
@@ -128,12 +127,14 @@ def test_connections_are_shared_out_evenly(
                 line.close()
 
     with Daemon(database_settings, workers=2) as daemon:
-        port = daemon.grpc_port if protocol is Protocol.GRPC else daemon.http_port
-        pids = [worker.pid for worker in listeners(psutil.Process(daemon.pid), port)]
+        for protocol in Protocol:
+            port = daemon.grpc_port if protocol is Protocol.GRPC else daemon.http_port
+            pids = [worker.pid for worker in listeners(psutil.Process(daemon.pid), port)]
 
-        assert asyncio.run(served(port, pids)) == dict.fromkeys(pids, 15)
+            assert asyncio.run(served(port, pids, protocol)) == dict.fromkeys(pids, 15)
 
 
+@pytest.mark.long
 def test_live_tails_are_measured_and_account_for_every_item(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
