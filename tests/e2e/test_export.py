@@ -67,17 +67,13 @@ async def stored(database: DatabaseSettings) -> dict[Signal, Counter[str]]:
         connection.terminate()
 
 
-@pytest.fixture
-async def filled(database_settings: DatabaseSettings, daemon: Daemon) -> dict[Signal, Any]:
-    """What the daemon was sent and has stored, by signal."""
+@pytest.fixture(scope="module")
+def filled(module_database: DatabaseSettings) -> dict[Signal, Any]:
+    """What a daemon was sent and has stored in ``module_database``, by signal; nothing changes it."""
     sent = requests(time.time_ns())
-
-    def send() -> None:
-        with Caller(daemon.grpc_port) as caller:
-            for signal, request in sent.items():
-                assert caller.send(signal, request.SerializeToString()) == b""
-
-    await asyncio.to_thread(send)
+    with Daemon(module_database) as daemon, Caller(daemon.grpc_port) as caller:
+        for signal, request in sent.items():
+            assert caller.send(signal, request.SerializeToString()) == b""
     return sent
 
 
@@ -103,7 +99,7 @@ async def other(other_database: DatabaseSettings) -> AsyncGenerator[Daemon]:
 @pytest.mark.parametrize("protocol", ["grpc", "http/protobuf", "http/json"])
 async def test_another_otlpg_holds_the_same_afterwards(
     filled: dict[Signal, Any],
-    database_settings: DatabaseSettings,
+    module_database: DatabaseSettings,
     other_database: DatabaseSettings,
     other: Daemon,
     protocol: str,
@@ -113,11 +109,11 @@ async def test_another_otlpg_holds_the_same_afterwards(
 
     code, out, err = await otlpg(
         "export", "--endpoint", f"http://127.0.0.1:{port}", "--protocol", protocol,
-        database=database_settings,
+        database=module_database,
     )  # fmt: skip
 
     assert (code, out) == (0, ""), err
-    before, after = await stored(database_settings), await stored(other_database)
+    before, after = await stored(module_database), await stored(other_database)
     assert before == after
     assert {signal: each.total() for signal, each in after.items()} == {
         signal: items_in(request) for signal, request in filled.items()
@@ -128,14 +124,14 @@ async def test_another_otlpg_holds_the_same_afterwards(
 
 async def test_a_file_is_read_by_whoever_reads_otlp_json(
     filled: dict[Signal, Any],
-    database_settings: DatabaseSettings,
+    module_database: DatabaseSettings,
     other_database: DatabaseSettings,
     other: Daemon,
     tmp_path: Path,
 ) -> None:
     """Each line is a request of its signal that a receiver takes as it is."""
     path = tmp_path / "all.jsonl.gz"
-    code, out, err = await otlpg("export", str(path), database=database_settings)
+    code, out, err = await otlpg("export", str(path), database=module_database)
     assert (code, out) == (0, ""), err
 
     def send() -> None:
@@ -151,14 +147,14 @@ async def test_a_file_is_read_by_whoever_reads_otlp_json(
 
     await asyncio.to_thread(send)
 
-    assert await stored(database_settings) == await stored(other_database)
-    again = await otlpg("export", str(path), database=database_settings)
+    assert await stored(module_database) == await stored(other_database)
+    again = await otlpg("export", str(path), database=module_database)
     assert again[0] == 1
     assert "--overwrite" in again[2]
 
 
 async def test_signal_service_and_time_narrow_it(
-    filled: dict[Signal, Any], database_settings: DatabaseSettings, tmp_path: Path
+    filled: dict[Signal, Any], module_database: DatabaseSettings, tmp_path: Path
 ) -> None:
     """Metrics of one service, from half an hour ago on, as protobuf."""
     path = tmp_path / "some.pb"
@@ -173,7 +169,7 @@ async def test_signal_service_and_time_narrow_it(
     code, _, err = await otlpg(
         "export", str(path), "--signal", "metrics", "-s", service, "--from", "30m",
         "--to", "2099-01-01",
-        database=database_settings,
+        database=module_database,
     )  # fmt: skip
 
     assert code == 0, err
@@ -187,14 +183,12 @@ async def test_signal_service_and_time_narrow_it(
 
 
 async def test_a_receiver_that_refuses_says_where_to_go_on(
-    filled: dict[Signal, Any], database_settings: DatabaseSettings, other_database: DatabaseSettings
+    filled: dict[Signal, Any], module_database: DatabaseSettings, other_database: DatabaseSettings
 ) -> None:
     """A key that is wrong ends it at once; what was taken need not be sent again."""
     keyed = Daemon(other_database, OTLPG_AUTH__KEYS="true")
     with keyed:
-        code, _, err = await otlpg(
-            "export", "--endpoint", keyed.endpoint, database=database_settings
-        )
+        code, _, err = await otlpg("export", "--endpoint", keyed.endpoint, database=module_database)
 
     assert code == 1
     assert "UNAUTHENTICATED" in err
@@ -202,11 +196,11 @@ async def test_a_receiver_that_refuses_says_where_to_go_on(
 
 
 def test_standard_output_is_for_a_pipe(
-    filled: dict[Signal, Any], database_settings: DatabaseSettings
+    filled: dict[Signal, Any], module_database: DatabaseSettings
 ) -> None:
     """JSON lines; a reader that has enough ends it well."""
     words = [sys.executable, "-m", "collector", "export", "-", "--signal", "logs"]
-    variables = environment(DATABASE_URL=resolve_dsn(database_settings))
+    variables = environment(DATABASE_URL=resolve_dsn(module_database))
     every = subprocess.run(words, env=variables, capture_output=True, timeout=60, check=True)
     lines = [json.loads(line) for line in every.stdout.splitlines()]
 
@@ -224,11 +218,11 @@ def test_standard_output_is_for_a_pipe(
 
 
 def test_a_terminal_sees_how_far_it_is(
-    filled: dict[Signal, Any], database_settings: DatabaseSettings, tmp_path: Path
+    filled: dict[Signal, Any], module_database: DatabaseSettings, tmp_path: Path
 ) -> None:
     """And what it came to; the bar is gone then."""
     words = ["export", str(tmp_path / "a.json"), "--signal", "traces"]
-    with Terminal(words, DATABASE_URL=resolve_dsn(database_settings)) as terminal:
+    with Terminal(words, DATABASE_URL=resolve_dsn(module_database)) as terminal:
         assert terminal.wait() == 0
         terminal.wait_for("before compression")
 
