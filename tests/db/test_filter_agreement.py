@@ -37,7 +37,7 @@ from tests.storage import Storage
 from tests.strategies import requests
 
 examples = hypothesis_settings(
-    max_examples=60,
+    max_examples=30,
     derandomize=True,
     database=None,
     deadline=None,

@@ -153,7 +153,7 @@ async def leave_at(
 # -- a whole daemon, at any moment ---------------------------------------------------------------
 
 IMPATIENT = 16
-CALLS_EACH = 30
+CALLS_EACH = 15
 CALLS_EACH_OF_LONG_RUN = 150
 LONG_RUNS = 4
 DEADLINES_S = (0.001, 0.5)
