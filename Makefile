@@ -41,7 +41,7 @@ test: lint ## every check and every test
 	@$(MAKE) --no-print-directory -j 2 types tests  # pyright takes one core and most of a minute
 
 tests: $(STAMP) ## every test but the long ones
-	$(BIN)/pytest -n 4 --dist loadfile -m "not long and not interop and not pgbouncer"
+	$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder -m "not long and not interop and not pgbouncer"
 
 format: $(STAMP) ## rewrite the code in the one format
 	$(BIN)/ruff format .
