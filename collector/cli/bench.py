@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
@@ -60,6 +61,10 @@ def bench(
     seconds: Annotated[
         float, typer.Option(min=0.5, max=60, help="Time under full load of each cell.")
     ] = 4.0,
+    share: Annotated[
+        float,
+        typer.Option(min=0.001, max=10, help="With --query: so large a part of the data."),
+    ] = 1.0,
     seed: Annotated[int, typer.Option(help="Another seed, other requests.")] = 1,
 ) -> None:
     """Measure throughput, latency and memory against raw COPY, what live tails cost, and how soon questions are answered.
@@ -71,7 +76,7 @@ def bench(
     if only and not local:
         raise typer.BadParameter("needs --local", param_hint="--only")
     if query:
-        _query(quick=quick, seed=seed)
+        _query(share=QUICK_SHARE if quick else share, quick=quick, seed=seed)
         return
     if endpoint is not None:
         endpoint = _plain_authority(endpoint)
@@ -98,7 +103,7 @@ def bench(
     _finish(console, report, tables(report), good=report["books_balance"])
 
 
-def _query(*, quick: bool, seed: int) -> None:
+def _query(*, share: float, quick: bool, seed: int) -> None:
     """Measure the questions."""
     try:
         from collector.operate.bench.query import QueryBenchOptions, run
@@ -107,11 +112,9 @@ def _query(*, quick: bool, seed: int) -> None:
     except ImportError as error:  # as above
         raise _incomplete(error) from error
 
-    shape = Shape(seed=seed)
-    options = QueryBenchOptions(shape, seed=seed)
+    options = QueryBenchOptions(Shape(seed=seed).scaled(share), seed=seed)
     if quick:
-        shape = shape.scaled(QUICK_SHARE)
-        options = QueryBenchOptions(shape, rounds=60, http_rounds=30, load_seconds=30, seed=seed)
+        options = replace(options, rounds=60, http_rounds=30, load_seconds=30)
     console = _console()
     report = run(options, console.print)
     _finish(console, report, tables(report), good=report["right"])

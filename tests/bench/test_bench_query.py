@@ -121,10 +121,10 @@ async def check_copies(connection: Connection) -> None:
 
 def test_percentiles_are_of_what_was_taken() -> None:
     """The nearest rank: no value is made up between two."""
-    asked = Asked([float(number) for number in range(200, 0, -1)], [3, 3])
+    asked = Asked([float(number) for number in range(200, 0, -1)], [3, 3], 1.0)
 
     assert asked.figures() == {
-        "asked": 200, "p50_ms": 100.0, "p99_ms": 198.0, "max_ms": 200.0, "wrong": 2,
+        "asked": 200, "p50_ms": 100.0, "p99_ms": 198.0, "max_ms": 200.0, "cpu_ms": 5.0, "wrong": 2,
     }  # fmt: skip
     assert Asked().figures()["p99_ms"] is None
 
@@ -154,6 +154,7 @@ def test_query_bench_measures_everything_and_all_answers_are_right() -> None:
     assert report["right"], report
     assert orjson.loads(orjson.dumps(report)) == report
     assert len(report["idle"]) == len(report["loaded"]) == QUESTIONS
+    assert all(figure["cpu_ms"] > 0 for figure in report["idle"].values())
     assert len(report["http"]) == 5
     assert report["load"]["items_per_s"] > 0
     assert [figure["name"] for figure in report["summary"] if figure["value"] is None] == []

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import http.client
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from math import ceil
-from time import perf_counter
+from time import monotonic, perf_counter, sleep
 from typing import Any, Final
 
 import orjson
@@ -16,6 +16,7 @@ from collector.errors import CommandError
 from collector.operate.bench.query.case import Case, Question, Repositories
 
 HTTP_S_MAX: Final = 60.0
+POLL_S: Final = 0.1
 
 
 @dataclass(slots=True)
@@ -24,11 +25,13 @@ class Asked:
 
     Attributes:
         latencies_ms: of each time that it was asked.
+        cpu_s: of PostgreSQL and us together, for all times; None: not looked at.
         wrong: answers that were not right, by number of the case.
     """
 
     latencies_ms: list[float] = field(default_factory=list[float])
     wrong: list[int] = field(default_factory=list[int])
+    cpu_s: float | None = None
 
     def figures(self) -> dict[str, Any]:
         """Return what goes into the report; no latencies when it was not asked."""
@@ -42,6 +45,7 @@ class Asked:
             "p50_ms": at(0.50),
             "p99_ms": at(0.99),
             "max_ms": at(1.0),
+            "cpu_ms": None if self.cpu_s is None else self.cpu_s / len(ordered) * 1_000,
             "wrong": len(self.wrong),
         }
 
@@ -49,17 +53,25 @@ class Asked:
 class Asker:
     """Asks in turns: each question once, with its next parameters; then all of them again."""
 
-    def __init__(self, questions: Sequence[Question]) -> None:
+    def __init__(
+        self, questions: Sequence[Question], cpu_s: Callable[[], float] | None = None
+    ) -> None:
+        """``cpu_s`` tells the CPU seconds so far of who works on an answer and on nothing else."""
         self._questions = questions
+        self._cpu_s = cpu_s
         self._round = 0
         self.asked = {question.name: Asked() for question in questions}
 
     async def round(self, repositories: Repositories) -> None:
         """Ask each question once."""
         for question, number, case in self._turn():
+            cpu_s = self._cpu_s() if self._cpu_s else None
             begin = perf_counter()
             answer = await case.ask(repositories)
             elapsed_s = perf_counter() - begin
+            if self._cpu_s is not None and cpu_s is not None:
+                asked = self.asked[question.name]
+                asked.cpu_s = (asked.cpu_s or 0.0) + self._cpu_s() - cpu_s
             self._note(question, number, elapsed_s, right=case.is_right(answer))
 
     def round_over_http(self, line: HttpLine) -> None:
@@ -110,6 +122,27 @@ class HttpLine:
     def close(self) -> None:
         """Close it; safe twice."""
         self._connection.close()
+
+
+def await_answers(port: int, seconds: float) -> None:
+    """Return once a server answers.
+
+    Raises:
+        CommandError: it did not in time.
+    """
+    end = monotonic() + seconds
+    while True:
+        line = HttpLine(port)
+        try:
+            line.body("/api/services")
+        except CommandError:  # not yet
+            if monotonic() >= end:
+                raise
+            sleep(POLL_S)
+        else:
+            return
+        finally:
+            line.close()
 
 
 Figures = dict[str, dict[str, Any]]

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from time import process_time
 from typing import Any
 
 import psutil
@@ -17,7 +18,13 @@ from collector.operate.bench.daemon import ServedDaemon, free_port
 from collector.operate.bench.machine import about_machine, sigterm_as_interrupt
 from collector.operate.bench.orders import Crew
 from collector.operate.bench.query import logs, metrics, traces
-from collector.operate.bench.query.asking import Asker, Figures, HttpLine, figures_of
+from collector.operate.bench.query.asking import (
+    Asker,
+    Figures,
+    HttpLine,
+    await_answers,
+    figures_of,
+)
 from collector.operate.bench.query.case import Question, Repositories
 from collector.operate.bench.query.data.filling import Filled, fill
 from collector.operate.bench.query.load import HalfLoad
@@ -30,6 +37,7 @@ from collector.store.pool import Database
 
 Tell = Callable[[str], None]
 WORKERS = 2
+READY_S_MAX = 30.0
 
 
 def run(options: QueryBenchOptions, tell: Tell) -> dict[str, Any]:
@@ -67,7 +75,7 @@ class QueryBench:
         self._server.checkpoint()
         found: dict[str, Any] = {
             "data": self._about_data(filled),
-            "load_average": psutil.getloadavg(),
+            "load_average": list(psutil.getloadavg()),
             "idle": self._idle(questions),
         }
         with ServedDaemon(
@@ -104,7 +112,7 @@ class QueryBench:
 
     def _idle(self, questions: Sequence[Question]) -> Figures:
         async def ask(rounds: int) -> Figures:
-            asker = Asker(questions)
+            asker = Asker(questions, lambda: self._server.cpu_s() + process_time())
             database = self._database()
             try:
                 repositories = Repositories(database)
@@ -120,6 +128,7 @@ class QueryBench:
         return figures
 
     def _over_http(self, questions: Sequence[Question], port: int) -> Figures:
+        await_answers(port, READY_S_MAX)
         line = HttpLine(port)
         try:
             for rounds in (self._options.warm_rounds, self._options.http_rounds):

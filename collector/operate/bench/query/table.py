@@ -9,7 +9,12 @@ from rich.table import Table
 
 from collector.operate.bench.table import figures_table, number
 
-PARTS = (("idle", "alone"), ("loaded", "beside ingest"), ("http", "over HTTP"))
+PARTS = (
+    ("idle", "alone"),
+    ("loaded", "beside ingest"),
+    ("http", "over HTTP"),
+    ("jaeger", "Jaeger"),
+)
 
 
 def tables(report: dict[str, Any]) -> RenderableType:
@@ -24,11 +29,12 @@ def _latencies(report: dict[str, Any]) -> Table:
     for _, title in PARTS:
         for name in (f"{title}: p50", "p99", "max"):
             table.add_column(name, justify="right")
-    for question in report["idle"]:
+    table.add_column("CPU alone", justify="right")
+    for question, alone in report["idle"].items():
         cells = [
             number(report[part].get(question, {}).get(key), 1)
             for part, _ in PARTS
             for key in ("p50_ms", "p99_ms", "max_ms")
         ]
-        table.add_row(question, *cells)
+        table.add_row(question, *cells, number(alone["cpu_ms"], 1))
     return table

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from typing import Final
 
-from collector.operate.bench.query.data.shape import DAY_NS
 from collector.rows import FACT_COLUMNS, FACT_TABLES, TIME_INDEX, Signal, TraceRow
 
 _TIMES: Final = ("start_time", "time", "observed_time", "end_time")
 _IDS: Final = ("trace_id", "span_id", "parent_span_id")
+_EVENTS: Final = """
+CASE WHEN events IS NOT NULL THEN
+  (SELECT jsonb_agg(jsonb_set(e, '{time_unix_nano}',
+     to_jsonb((e ->> 'time_unix_nano')::bigint - $3::bigint * 86400000000000)))
+   FROM jsonb_array_elements(events) AS e) END
+"""
 
 
 def copy_facts(signal: Signal) -> str:
@@ -41,9 +46,5 @@ def _value(column: str) -> str:
     if column == "day":
         return "day - $3::integer"
     if column == "events":
-        return (
-            "CASE WHEN events IS NOT NULL THEN (SELECT jsonb_agg(jsonb_set(e, '{time_unix_nano}',"  # noqa: S608 -- of constants
-            f" to_jsonb((e ->> 'time_unix_nano')::bigint - $3::bigint * {DAY_NS})))"
-            " FROM jsonb_array_elements(events) AS e) END"
-        )
+        return _EVENTS
     return column

@@ -13,7 +13,6 @@ from typing import Final, NamedTuple
 from collector.convert.identity import request_digest
 from collector.convert.request import Converter
 from collector.errors import CommandError
-from collector.maintain.partitions import Partitions
 from collector.operate.bench.query.data.copies import copy_facts, copy_traces
 from collector.operate.bench.query.data.logs import LogDay
 from collector.operate.bench.query.data.points import PointDay
@@ -26,8 +25,6 @@ from collector.store import dimensions, traces
 from collector.store.copy import copy_rows
 from collector.store.known import KnownDimensions
 from collector.store.pool import Connection, Database
-from collector.telemetry.clock import SystemClock
-from collector.telemetry.metrics import Metrics
 
 Tell = Callable[[str], None]
 STATEMENT_S_MAX: Final = 1_800.0
@@ -114,11 +111,25 @@ class _Writer:
 
 
 async def _make_leaves(database: Database, shape: Shape) -> None:
-    partitions = Partitions(PartitionSettings(), database, SystemClock(), Metrics())
+    """Make the leaves that a daemon with default settings would have made."""
+    settings = PartitionSettings()
+    hours = {
+        FACT_TABLES[Signal.TRACES]: settings.spans_leaf_h,
+        FACT_TABLES[Signal.LOGS]: settings.logs_leaf_h,
+        FACT_TABLES[Signal.METRICS]: settings.points_leaf_h,
+        "traces": 24,
+    }
     when = shape.all_days()
     times = [*range(when.start, when.end, _HOUR_US), when.end]
-    for table in (*FACT_TABLES.values(), "traces"):
-        await partitions.ensure(table, times)
+    async with database.acquire() as connection:
+        for table, leaf_h in hours.items():
+            await connection.execute(
+                "SELECT otlpg_make_leaf($1, moment, $2) FROM unnest($3::timestamptz[]) AS moment",
+                table,
+                leaf_h,
+                times,
+                timeout=STATEMENT_S_MAX,
+            )
 
 
 async def _copy(database: Database, shape: Shape, signal: Signal) -> None:
