@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -39,6 +38,7 @@ from collector.query.view import Views
 from collector.receive.auth import Gate
 from collector.receive.certificates import Certificates
 from collector.receive.keyring import Keyring
+from collector.receive.listeners import Sockets
 from collector.rows import Signal
 from collector.settings import ApiSettings, Settings
 from collector.store.api_keys import read_live_keys
@@ -51,10 +51,13 @@ from collector.telemetry.metrics import Metrics
 from collector.telemetry.probe import Probe
 
 if TYPE_CHECKING:
+    from collector.api.jaeger.storage_server import StorageServer
     from collector.tail.redis_answers import RedisAnswers
 
 MEET_RETRY_S: Final = 2.0
 TAIL_PATH: Final = "/api/v1/tail"
+STORAGE_STOP_S: Final = 2.0
+"""Jaeger's calls under way have so long at a stop."""
 
 
 def questions_max(api: ApiSettings) -> int:
@@ -72,9 +75,9 @@ class ApiDaemon:
         clock: Clock,
         metrics: Metrics,
         probe: Probe,
-        tail_socket: Path | None = None,
+        sockets: Sockets | None = None,
     ) -> None:
-        """``tail_socket`` is where to listen for workers when there is no Redis."""
+        """``sockets`` are where to listen for workers."""
         self._metrics = metrics
         self._log = structlog.stdlib.get_logger("otlpg.api")
         self._database = Database(settings.reading_database())
@@ -83,8 +86,8 @@ class ApiDaemon:
             read = partial(read_live_keys, self._database)
             self._keyring = Keyring(settings.auth, read, clock=clock, probe=probe)
         self._local: LocalServer | None = None
-        if settings.redis.url is None and tail_socket is not None:
-            self._local = LocalServer(tail_socket)
+        if settings.redis.url is None and sockets is not None:
+            self._local = LocalServer(sockets.tail)
         self._hub = Hub(
             settings.tail,
             partial(self._link, settings),
@@ -103,13 +106,14 @@ class ApiDaemon:
             clock=clock,
             link="redis" if settings.redis.url is not None else "local",
         )
+        turns = Turns(questions_max(settings.api))
         views = Views(self._database, settings.api.statement_s_max)
         stored = StoredSpans(views, clock)
         trace_repository = TraceRepository(views)
         self._certificates = Certificates(settings.tls, clock=clock) if settings.tls.on else None
         self._answers = self._remote_answers(settings)
         kept = Kept(settings.api.cache_s, partial(database_identity, views), clock, self._answers)
-        questions = Questions(Turns(questions_max(settings.api)), failures, clock, kept)
+        questions = Questions(turns, failures, clock, kept)
         app = build(
             admission,
             failures,
@@ -129,6 +133,7 @@ class ApiDaemon:
             operations={TAIL_PATH: tail_parameters.OPERATION},
         )
         self._server = ApiServer(settings, app, certificates=self._certificates, clock=clock)
+        self._storage = self._make_storage(settings, stored, turns, failures, sockets, clock)
         self._stages: asyncio.Task[None] | None = None
         self._serving: asyncio.Task[None] | None = None
 
@@ -151,10 +156,36 @@ class ApiDaemon:
 
         return RedisSubscriberLink(settings.redis, signal)
 
+    def _make_storage(
+        self,
+        settings: Settings,
+        stored: StoredSpans,
+        turns: Turns,
+        failures: Failures,
+        sockets: Sockets | None,
+        clock: Clock,
+    ) -> StorageServer | None:
+        """Return what Jaeger reads from, if it may: gRPC, for those who want it."""
+        if not settings.api.jaeger_grpc:
+            return None
+        from collector.api.jaeger.storage_server import StorageServer
+
+        return StorageServer(
+            settings,
+            stored,
+            turns,
+            failures,
+            self._keyring,
+            certificates=self._certificates,
+            path=None if sockets is None else sockets.jaeger,
+            clock=clock,
+        )
+
     @property
     def ports(self) -> dict[str, int]:
-        """The port of the listener; 0 before ``start``."""
-        return {"api": self._server.port}
+        """The ports of the listeners; 0 before ``start``."""
+        jaeger = {} if self._storage is None else {"jaeger": self._storage.port}
+        return {"api": self._server.port, **jaeger}
 
     @property
     def ready(self) -> bool:
@@ -172,6 +203,8 @@ class ApiDaemon:
         if self._keyring is not None:
             await self._keyring.refresh()  # so that the first request finds its key
         self._server.bind()
+        if self._storage is not None:
+            await self._storage.start()
         self._stages = asyncio.create_task(self._run(), name="stages")
         listening = asyncio.create_task(self._server.listening())
         try:
@@ -191,6 +224,8 @@ class ApiDaemon:
         """End every tail, and let what is being answered be answered."""
         self._tail.drain()
         self._server.stop()
+        if self._storage is not None:
+            await self._storage.drain(min(deadline_s, STORAGE_STOP_S))
         if self._serving is not None:
             await asyncio.wait((self._serving,), timeout=deadline_s)
         self._log.info("drained", complete=self._serving is None or self._serving.done())
@@ -209,6 +244,8 @@ class ApiDaemon:
         if self._answers is not None:
             with contextlib.suppress(LinkError):
                 await self._answers.stop()
+        if self._storage is not None:
+            await self._storage.drain(0)
         await self._database.stop()
 
     def sample(self) -> None:
@@ -234,4 +271,6 @@ class ApiDaemon:
                 stages.create_task(self._certificates.run())
             stages.create_task(self._hub.run())
             stages.create_task(self._meet_database())
+            if self._storage is not None:
+                stages.create_task(self._storage.run())
             self._serving = stages.create_task(self._server.run())

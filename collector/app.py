@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Final
 
 import structlog
@@ -30,7 +29,9 @@ from collector.receive.certificates import Certificates
 from collector.receive.export import Export
 from collector.receive.grpc_server import GrpcServer
 from collector.receive.http_server import HttpServer
+from collector.receive.jaeger_passage import JaegerPassage
 from collector.receive.keyring import Keyring
+from collector.receive.listeners import Sockets
 from collector.receive.turns import Turns
 from collector.rows import Signal
 from collector.settings import AuthSettings, IngestSettings, Settings
@@ -71,11 +72,11 @@ class Daemon:
         clock: Clock,
         metrics: Metrics,
         probe: Probe,
-        tail_socket: Path | None = None,
+        sockets: Sockets | None = None,
     ) -> None:
         """``settings`` are the whole daemon's; this worker takes its share of the budgets.
 
-        ``tail_socket`` is where the daemon's API listens for live tails, if it does.
+        ``sockets`` are where the daemon's API listens for its workers, if it does.
         """
         settings = share(settings)
         self._clock, self._metrics, self._probe = clock, metrics, probe
@@ -85,11 +86,17 @@ class Daemon:
         self._partitions = Partitions(settings.partitions, self._database, clock, metrics)
         self._queues = self._make_queues(settings.ingest)
         standing = Standing(clock=clock, metrics=metrics)
-        self._publisher = self._make_publisher(settings, tail_socket)
+        self._publisher = self._make_publisher(settings, sockets)
         self._flushers = self._make_flushers(settings, standing)
         self._housekeeping = self._make_housekeeping(settings, standing)
         self._keyring = self._make_keyring(settings.auth)
         self._certificates = Certificates(settings.tls, clock=clock) if settings.tls.on else None
+        self._passage = JaegerPassage(
+            settings,
+            Gate(settings.tls, self._keyring),
+            None if sockets is None else sockets.jaeger,
+            clock=clock,
+        )
         self._grpc, self._http = self._make_listeners(settings)
         self._loop_lag = LoopLag(clock, metrics)
         self._stages: asyncio.Task[None] | None = None
@@ -136,7 +143,7 @@ class Daemon:
             for signal, queue in self._queues.items()
         ]
 
-    def _make_publisher(self, settings: Settings, tail_socket: Path | None) -> Publisher | None:
+    def _make_publisher(self, settings: Settings, sockets: Sockets | None) -> Publisher | None:
         """Return what tells live tails: over Redis where there is one, else to our own API."""
         if not settings.tail.enabled:
             return None
@@ -144,8 +151,8 @@ class Daemon:
             from collector.tail.redis_link import RedisPublisherLink
 
             link: PublisherLink = RedisPublisherLink(settings.redis)
-        elif tail_socket is not None:
-            link = LocalPublisherLink(tail_socket)
+        elif sockets is not None:
+            link = LocalPublisherLink(sockets.tail)
         else:
             return None
         database = self._database
@@ -199,6 +206,7 @@ class Daemon:
             certificates=self._certificates,
             clock=clock,
             metrics=metrics,
+            beside=(self._passage,),
         )
         http = HttpServer(
             settings.receive,
@@ -295,6 +303,7 @@ class Daemon:
     async def stop(self) -> None:
         """End everything at once; what was not answered is not acknowledged."""
         await self._drain_listeners(0)
+        await self._passage.stop()
         for flushers in self._flushers:
             await flushers.stop()
         if self._stages is not None:

@@ -190,6 +190,10 @@ class DrainingError(RefusedRequestError):
         super().__init__("the server is draining")
 
 
+class ApiAwayError(RefusedRequestError):
+    """The call is the API's to answer, and it does not run, or did not answer."""
+
+
 class KeysAwayError(RefusedRequestError):
     """Whether this key is valid cannot be told now: PostgreSQL, which holds the keys, is away."""
 

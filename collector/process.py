@@ -23,6 +23,7 @@ from typing import Any, Final, Protocol
 import orjson
 
 from collector.errors import CommandError
+from collector.receive.listeners import Sockets
 from collector.settings import Settings
 from collector.settings.worker import from_worker_json
 from collector.telemetry.clock import Clock, SystemClock
@@ -120,7 +121,7 @@ class Build(Protocol):
         clock: Clock,
         metrics: Metrics,
         probe: Probe,
-        tail_socket: Path | None = None,
+        sockets: Sockets | None = None,
     ) -> Served:
         """Return it, not started."""
         ...
@@ -130,7 +131,7 @@ class Process:
     """Runs one part of a daemon until it is told to stop, and reports what it counts."""
 
     def __init__(
-        self, build: Build, settings: Settings, pipe: Pipe, tail_socket: Path | None
+        self, build: Build, settings: Settings, pipe: Pipe, sockets: Sockets | None
     ) -> None:
         self._settings = settings
         self._pipe = pipe
@@ -140,7 +141,7 @@ class Process:
             clock=SystemClock(),
             metrics=self._metrics,
             probe=Probe(),
-            tail_socket=tail_socket,
+            sockets=sockets,
         )
         self._draining = asyncio.Event()
 
@@ -204,7 +205,7 @@ class Process:
         self._pipe.send({"snapshot": self._metrics.snapshot(), "ready": self._daemon.ready})
 
 
-async def _main(build: Build, report_fd: int, name: str, tail_socket: Path | None) -> int:
+async def _main(build: Build, report_fd: int, name: str, sockets: Sockets | None) -> int:
     pipe = await Pipe.open(report_fd)
     try:
         line = await pipe.lines.readline()
@@ -212,7 +213,7 @@ async def _main(build: Build, report_fd: int, name: str, tail_socket: Path | Non
             return 1
         settings = from_worker_json(line.decode())
         configure(settings.telemetry, worker=int(name) if name.isdecimal() else name)
-        await Process(build, settings, pipe, tail_socket).run()
+        await Process(build, settings, pipe, sockets).run()
     except CommandError as error:
         pipe.send({"failed": type(error).__name__, "text": str(error)})
         return 1
@@ -232,13 +233,13 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
 
 
 def main(build: Build) -> None:
-    """Be the process whose name is the first argument; the second, if any, is its tail socket."""
+    """Be the process whose name is the first argument; the second, if any, is a folder of sockets."""
     report_fd = os.dup(1)
     os.dup2(2, 1)
     gc.freeze()  # what is imported stays, and needs no second look
     gc.set_threshold(GC_YOUNG_MAX)
     gc.enable()  # off since the process began, see ``worker``
     _, name, *paths = sys.argv
-    tail_socket = Path(paths[0]) if paths else None
+    sockets = Sockets.within(Path(paths[0])) if paths else None
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        sys.exit(runner.run(_main(build, report_fd, name, tail_socket)))
+        sys.exit(runner.run(_main(build, report_fd, name, sockets)))

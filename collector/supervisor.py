@@ -21,7 +21,7 @@ import structlog
 
 from collector import __version__, errors
 from collector.child import Child
-from collector.receive.listeners import ReservedPort, authority
+from collector.receive.listeners import ReservedPort, Sockets, authority
 from collector.settings import Settings
 from collector.telemetry.clock import SystemClock
 from collector.telemetry.health import TelemetryServer, build_app, refuse_nobody
@@ -37,6 +37,8 @@ API_COMMAND: Final = (sys.executable, "-P", "-m", "collector.reader")
 """-P: a folder named ``collector`` in the working directory must not be imported instead of us."""
 API: Final = "api"
 """Name of the process of the API among the children; workers are called by their numbers."""
+JAEGER: Final = "jaeger"
+"""Name of its other port."""
 RESTART_S_MIN: Final = 0.1
 RESTART_S_MAX: Final = 5.0
 SETTLED_S: Final = 30.0
@@ -61,7 +63,7 @@ class Supervisor:
         self._on_ready = on_ready
         self._on_snapshot = on_snapshot
         self._children: dict[str, Child] = {}
-        self._tail_socket: Path | None = None
+        self._sockets: Path | None = None
         self._retired: Snapshot = {}
         self._metrics = Metrics()
         self._log = structlog.stdlib.get_logger("otlpg.supervisor")
@@ -88,8 +90,8 @@ class Supervisor:
             reserved = _reserve(self._settings, held)
             self._ports = {name: port.port for name, port in reserved.items()}
             self._settings = _with_ports(self._settings, self._ports)
-            if API in reserved and self._settings.redis.url is None:
-                self._tail_socket = self._make_tail_socket(held)
+            if API in reserved:
+                self._sockets = self._make_sockets(held)
             held.enter_context(self._signals_caught())
             await self._serve(reserved["telemetry"].sockets)
         if self._failure is not None:
@@ -216,25 +218,26 @@ class Supervisor:
 
     def _command_of(self, name: str) -> list[str]:
         command = API_COMMAND if name == API else self._command
-        paths = [] if self._tail_socket is None else [str(self._tail_socket)]
+        paths = [] if self._sockets is None else [str(self._sockets)]
         return [*command, name, *paths]
 
-    def _make_tail_socket(self, held: contextlib.ExitStack) -> Path | None:
-        """Return where the API is to listen for workers: in a folder for this user alone."""
+    def _make_sockets(self, held: contextlib.ExitStack) -> Path | None:
+        """Return where workers and the API meet: a folder for this user alone."""
         try:
             folder = Path(held.enter_context(TemporaryDirectory(prefix="otlpg-")))
-            path = folder / "tail"
-            with socket.socket(socket.AF_UNIX) as tried:  # a path may be too long, a disk too odd
-                tried.bind(str(path))
-            path.unlink()
+            for path in Sockets.within(folder):
+                with socket.socket(socket.AF_UNIX) as tried:  # too long a path, too odd a disk
+                    tried.bind(str(path))
+                path.unlink()
         except OSError as error:
             self._log.warning(
-                "no live tails without Redis: there is no folder for a socket",
+                "no live tails without Redis, and Jaeger reads at its own port alone: there is no "
+                "folder for a socket",
                 error=error.strerror or str(error),
                 setting="redis.url",
             )
             return None
-        return path
+        return folder
 
     def _not_started(self, name: str, failure: errors.OtlpgError) -> errors.OtlpgError:
         """Return ``failure``; of a worker, until the daemon has announced itself, it also ends all."""
@@ -364,6 +367,10 @@ def _reserve(settings: Settings, held: contextlib.ExitStack) -> dict[str, Reserv
     }
     if api.enabled:
         ports[API] = reserve(api.host, api.port, "api.port", shared=True)
+        if api.jaeger_grpc:
+            ports[JAEGER] = reserve(
+                api.host, api.jaeger_grpc_port, "api.jaeger_grpc_port", shared=True
+            )
     return ports
 
 
@@ -374,6 +381,7 @@ def _addresses(settings: Settings, ports: Mapping[str, int]) -> dict[str, str]:
         "http": settings.receive.http_host,
         "telemetry": settings.telemetry.host,
         API: settings.api.host,
+        JAEGER: settings.api.host,
     }
     return {name: authority(hosts[name], port) for name, port in ports.items()}
 
@@ -393,7 +401,12 @@ def _with_ports(settings: Settings, ports: Mapping[str, int]) -> Settings:
     receive = settings.receive.model_copy(
         update={"grpc_port": ports["grpc"], "http_port": ports["http"]}
     )
-    api = settings.api.model_copy(update={"port": ports.get(API, settings.api.port)})
+    api = settings.api.model_copy(
+        update={
+            "port": ports.get(API, settings.api.port),
+            "jaeger_grpc_port": ports.get(JAEGER, settings.api.jaeger_grpc_port),
+        }
+    )
     return settings.model_copy(update={"receive": receive, "api": api})
 
 

@@ -17,7 +17,7 @@ from starlette.responses import Response
 
 from collector.errors import BadParameterError, StoreError
 from collector.receive.auth import CHALLENGE
-from collector.receive.status import RETRY_AFTER_S, Code, is_expected, to_verdict
+from collector.receive.status import RETRY_AFTER_S, Code, Verdict, is_expected, to_verdict
 from collector.telemetry.clock import Clock
 from collector.telemetry.logging import Trouble
 
@@ -57,9 +57,7 @@ class Failures:
         if isinstance(error, RequestValidationError):
             error = _bad_parameter(error)
         self.note(error)
-        if isinstance(error, StoreError):
-            return _store_away(error)
-        verdict = to_verdict(error)
+        verdict = verdict_of(error)
         headers: dict[str, str] = {}
         if verdict.retryable:
             headers["retry-after"] = str(RETRY_AFTER_S)
@@ -76,17 +74,17 @@ class Failures:
             self._trouble.error("request failed by our own fault", kind, exc_info=error)
 
 
-def _store_away(error: StoreError) -> Response:
-    """Answer that PostgreSQL does not; where it is and what it says is for the log alone."""
-    has_right = error.sqlstate != _NO_RIGHT
-    detail = "PostgreSQL is away" if has_right else "PostgreSQL does not let us read: see api.dsn"
-    return _problem(
-        HTTPStatus.SERVICE_UNAVAILABLE,
-        Code.UNAVAILABLE,
-        "postgres_away" if has_right else "no_right",
-        detail,
-        {"retry-after": str(RETRY_AFTER_S)},
-    )
+def verdict_of(error: Exception) -> Verdict:
+    """Return what a reader hears of ``error``, in either protocol.
+
+    That PostgreSQL does not answer it hears; where that is and what it says is for the log alone.
+    """
+    if not isinstance(error, StoreError):
+        return to_verdict(error)
+    if error.sqlstate == _NO_RIGHT:
+        text = "PostgreSQL does not let us read: see api.dsn"
+        return Verdict(Code.UNAVAILABLE, True, "no_right", text)
+    return Verdict(Code.UNAVAILABLE, True, "postgres_away", "PostgreSQL is away")
 
 
 def _no_such_call(error: HTTPException) -> Response:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import socket
+from pathlib import Path
+from typing import NamedTuple, Self
 
 from collector.errors import SettingsError
 
@@ -15,6 +17,20 @@ def authority(host: str, port: int) -> str:
 
 
 _ABSENT = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+
+
+class Sockets(NamedTuple):
+    """Where the workers and the API of one daemon meet."""
+
+    tail: Path
+    """Workers tell what they committed."""
+    jaeger: Path
+    """Workers pass on what Jaeger asks."""
+
+    @classmethod
+    def within(cls, folder: Path) -> Self:
+        """Return their paths in a folder that only this user may enter."""
+        return cls(folder / "tail", folder / "read")
 
 
 class ReservedPort:

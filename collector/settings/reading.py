@@ -78,6 +78,14 @@ class ApiSettings(Stage):
     enabled: bool = Field(default=True, description="Run it.")
     host: str = Field(default="127.0.0.1", description="Address of the API.")
     port: int = Field(default=8003, ge=0, le=65535, description="Port of the API.")
+    jaeger_grpc: bool = Field(
+        default=True,
+        description="Be a remote storage of Jaeger (jaeger.storage.v2, gRPC), at api.host and, for "
+        "those who may read, on the port of OTLP/gRPC.",
+    )
+    jaeger_grpc_port: int = Field(
+        default=17271, ge=0, le=65535, description="Its port: Jaeger's own for remote storages."
+    )
     dsn: Secret | None = Field(
         default=None,
         description="The same PostgreSQL as a role that may read (otlpg_read), no replica of it; "

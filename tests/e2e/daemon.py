@@ -62,6 +62,7 @@ class Daemon:
             "OTLPG_TELEMETRY__LOG_FORMAT": "json",
             "OTLPG_API__ENABLED": "false",
             "OTLPG_API__PORT": "0",
+            "OTLPG_API__JAEGER_GRPC_PORT": "0",
             **environment,
         }
         self._await_store = await_store
@@ -75,6 +76,7 @@ class Daemon:
         self.http_port = 0
         self.telemetry_port = 0
         self.api_port = 0
+        self.jaeger_port = 0
 
     # -- life --------------------------------------------------------------------------------------
 
@@ -114,7 +116,9 @@ class Daemon:
         self.grpc_port, self.http_port, self.telemetry_port = (
             int(listening[name].rpartition(":")[2]) for name in ("grpc", "http", "telemetry")
         )
-        self.api_port = int(listening.get("api", ":0").rpartition(":")[2])
+        self.api_port, self.jaeger_port = (
+            int(listening.get(name, ":0").rpartition(":")[2]) for name in ("api", "jaeger")
+        )
         if self._await_store:
             self.wait_until_ready()
 
@@ -125,6 +129,7 @@ class Daemon:
             "OTLPG_RECEIVE__HTTP_PORT": str(self.http_port),
             "OTLPG_TELEMETRY__PORT": str(self.telemetry_port),
             "OTLPG_API__PORT": str(self.api_port),
+            "OTLPG_API__JAEGER_GRPC_PORT": str(self.jaeger_port),
         }
 
     def stop(self) -> int:

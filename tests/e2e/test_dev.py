@@ -31,6 +31,7 @@ STEP_S_MAX = 60.0
 ENVIRONMENT = {
     **{k: v for k, v in os.environ.items() if not k.startswith(FOREIGN_SETTINGS)},
     "OTLPG_API__PORT": "0",
+    "OTLPG_API__JAEGER_GRPC_PORT": "0",
 }
 
 

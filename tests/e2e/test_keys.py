@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import time
 from collections.abc import AsyncGenerator
@@ -14,6 +15,8 @@ from grpc_health.v1 import health_pb2
 from opentelemetry.exporter.otlp.proto import http
 from starlette.routing import Route
 
+from collector.api.jaeger.storage_calls import StorageCalls
+from collector.api.jaeger.stored import StoredSpans
 from collector.api_app import ApiDaemon
 from collector.operate import tokens
 from collector.receive import grpc_service
@@ -84,12 +87,31 @@ JAEGER = (
     "/api/v3/traces",
     "/api/v3/traces/{trace_id:path}",
 )
+STORAGE = (
+    "TraceReader/GetTraces",
+    "TraceReader/GetServices",
+    "TraceReader/GetOperations",
+    "TraceReader/FindTraces",
+    "TraceReader/FindTraceIDs",
+    "DependencyReader/GetDependencies",
+    "Capabilities/GetCapabilities",
+)
 LET_IN = (200, 400, 404, 503)
 """What a question hears that nobody refused: an answer, that it is none, or to come again."""
+
+STORAGE_LET_IN = (grpc.StatusCode.OK, grpc.StatusCode.INVALID_ARGUMENT)
+"""The same over gRPC."""
 
 ROUTES = {
     **{f"http POST /v1/{signal}{slash}": INGEST for signal in Signal for slash in ("", "/")},
     **{f"grpc {method}": INGEST for method in METHODS.values()},
+    **{
+        f"{door} /jaeger.storage.v2.{method}": READ
+        for door in ("grpc", "storage")
+        for method in STORAGE
+    },
+    "storage /grpc.health.v1.Health/Check": OPEN,
+    "storage /grpc.health.v1.Health/Watch": OPEN,
     "grpc /grpc.health.v1.Health/Check": OPEN,
     "grpc /grpc.health.v1.Health/Watch": OPEN,
     "telemetry GET /metrics": READ,
@@ -220,12 +242,13 @@ async def call(
     channel: grpc.aio.Channel, method: str, headers: list[tuple[str, str]], *, sends_body: bool
 ) -> grpc.StatusCode:
     """Return the code of a call whose message never comes, or is an empty one."""
-    made: Any = channel.stream_unary(method, bytes, bytes)(metadata=headers, timeout=20)
+    made: Any = channel.stream_stream(method, bytes, bytes)(metadata=headers, timeout=20)
     try:
         if sends_body:
             await made.write(b"")
             await made.done_writing()
-        await made
+        while await made.read() is not grpc.aio.EOF:
+            pass
     except grpc.aio.AioRpcError as error:
         return cast("Any", error).code()
     return grpc.StatusCode.OK
@@ -256,7 +279,9 @@ def test_every_route_stands_in_the_table() -> None:
             found |= {f"{listener} {method} {route.path}" for method in route.methods or ()}
     found |= {f"grpc {method}" for method in grpc_service._METHODS}  # pyright: ignore[reportPrivateUsage]
     service = health_pb2.DESCRIPTOR.services_by_name["Health"]
-    found |= {f"grpc /{service.full_name}/{name}" for name in ("Check", "Watch")}
+    for door in ("grpc", "storage"):
+        found |= {f"{door} /{service.full_name}/{name}" for name in ("Check", "Watch")}
+        found |= {f"{door} {path}" for path in StorageCalls(cast("StoredSpans", None)).by_path()}
 
     assert found == set(ROUTES)
 
@@ -270,20 +295,25 @@ BY_CORE = (grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.INTERNAL)
 
 async def test_every_route_asks_every_caller(guarded: Daemon, keys: dict[str, str]) -> None:
     """Each credential at each route hears what the table says, though no body ever comes."""
-    channel, of_large = (
-        grpc.aio.insecure_channel(
-            f"127.0.0.1:{guarded.grpc_port}",
-            options=[
-                ("grpc.max_metadata_size", 2**21),
-                ("grpc.absolute_max_metadata_size", 2**21),
-                ("grpc.use_local_subchannel_pool", 1),
-            ],
-        )
+    doors = {"grpc": guarded.grpc_port, "storage": guarded.jaeger_port}
+    channels, of_large = (
+        {
+            door: grpc.aio.insecure_channel(
+                f"127.0.0.1:{port}",
+                options=[
+                    ("grpc.max_metadata_size", 2**21),
+                    ("grpc.absolute_max_metadata_size", 2**21),
+                    ("grpc.use_local_subchannel_pool", 1),
+                ],
+            )
+            for door, port in doors.items()
+        }
         for _ in range(2)
     )  # core may end the connection of headers that are too large, with all its calls
     wrong: list[str] = []
     asked = 0
     turns = asyncio.Semaphore(CALLERS_MAX)
+    few = asyncio.Semaphore(4)  # workers pass on no more than a few calls at once
 
     async def check(route: str, access: str, case: Case) -> None:
         async with turns:
@@ -294,16 +324,19 @@ async def test_every_route_asks_every_caller(guarded: Daemon, keys: dict[str, st
         listener, *words = route.split()
         expected = {INGEST: case.ingest, READ: case.read, OPEN: OK}[access]
         sends_body = expected == OK  # what is refused is refused before it
-        if listener == "grpc":
+        if listener in channels:
             if case.http_only or words[0].endswith("Watch"):
                 return
-            heard: object = await call(
-                of_large if case.name == "1 MB" else channel,
-                words[0],
-                case.headers,
-                sends_body=sends_body,
-            )
+            async with few if sends_body else contextlib.nullcontext():
+                heard: object = await call(
+                    (of_large if case.name == "1 MB" else channels)[listener],
+                    words[0],
+                    case.headers,
+                    sends_body=sends_body,
+                )
             wanted: object = GRPC[expected]
+            if words[0].rpartition(".v2.")[2] in STORAGE and heard in STORAGE_LET_IN:
+                wanted = heard if expected == OK else wanted
             if case.name == "1 MB":
                 wanted = heard if heard in BY_CORE else GRPC[TOO_LARGE]
         else:
@@ -336,8 +369,8 @@ async def test_every_route_asks_every_caller(guarded: Daemon, keys: dict[str, st
         for route, access in ROUTES.items():
             for case in cases(keys):
                 tasks.create_task(check(route, access, case))
-    await channel.close()
-    await of_large.close()
+    for channel in (*channels.values(), *of_large.values()):
+        await channel.close()
 
     assert not wrong, "\n".join(wrong)
     assert asked > 400

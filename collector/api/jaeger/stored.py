@@ -14,9 +14,10 @@ from collector.errors import BadParameterError
 from collector.query.service_repository import Operation, ServiceRepository
 from collector.query.texts import text_of
 from collector.query.time_range import TimeRange
+from collector.query.trace_parts import Take, TraceParts
 from collector.query.trace_question import TraceQuestion
 from collector.query.trace_repository import TraceRepository
-from collector.query.trace_types import StoredTraces
+from collector.query.trace_types import Dependency, StoredTraces, TraceSummary
 from collector.query.view import Views
 from collector.restore.traces import restore_traces
 from collector.telemetry.clock import Clock
@@ -49,6 +50,7 @@ class StoredSpans:
     def __init__(self, views: Views, clock: Clock) -> None:
         self._services = ServiceRepository(views)
         self._traces = TraceRepository(views)
+        self._parts = TraceParts(views)
         self._clock = clock
 
     def now_unix_nano(self) -> int:
@@ -84,22 +86,38 @@ class StoredSpans:
             QueryTimeoutError: the time was up.
             StoreError: PostgreSQL did not answer.
         """
-        when = TimeRange.from_unix_ns(search.start_unix_nano, search.end_unix_nano)
-        status = _STATUSES.get(search.status or "")
-        if search.is_error:
-            status = _ERROR
-        wanted = TraceQuestion(
-            service=search.service or None,
-            operation=search.operation or None,
-            duration_ns_min=search.duration_ns_min,
-            duration_ns_max=search.duration_ns_max,
-            attributes=search.attributes,
-            kind=_NUMBERS.get(search.kind or ""),
-            status_code=status,
-            other_than_status_code=_ERROR if search.is_error is False else None,
+        found = await self._traces.find_stored(
+            _range(search), _question(search), limit=search.limit
         )
-        found = await self._traces.find_stored(when, wanted, limit=search.limit)
         return await asyncio.to_thread(_traces, found)
+
+    async def find_summaries(self, search: Search) -> tuple[TraceSummary, ...]:
+        """Return what is known of the traces that ``find`` would return, without their spans.
+
+        Raises:
+            QueryTimeoutError: the time was up.
+            StoreError: PostgreSQL did not answer.
+        """
+        found = await self._traces.find(_range(search), _question(search), limit=search.limit)
+        return found.items
+
+    async def read_parts(self, trace_ids: Sequence[bytes], take: Take) -> None:
+        """Hand over those traces that there are, whole, in the order of the ids.
+
+        Raises:
+            QueryTimeoutError: the time was up.
+            StoreError: PostgreSQL did not answer.
+        """
+        await self._parts.read(trace_ids, take)
+
+    async def dependencies(self, when: TimeRange) -> tuple[Dependency, ...]:
+        """Return which services called which others.
+
+        Raises:
+            QueryTimeoutError: the time was up.
+            StoreError: PostgreSQL did not answer.
+        """
+        return await self._traces.dependencies(when)
 
     async def get_many(self, trace_ids: Sequence[bytes]) -> Traces:
         """Return those traces that there are, in the order of the ids.
@@ -113,6 +131,24 @@ class StoredSpans:
     def _known(self) -> TimeRange:
         now = self._clock.unix_ns()
         return TimeRange.from_unix_ns(now - KNOWN_NS, now + 86_400 * 10**9)
+
+
+def _range(search: Search) -> TimeRange:
+    return TimeRange.from_unix_ns(search.start_unix_nano, search.end_unix_nano)
+
+
+def _question(search: Search) -> TraceQuestion:
+    status = _STATUSES.get(search.status or "")
+    return TraceQuestion(
+        service=search.service or None,
+        operation=search.operation or None,
+        duration_ns_min=search.duration_ns_min,
+        duration_ns_max=search.duration_ns_max,
+        attributes=search.attributes,
+        kind=_NUMBERS.get(search.kind or ""),
+        status_code=_ERROR if search.is_error else status,
+        other_than_status_code=_ERROR if search.is_error is False else None,
+    )
 
 
 def _traces(found: StoredTraces) -> Traces:

@@ -52,6 +52,7 @@ class ServedDaemon:
             "OTLPG_RECEIVE__HTTP_PORT": str(self._http_port),
             "OTLPG_TELEMETRY__PORT": str(telemetry_port),
             "OTLPG_API__ENABLED": "false",
+            "OTLPG_API__JAEGER_GRPC": "false",
             **(settings or {}),
         }
         self._process: subprocess.Popen[bytes] | None = None

@@ -20,6 +20,7 @@ REFUSED: list[errors.OtlpgError] = [
     errors.SeriesLimitError(1_000_000),
     errors.DrainingError(),
     errors.KeysAwayError(),
+    errors.ApiAwayError("the API is off"),
     errors.HoldExpiredError(8.5),
 ]
 REJECTED: list[tuple[errors.OtlpgError, Code]] = [

@@ -1,0 +1,111 @@
+"""Whole traces of any size, part by part, as rows for ``restore`` to turn into OTLP.
+
+Nothing is cut: a cursor brings the spans of each trace from the earliest start on, and what is in
+memory is bounded by the part. A reader that takes its parts slowly holds a connection meanwhile,
+and no longer than the time of the view.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from collector.query import trace_sql
+from collector.query.time_range import TimeRange
+from collector.query.trace_reading import dimensions_of
+from collector.rows import RESOURCE_AND_SCOPE_INDEX, Dimensions, Signal, SpanRow
+
+if TYPE_CHECKING:
+    from collector.query.view import View, Views
+
+PART_SPANS: Final = 500
+ALL: Final = 2**63 - 1
+TRACES_PER_VIEW: Final = 100
+"""Traces that are read in one transaction, within one time limit."""
+
+_RESOURCE, _SCOPE = RESOURCE_AND_SCOPE_INDEX[Signal.TRACES]
+_TRACE: Final = SpanRow._fields.index("trace_id")
+
+
+class TracePart(NamedTuple):
+    """Spans of one trace, and what they refer to; more of it may follow at once.
+
+    Shape: at least one row, at most ``PART_SPANS``, in ``SpanRow`` order.
+    """
+
+    trace_id: bytes
+    rows: Sequence[tuple[Any, ...]]
+    dimensions: Dimensions
+
+
+Take = Callable[[TracePart], Awaitable[None]]
+
+
+class TraceParts:
+    """Reads traces by their ids."""
+
+    def __init__(self, views: Views) -> None:
+        self._views = views
+
+    async def read(
+        self, trace_ids: Sequence[bytes], take: Take, *, timeout_s: float | None = None
+    ) -> None:
+        """Hand over those of the traces that there are, each once, in the order of the ids.
+
+        ``timeout_s`` is for each ``TRACES_PER_VIEW`` of them, the time that ``take`` needs included:
+        a generator could not tell its reader, who waits elsewhere, that the time is up.
+
+        Raises:
+            QueryTimeoutError: the time was up.
+            StoreError: PostgreSQL did not answer.
+        """
+        ids = list(dict.fromkeys(trace_ids))
+        for first in range(0, len(ids), TRACES_PER_VIEW):
+            async with self._views.open(timeout_s) as view:
+                await _Reading(view, take).run(ids[first : first + TRACES_PER_VIEW])
+
+
+class _Reading:
+    """The spans of some traces in one view, and the dimensions that were met so far."""
+
+    def __init__(self, view: View, take: Take) -> None:
+        self._view = view
+        self._take = take
+        self._dimensions = Dimensions({}, {}, {}, {})
+        self._rows: list[tuple[Any, ...]] = []
+
+    async def run(self, trace_ids: Sequence[bytes]) -> None:
+        """Hand over all spans, part by part."""
+        known = await self._view.rows(trace_sql.summaries(list(trace_ids)))
+        if not known:
+            return
+        reach = TimeRange(
+            min(row["start_time"] for row in known), max(row["end_time"] for row in known) + 1
+        )
+        statement = trace_sql.spans_of(list(trace_ids), reach, ALL)
+        async for chunk in self._view.chunks(statement, PART_SPANS):
+            rows = [tuple(row) for row in chunk]
+            await self._learn(rows)
+            for row in rows:
+                if self._is_full(row):
+                    await self._hand_over()
+                self._rows.append(row)
+        await self._hand_over()
+
+    def _is_full(self, row: tuple[Any, ...]) -> bool:
+        """Tell whether ``row`` begins another part."""
+        held = self._rows
+        return bool(held) and (row[_TRACE] != held[0][_TRACE] or len(held) == PART_SPANS)
+
+    async def _hand_over(self) -> None:
+        rows, self._rows = self._rows, []
+        if rows:
+            await self._take(TracePart(rows[0][_TRACE], rows, self._dimensions))
+
+    async def _learn(self, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Read what rows refer to and is not known yet: of most chunks, nothing."""
+        resources, scopes = self._dimensions.resources, self._dimensions.scopes
+        strange = [r for r in rows if r[_RESOURCE] not in resources or r[_SCOPE] not in scopes]
+        found = await dimensions_of(self._view, strange)
+        resources.update(found.resources)
+        scopes.update(found.scopes)
