@@ -15,7 +15,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.interop import node
+from tests.interop import jaeger_programs, node
 from tests.interop.cache import MissingBinariesError, cache_root, locked, run_step, say
 
 BUILDER = "go.opentelemetry.io/collector/cmd/builder@v0.161.0"
@@ -104,5 +104,6 @@ if __name__ == "__main__":
     try:
         build()
         node.install()
+        jaeger_programs.build()
     except MissingBinariesError as error:
         sys.exit(f"interop: {error}")

@@ -32,11 +32,18 @@ def locked(folder: Path) -> Generator[None]:
         yield
 
 
-def run_step(title: str, command: list[str], folder: Path, **environment: str) -> None:
+def run_step(
+    title: str,
+    command: list[str],
+    folder: Path,
+    *,
+    timeout_s: float = STEP_S_MAX,
+    **environment: str,
+) -> None:
     """Run one step in ``folder``, with its title and its output on stderr.
 
     Raises:
-        MissingBinariesError: it failed, or took longer than ``STEP_S_MAX``.
+        MissingBinariesError: it failed, or took longer than ``timeout_s``.
     """
     say(title)
     try:
@@ -46,7 +53,7 @@ def run_step(title: str, command: list[str], folder: Path, **environment: str) -
             env={**os.environ, **environment},
             stdout=sys.stderr,
             check=True,
-            timeout=STEP_S_MAX,
+            timeout=timeout_s,
         )
     except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
         raise MissingBinariesError(f"{title}: {error}") from error

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.interop import binaries, node
+from tests.interop import binaries, jaeger_programs, node
 
 
 @pytest.fixture
@@ -66,6 +66,29 @@ def test_pins_agree() -> None:
     version = binaries.BUILDER.partition("@v")[2]
     assert manifest["dist"]["version"] == version
     assert {module.partition(" v")[2] for module in modules} == {version}
+
+
+@pytest.mark.usefixtures("empty_cache")
+def test_a_missing_jaeger_fails_and_names_what_is_needed() -> None:
+    """Go to build it, the target to run."""
+    with pytest.raises(binaries.MissingBinariesError, match=r"needs Go 1\.26 or newer"):
+        jaeger_programs.build()
+    with pytest.raises(binaries.MissingBinariesError, match="make interop"):
+        jaeger_programs.find()
+
+
+def test_jaeger_is_built_anew_for_another_version_and_another_test(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The test is compiled into the program."""
+    before = jaeger_programs.cache_folder()
+    monkeypatch.setattr(jaeger_programs, "MODULE", jaeger_programs.MODULE + "-next")
+    next_version = jaeger_programs.cache_folder()
+    other = tmp_path / "other_test.go"
+    other.write_text("package integration")
+    monkeypatch.setattr(jaeger_programs, "SUITE", other)
+
+    assert len({before, next_version, jaeger_programs.cache_folder()}) == 3
 
 
 @pytest.mark.usefixtures("empty_cache")
