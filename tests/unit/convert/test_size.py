@@ -134,7 +134,7 @@ UNDER_WAY: dict[str, tuple[Signal, Callable[[], bytes]]] = {
 
 @pytest.mark.parametrize("name", UNDER_WAY)
 def test_what_is_under_way_is_charged_for(name: str) -> None:
-    """Between any two slices it holds no more than it says, but for half a MiB."""
+    """Between any two slices it holds no more than it says, but for a quarter of a MiB."""
     signal, make = UNDER_WAY[name]
     payload, one = make(), converter()
     gc.collect()
@@ -146,4 +146,4 @@ def test_what_is_under_way_is_charged_for(name: str) -> None:
         tracemalloc.stop()
 
     assert len(beyond) > 2
-    assert max(beyond) < 2**19
+    assert max(beyond) < 2**18
