@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
@@ -20,6 +22,9 @@ TABLE_WIDTH: Final = 180
 
 QUICK_TAIL_ROUNDS: Final = 4
 TAIL_ROUNDS: Final = 10
+
+JAEGER: Final = "jaeger"
+"""The official one, version 2."""
 
 QUICK_SHARE: Final = 0.02
 """Of the data that questions are asked of."""
@@ -69,7 +74,7 @@ def bench(
 ) -> None:
     """Measure throughput, latency and memory against raw COPY, what live tails cost, and how soon questions are answered.
 
-    The part with live tails needs redis-server on PATH. Exits with 1 when a row is missing or stored twice, or an answer is wrong, whatever the speed.
+    The part with live tails needs redis-server on PATH; with --query the official Jaeger is asked the same when jaeger (version 2) is on PATH. Exits with 1 when a row is missing or stored twice, or an answer is wrong, whatever the speed.
     """
     if [local, endpoint is not None, query].count(True) != 1:
         raise typer.BadParameter("give one of --local, --endpoint and --query")
@@ -112,7 +117,10 @@ def _query(*, share: float, quick: bool, seed: int) -> None:
     except ImportError as error:  # as above
         raise _incomplete(error) from error
 
-    options = QueryBenchOptions(Shape(seed=seed).scaled(share), seed=seed)
+    found = shutil.which(JAEGER)
+    options = QueryBenchOptions(
+        Shape(seed=seed).scaled(share), jaeger=None if found is None else Path(found), seed=seed
+    )
     if quick:
         options = replace(options, rounds=60, http_rounds=30, load_seconds=30)
     console = _console()

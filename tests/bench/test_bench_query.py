@@ -5,15 +5,18 @@ from __future__ import annotations
 import random
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
+from pathlib import Path
 
 import orjson
 import pytest
 
+from collector.errors import CommandError
 from collector.operate.bench.query import QueryBenchOptions, logs, metrics, run, traces
 from collector.operate.bench.query.asking import Asked, Asker, figures_of
 from collector.operate.bench.query.case import Question, Repositories
 from collector.operate.bench.query.data import Shape
 from collector.operate.bench.query.data.filling import Filled, fill
+from collector.operate.bench.query.jaeger import Jaeger
 from collector.operate.bench.query.summary import summary, wrong_answers
 from collector.rows import Signal
 from collector.settings import DatabaseSettings
@@ -141,6 +144,16 @@ def test_a_figure_is_held_against_its_target() -> None:
     assert wrong_answers(found) == 3
 
 
+def test_a_program_that_is_no_jaeger_is_told_with_its_last_words(tmp_path: Path) -> None:
+    """At once, not when the time is up."""
+    program = tmp_path / "jaeger"
+    program.write_text("#!/bin/sh\necho no such flag: $1\nexit 1\n")
+    program.chmod(0o755)
+
+    with pytest.raises(CommandError, match="no such flag: --config"), Jaeger(program, tmp_path):
+        pass
+
+
 @pytest.mark.long
 def test_query_bench_measures_everything_and_all_answers_are_right() -> None:
     """Alone, over HTTP and beside ingest; what the load sent is stored."""
@@ -157,4 +170,5 @@ def test_query_bench_measures_everything_and_all_answers_are_right() -> None:
     assert all(figure["cpu_ms"] > 0 for figure in report["idle"].values())
     assert len(report["http"]) == 5
     assert report["load"]["items_per_s"] > 0
+    assert report["jaeger"] is None
     assert [figure["name"] for figure in report["summary"] if figure["value"] is None] == []

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from math import ceil
-from time import monotonic, perf_counter, sleep
+from time import monotonic, perf_counter, process_time, sleep
 from typing import Any, Final
 
 import orjson
@@ -25,13 +25,13 @@ class Asked:
 
     Attributes:
         latencies_ms: of each time that it was asked.
-        cpu_s: of PostgreSQL and us together, for all times; None: not looked at.
+        cpu_s: of who worked on the answers, for all times together.
         wrong: answers that were not right, by number of the case.
     """
 
     latencies_ms: list[float] = field(default_factory=list[float])
     wrong: list[int] = field(default_factory=list[int])
-    cpu_s: float | None = None
+    cpu_s: float = 0.0
 
     def figures(self) -> dict[str, Any]:
         """Return what goes into the report; no latencies when it was not asked."""
@@ -45,7 +45,7 @@ class Asked:
             "p50_ms": at(0.50),
             "p99_ms": at(0.99),
             "max_ms": at(1.0),
-            "cpu_ms": None if self.cpu_s is None else self.cpu_s / len(ordered) * 1_000,
+            "cpu_ms": self.cpu_s / len(ordered) * 1_000 if ordered else None,
             "wrong": len(self.wrong),
         }
 
@@ -54,9 +54,9 @@ class Asker:
     """Asks in turns: each question once, with its next parameters; then all of them again."""
 
     def __init__(
-        self, questions: Sequence[Question], cpu_s: Callable[[], float] | None = None
+        self, questions: Sequence[Question], cpu_s: Callable[[], float] = lambda: 0.0
     ) -> None:
-        """``cpu_s`` tells the CPU seconds so far of who works on an answer and on nothing else."""
+        """``cpu_s`` tells the CPU seconds so far of whoever answers, and does nothing else."""
         self._questions = questions
         self._cpu_s = cpu_s
         self._round = 0
@@ -65,13 +65,12 @@ class Asker:
     async def round(self, repositories: Repositories) -> None:
         """Ask each question once."""
         for question, number, case in self._turn():
-            cpu_s = self._cpu_s() if self._cpu_s else None
-            begin = perf_counter()
+            others_s = self._cpu_s()
+            own_s, begin = process_time(), perf_counter()
             answer = await case.ask(repositories)
             elapsed_s = perf_counter() - begin
-            if self._cpu_s is not None and cpu_s is not None:
-                asked = self.asked[question.name]
-                asked.cpu_s = (asked.cpu_s or 0.0) + self._cpu_s() - cpu_s
+            own_s = process_time() - own_s
+            self.asked[question.name].cpu_s += own_s + self._cpu_s() - others_s
             self._note(question, number, elapsed_s, right=case.is_right(answer))
 
     def round_over_http(self, line: HttpLine) -> None:
@@ -124,11 +123,11 @@ class HttpLine:
         self._connection.close()
 
 
-def await_answers(port: int, seconds: float) -> None:
+def await_answers(port: int, seconds: float, is_running: Callable[[], bool] = lambda: True) -> None:
     """Return once a server answers.
 
     Raises:
-        CommandError: it did not in time.
+        CommandError: it did not in time, or runs no more.
     """
     end = monotonic() + seconds
     while True:
@@ -136,7 +135,7 @@ def await_answers(port: int, seconds: float) -> None:
         try:
             line.body("/api/services")
         except CommandError:  # not yet
-            if monotonic() >= end:
+            if monotonic() >= end or not is_running():
                 raise
             sleep(POLL_S)
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from collector.operate.bench.query.data import Shape
 
@@ -19,6 +20,7 @@ class QueryBenchOptions:
         load_seconds: time under load, in stretches of at most ``stretch_seconds``; 0: none.
         stretch_seconds: the load of so long is held in memory.
         calibrate_seconds: time at full load, to know what half is.
+        jaeger: the program of the official Jaeger v2; None: it is left out.
         seed: another seed, other requests and other parameters.
     """
 
@@ -29,4 +31,5 @@ class QueryBenchOptions:
     load_seconds: float = 90.0
     stretch_seconds: float = 15.0
     calibrate_seconds: float = 4.0
+    jaeger: Path | None = None
     seed: int = 1

@@ -7,7 +7,6 @@ import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from time import process_time
 from typing import Any
 
 import psutil
@@ -27,6 +26,7 @@ from collector.operate.bench.query.asking import (
 )
 from collector.operate.bench.query.case import Question, Repositories
 from collector.operate.bench.query.data.filling import Filled, fill
+from collector.operate.bench.query.jaeger import STORAGE, Jaeger
 from collector.operate.bench.query.load import HalfLoad
 from collector.operate.bench.query.options import QueryBenchOptions
 from collector.operate.bench.query.summary import answers_are_right, summary
@@ -86,6 +86,7 @@ class QueryBench:
         ) as daemon:
             found["http"] = self._over_http(questions, port)
             found["loaded"], found["load"] = self._loaded(questions, daemon, filled)
+        found["jaeger"] = self._jaeger(questions)
         return {**found, "summary": summary(questions, found), "right": answers_are_right(found)}
 
     async def _prepare(self) -> tuple[Filled, tuple[Question, ...]]:
@@ -112,7 +113,7 @@ class QueryBench:
 
     def _idle(self, questions: Sequence[Question]) -> Figures:
         async def ask(rounds: int) -> Figures:
-            asker = Asker(questions, lambda: self._server.cpu_s() + process_time())
+            asker = Asker(questions, self._server.cpu_s)
             database = self._database()
             try:
                 repositories = Repositories(database)
@@ -168,6 +169,20 @@ class QueryBench:
         finally:
             await sending
             await database.stop()
+
+    def _jaeger(self, questions: Sequence[Question]) -> dict[str, Any] | None:
+        """Ask the official Jaeger the same over HTTP; None where there is none."""
+        program = self._options.jaeger
+        if program is None:
+            self._tell("there is no jaeger on PATH: its figures are left out")
+            return None
+        with Jaeger(program, self._server.log_dir) as jaeger:
+            self._tell("Jaeger is being fed with the spans")
+            database = self._database()
+            fed = asyncio.run(jaeger.feed(database, self._options.shape.all_days()))
+            self._tell(f"Jaeger has {fed:,} spans")
+            figures = self._over_http(questions, jaeger.http_port)
+            return {"storage": STORAGE, "spans": fed, "http": figures}
 
     def _database(self) -> Database:
         return Database(DatabaseSettings(dsn=SecretStr(self._server.dsn)))

@@ -23,6 +23,8 @@ def tables(report: dict[str, Any]) -> RenderableType:
 
 
 def _latencies(report: dict[str, Any]) -> Table:
+    jaeger: dict[str, Any] = report["jaeger"] or {"http": {}}
+    parts: dict[str, dict[str, Any]] = {**report, "jaeger": jaeger["http"]}
     rows = ", ".join(f"{count:,} {signal}" for signal, count in report["data"]["rows"].items())
     table = Table(title=f"Answers, ms; rows: {rows}", title_justify="left")
     table.add_column("question")
@@ -32,7 +34,7 @@ def _latencies(report: dict[str, Any]) -> Table:
     table.add_column("CPU alone", justify="right")
     for question, alone in report["idle"].items():
         cells = [
-            number(report[part].get(question, {}).get(key), 1)
+            number(parts[part].get(question, {}).get(key), 1)
             for part, _ in PARTS
             for key in ("p50_ms", "p99_ms", "max_ms")
         ]
