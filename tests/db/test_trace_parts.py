@@ -1,0 +1,115 @@
+"""query.trace_parts: whole traces of any size, part by part."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import pytest
+
+from collector.query import trace_parts
+from collector.query.trace_parts import TracePart, TraceParts
+from collector.query.view import Views
+from collector.rows import SpanRow
+from collector.settings import DatabaseSettings
+from collector.store.pool import Connection, Database
+from tests.db.querying import BANK, LIBRARY, SHOP, prepare
+from tests.db.test_stored_traces import span, store
+
+_TRACE = SpanRow._fields.index("trace_id")
+
+
+class Taker:
+    """Keeps what it is handed."""
+
+    def __init__(self) -> None:
+        self.parts: list[TracePart] = []
+
+    async def take(self, part: TracePart) -> None:
+        """Keep a part."""
+        self.parts.append(part)
+
+
+@pytest.fixture
+async def reader(
+    connection: Connection, database_settings: DatabaseSettings
+) -> AsyncGenerator[TraceParts]:
+    """A database with leaves, and the resources of a shop and a bank."""
+    await prepare(connection)
+    database = Database(database_settings)
+    yield TraceParts(Views(database, 30))
+    await database.stop()
+
+
+def id_of(trace: str) -> bytes:
+    """Return the id of a trace."""
+    return span(trace)[_TRACE]
+
+
+async def test_traces_come_in_order_and_one_after_another(
+    reader: TraceParts, connection: Connection
+) -> None:
+    """Each once and whole, over days and services, by start; what is not there is left out."""
+    bank: dict[str, Any] = {"service_name": "bank", "resource_id": BANK.resource_id}
+    await store(
+        connection,
+        span("one", 1, minutes=5),
+        span("two", 2, minutes=4, **bank),
+        span("one", 3, minutes=24 * 60, **bank),
+        span("other", 4),
+    )
+    taker = Taker()
+
+    await reader.read([id_of("two"), id_of("none"), id_of("one"), id_of("two")], taker.take)
+
+    assert [part.trace_id for part in taker.parts] == [id_of("two"), id_of("one")]
+    starts = [row[0] for row in taker.parts[1].rows]
+    assert len(starts) == 2
+    assert starts == sorted(starts)
+    for part in taker.parts:
+        assert {row[_TRACE] for row in part.rows} == {part.trace_id}
+        assert part.dimensions.resources.keys() <= {SHOP.resource_id, BANK.resource_id}
+        assert part.dimensions.scopes.keys() == {LIBRARY.scope_id}
+    assert taker.parts[1].dimensions.resources.keys() >= {SHOP.resource_id, BANK.resource_id}
+
+
+async def test_a_trace_larger_than_a_part_comes_in_several(
+    reader: TraceParts, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is missing and nothing comes twice; a small trace is not divided."""
+    monkeypatch.setattr(trace_parts, "PART_SPANS", 4)
+    await store(
+        connection,
+        *(span("small", number, minutes=50) for number in range(3)),
+        *(span("large", number, minutes=40 - number / 100) for number in range(10)),
+        *(span("third", number, minutes=30) for number in range(4)),
+    )
+    taker = Taker()
+
+    await reader.read([id_of("small"), id_of("large"), id_of("third")], taker.take)
+
+    sizes = [(part.trace_id, len(part.rows)) for part in taker.parts]
+    assert sizes == [
+        (id_of("small"), 3),
+        (id_of("large"), 4),
+        (id_of("large"), 4),
+        (id_of("large"), 2),
+        (id_of("third"), 4),
+    ]
+    large = [row for part in taker.parts[1:4] for row in part.rows]
+    assert len({row[0] for row in large}) == 10
+
+
+async def test_more_traces_than_one_view_reads(
+    reader: TraceParts, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The order holds across views."""
+    monkeypatch.setattr(trace_parts, "TRACES_PER_VIEW", 2)
+    names = ["a", "b", "c", "d", "e"]
+    await store(connection, *(span(name, number) for number, name in enumerate(names)))
+    taker = Taker()
+
+    await reader.read([id_of(name) for name in reversed(names)], taker.take)
+    await reader.read([], taker.take)
+
+    assert [part.trace_id for part in taker.parts] == [id_of(name) for name in reversed(names)]
