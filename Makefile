@@ -73,7 +73,7 @@ $(FUZZ_STAMP): requirements/fuzz.txt $(STAMP)
 	@$(BIN)/python -m pip install --disable-pip-version-check -q --require-hashes -r requirements/fuzz.txt
 	@touch $@
 
-interop: $(STAMP) ## real otel-collector, telemetrygen and JavaScript SDK against otlpg
+interop: $(STAMP) ## real otel-collector, telemetrygen, JavaScript SDK and Jaeger against otlpg
 	$(BIN)/python -m tests.interop.binaries
 	$(BIN)/pytest tests/interop -m interop
 
