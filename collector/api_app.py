@@ -18,6 +18,7 @@ from collector.api import metrics as metric_routes
 from collector.api.admission import Admission
 from collector.api.application import build
 from collector.api.errors import Failures
+from collector.api.jaeger.answering import Answering
 from collector.api.jaeger.monitoring import MonitoringRoutes
 from collector.api.jaeger.stored import StoredSpans
 from collector.api.jaeger.v1 import V1Routes
@@ -114,6 +115,7 @@ class ApiDaemon:
         self._answers = self._remote_answers(settings)
         kept = Kept(settings.api.cache_s, partial(database_identity, views), clock, self._answers)
         questions = Questions(turns, failures, clock, kept)
+        answering = Answering(questions, failures)
         app = build(
             admission,
             failures,
@@ -126,9 +128,9 @@ class ApiDaemon:
             ],
             others={
                 TAIL_PATH: self._tail.answer,
-                **V1Routes(stored, failures).by_path(),
-                **V3Routes(stored, failures).by_path(),
-                **MonitoringRoutes(views, clock, failures).by_path(),
+                **V1Routes(stored, answering).by_path(),
+                **V3Routes(stored, answering).by_path(),
+                **MonitoringRoutes(views, clock, answering).by_path(),
             },
             operations={TAIL_PATH: tail_parameters.OPERATION},
         )

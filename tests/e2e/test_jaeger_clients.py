@@ -6,6 +6,7 @@ packages/jaeger-ui/src/api/jaeger.ts, api/v3/client.ts and components/Monitor/Se
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -28,10 +29,18 @@ from opentelemetry.trace import SpanKind, Status, StatusCode
 
 from collector.rows import Signal
 from collector.settings import DatabaseSettings
-from tests.e2e.daemon import Daemon
+from collector.store.pool import connect
+from tests.e2e.daemon import POLL_S, Daemon
 from tests.e2e.senders import grpc_exporter
 
 MS = 10**6
+WAIT_S_MAX = 30.0
+CONNECTIONS = 4
+"""That the API has by default."""
+WAITING = (
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+    " AND state = 'active' AND wait_event_type = 'Lock' AND query LIKE '%FROM trace_spans%'"
+)
 FRONT, BANK = "shop/front ä", "bank"
 CART, CALL, PAY = "GET /cart", "call bank", "POST /pay"
 WIDE = 0xFBEFFF77B34DA6A3FFFFFFFF0E0E4736
@@ -74,9 +83,10 @@ class Case(NamedTuple):
 
 
 class Stand(NamedTuple):
-    """A daemon with an API, and when its two traces began."""
+    """A daemon with an API, its database, and when its two traces began."""
 
     daemon: Daemon
+    settings: DatabaseSettings
     start_unix_nano: int
 
 
@@ -118,9 +128,10 @@ def send(daemon: Daemon, start_unix_nano: int) -> None:
 def stand(module_database: DatabaseSettings) -> Generator[Stand]:
     """A daemon that stored both traces, a minute ago."""
     start = time.time_ns() // MS * MS - 60_000 * MS
-    with Daemon(module_database, OTLPG_API__ENABLED="true") as daemon:
+    environment: dict[str, Any] = {"OTLPG_API__ENABLED": "true", "OTLPG_API__STATEMENT_S_MAX": "60"}
+    with Daemon(module_database, **environment) as daemon:
         send(daemon, start)
-        yield Stand(daemon, start)
+        yield Stand(daemon, module_database, start)
 
 
 def heard(daemon: Daemon, target: str) -> Any:
@@ -334,3 +345,39 @@ def test_what_clients_send_is_answered_as_they_read_it(
         if each != case.wanted
     ]
     assert not wrong, "\n".join(wrong)
+
+
+async def test_questions_of_a_page_leave_room_for_others(stand: Stand) -> None:
+    """All that the page asks at once is asked in turns, and is forgotten when the page is left."""
+    bystander = stand.settings.model_copy(update={"app_name": "bystander"})
+    holder, watcher = await connect(bystander), await connect(bystander)
+    await holder.execute("BEGIN; LOCK TABLE trace_spans IN ACCESS EXCLUSIVE MODE")
+    cases = [case for case in monitor(stand.start_unix_nano) if case.wanted != 1]
+    readers = [await asked(stand.daemon, case.target) for case in cases[: 2 * CONNECTIONS]]
+
+    async with asyncio.timeout(WAIT_S_MAX):
+        while await watcher.fetchval(WAITING) < CONNECTIONS - 1:  # noqa: ASYNC110 -- the server's pace
+            await asyncio.sleep(POLL_S)
+        tail, tail_writer = await asked(stand.daemon, "/api/v1/tail?signal=logs&n=1")
+        await tail.readuntil(b"\nevent: ")
+        first = await tail.readline()
+        for _, writer in (*readers, (tail, tail_writer)):
+            writer.close()
+        while await watcher.fetchval(WAITING):  # noqa: ASYNC110
+            await asyncio.sleep(POLL_S)
+    await holder.execute("ROLLBACK")
+
+    assert first == b"live\n"  # and not that stored items cannot be read
+    assert [await reader.read() for reader, _ in readers] == [b""] * 2 * CONNECTIONS
+    case = cases[0]
+    answer = await asyncio.to_thread(heard, stand.daemon, case.target)
+    assert answer["name"] == "service_latencies"
+    for connection in (holder, watcher):
+        await connection.close()
+
+
+async def asked(daemon: Daemon, target: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Return a connection on which something was asked."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", daemon.api_port)
+    writer.write(f"GET {target} HTTP/1.1\r\nhost: localhost\r\n\r\n".encode())
+    return reader, writer

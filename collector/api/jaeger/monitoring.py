@@ -13,9 +13,8 @@ from typing import Any, Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from collector.api.errors import Failures
 from collector.api.jaeger import monitoring_parameters, v1_parameters
-from collector.api.jaeger.answering import Answer, guarded, json_answer, long_answer
+from collector.api.jaeger.answering import Answer, Answering, json_answer, long_answer
 from collector.api.jaeger.monitoring_parameters import MIN_STEP_MS, Monitored, quantile_of
 from collector.api.jaeger.v1 import content_of, problem_of
 from collector.query.performance_repository import (
@@ -38,11 +37,11 @@ _NONE: Final = "NaN"
 class MonitoringRoutes:
     """The routes, and what each answers."""
 
-    def __init__(self, views: Views, clock: Clock, failures: Failures) -> None:
+    def __init__(self, views: Views, clock: Clock, answering: Answering) -> None:
         self._performance = PerformanceRepository(views)
         self._traces = TraceRepository(views)
         self._clock = clock
-        self._failures = failures
+        self._answering = answering
 
     def by_path(self) -> dict[str, Answer]:
         """Return the answers, by path."""
@@ -54,7 +53,7 @@ class MonitoringRoutes:
             "/api/metrics/minstep": self._min_step,
         }
         return {
-            path: guarded(answer, self._failures, problem_of) for path, answer in answers.items()
+            path: self._answering.guarded(answer, problem_of) for path, answer in answers.items()
         }
 
     async def _dependencies(self, request: Request) -> Response:

@@ -10,9 +10,8 @@ from typing import Any, Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from collector.api.errors import Failures
 from collector.api.jaeger import v1_parameters
-from collector.api.jaeger.answering import Answer, guarded, json_answer, long_answer
+from collector.api.jaeger.answering import Answer, Answering, json_answer, long_answer
 from collector.api.jaeger.mapping import KINDS, JaegerTrace, trace_id_text, trace_of
 from collector.api.jaeger.stored import StoredSpans, Traces
 from collector.api.jaeger.units import flag_of, trace_id_of
@@ -24,9 +23,9 @@ _CUT: Final = "there are more spans than one answer takes; some are missing"
 class V1Routes:
     """The routes, and what each answers."""
 
-    def __init__(self, stored: StoredSpans, failures: Failures) -> None:
+    def __init__(self, stored: StoredSpans, answering: Answering) -> None:
         self._stored = stored
-        self._failures = failures
+        self._answering = answering
 
     def by_path(self) -> dict[str, Answer]:
         """Return the answers, by path."""
@@ -38,7 +37,7 @@ class V1Routes:
             "/api/traces/{trace_id:path}": self._trace,
         }
         return {
-            path: guarded(answer, self._failures, problem_of) for path, answer in answers.items()
+            path: self._answering.guarded(answer, problem_of) for path, answer in answers.items()
         }
 
     async def _services(self, _request: Request) -> Response:

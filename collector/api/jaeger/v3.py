@@ -13,9 +13,8 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status, TracesData
 from starlette.requests import Request
 from starlette.responses import Response
 
-from collector.api.errors import Failures
 from collector.api.jaeger import v3_parameters
-from collector.api.jaeger.answering import Answer, guarded, json_answer, long_answer
+from collector.api.jaeger.answering import Answer, Answering, json_answer, long_answer
 from collector.api.jaeger.mapping import KINDS, NO_SERVICE
 from collector.api.jaeger.stored import StoredSpans, Trace, Traces
 from collector.api.jaeger.units import flag_of, trace_id_of
@@ -29,9 +28,9 @@ _INTERNAL: Final = "internal"
 class V3Routes:
     """The routes, and what each answers."""
 
-    def __init__(self, stored: StoredSpans, failures: Failures) -> None:
+    def __init__(self, stored: StoredSpans, answering: Answering) -> None:
         self._stored = stored
-        self._failures = failures
+        self._answering = answering
 
     def by_path(self) -> dict[str, Answer]:
         """Return the answers, by path."""
@@ -42,7 +41,7 @@ class V3Routes:
             "/api/v3/traces": self._search,
             "/api/v3/traces/{trace_id:path}": self._trace,
         }
-        return {path: guarded(answer, self._failures, _problem) for path, answer in answers.items()}
+        return {path: self._answering.guarded(answer, _problem) for path, answer in answers.items()}
 
     async def _services(self, _request: Request) -> Response:
         return json_answer({"services": await self._stored.services()})
