@@ -144,10 +144,11 @@ async def test_64_mib_are_stored_and_one_byte_more_is_refused_for_good(
     daemon: Daemon, connection: Connection, compression: grpc.Compression
 ) -> None:
     """Before and after decompression; no RetryInfo, or it would come again for ever."""
+    options: dict[str, Any] = {"compression": compression, "timeout_s": 120.0}  # to pack takes long
     exact, larger = logs_of_bytes(64 * MIB), logs_of_bytes(64 * MIB + 1)
 
-    heard = await send(daemon, Signal.LOGS, exact, compression=compression)
-    more = failed(await send(daemon, Signal.LOGS, larger, compression=compression))
+    heard = await send(daemon, Signal.LOGS, exact, **options)
+    more = failed(await send(daemon, Signal.LOGS, larger, **options))
 
     assert heard == b"", heard
     assert await connection.fetchval("SELECT count(*) FROM logs") > 900
