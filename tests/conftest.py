@@ -17,6 +17,7 @@ import inspect
 import itertools
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
@@ -34,6 +35,11 @@ from tests.redis_server import RedisServer, redis_server
 os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
 """Before gRPC is first used: its fork handlers crash children (signal 11) of a process with calls
 under way, and a child for another user, as root starts PostgreSQL, is forked and not spawned."""
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+"""A shell that runs tests in the background has them ignore Ctrl-C, and their commands would inherit
+that: ``otlpg`` goes on ignoring what it was told to ignore."""
 
 hypothesis.settings.register_profile("otlpg", deadline=None)
 hypothesis.settings.load_profile("otlpg")
