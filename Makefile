@@ -75,7 +75,7 @@ $(FUZZ_STAMP): requirements/fuzz.txt $(STAMP)
 
 interop: $(STAMP) ## real otel-collector, telemetrygen, JavaScript SDK and Jaeger against otlpg
 	$(BIN)/python -m tests.interop.binaries
-	$(BIN)/pytest tests/interop -m interop
+	$(BIN)/pytest -n 4 --dist loadfile tests/interop -m interop
 
 clean: ## remove what the targets above made, but no data
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis

@@ -47,6 +47,7 @@ def clock(tmp_path: Path) -> HandedClock:
     return HandedClock(tmp_path)
 
 
+@pytest.mark.long
 async def test_a_jumping_clock_loses_and_repeats_nothing(
     durable_database: DatabaseSettings, clock: HandedClock
 ) -> None:

@@ -147,6 +147,7 @@ def refusals(master: Connection, server: EmbeddedPostgres) -> list[Fault]:
     ]
 
 
+@pytest.mark.long
 async def test_refused_logins_lose_and_repeat_nothing(
     guarded_server: EmbeddedPostgres, guarded: DatabaseSettings, master: Connection, tmp_path: Path
 ) -> None:

@@ -41,6 +41,7 @@ def cut_off(server: RedisServer) -> int:
         return int(client.client_kill_filter(skipme=True, _type="pubsub"))
 
 
+@pytest.mark.long
 async def test_subscriptions_that_redis_ends_come_back(database_settings: DatabaseSettings) -> None:
     """As it does with the buffers of slow subscribers; the gap is told."""
     with redis_server() as server:

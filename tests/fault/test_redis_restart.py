@@ -33,7 +33,8 @@ def killed(server: RedisServer, times: int) -> Fault:
     return fault
 
 
-@pytest.mark.parametrize("times", [2, pytest.param(6, marks=pytest.mark.long)])
+@pytest.mark.parametrize("times", [2, 6])
+@pytest.mark.long
 async def test_tails_come_back_and_tell_exactly_what_they_missed(
     database_settings: DatabaseSettings, times: int
 ) -> None:

@@ -65,6 +65,7 @@ async def test_replaced_daemons_lose_and_repeat_nothing(
     verdict.assert_promises_kept()
 
 
+@pytest.mark.long
 async def test_replaced_workers_lose_and_repeat_nothing(
     durable_database: DatabaseSettings,
 ) -> None:

@@ -72,6 +72,7 @@ def rename_tables(administrator: Connection, *tables: str) -> Fault:
     return fault
 
 
+@pytest.mark.long
 async def test_leaves_that_vanish_are_made_again(
     durable_database: DatabaseSettings, administrator: Connection
 ) -> None:
