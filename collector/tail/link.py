@@ -16,6 +16,8 @@ class PublisherLink(Protocol):
 
     retry_s_max: float
     """Longest pause between two attempts to connect."""
+    patience_s: float
+    """It may be away for so long, at a start for instance, before that is worth a line in the log."""
 
     def wanted(self, signal: Signal) -> bool:
         """Whether somebody listens, as far as is known; True while nobody knows. Costs nothing."""

@@ -68,6 +68,8 @@ class LocalPublisherLink:
 
     retry_s_max = 0.25
     """The API is on this machine, and its restart is no news to wait for."""
+    patience_s = 5.0
+    """An API starts beside its workers, and takes a second or two longer."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

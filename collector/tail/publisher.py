@@ -143,6 +143,7 @@ class Publisher:
         One that was cut is worth a line in the log when it is not back at once.
         """
         retry_s = RETRY_S_MIN
+        away_since_s = self._clock.monotonic_s()
         while True:
             was_up, began_s = False, self._clock.monotonic_s()
             try:
@@ -153,7 +154,9 @@ class Publisher:
                         tasks.create_task(self._link.watch(self._greet))
                         tasks.create_task(self._send())
             except Exception as error:  # noqa: BLE001 -- ingest outlives whatever a link answers
-                self._tell_why(error, was_up=was_up)
+                away_since_s = self._clock.monotonic_s() if was_up else away_since_s
+                away_s = self._clock.monotonic_s() - away_since_s
+                self._tell_why(error, is_news=not was_up and away_s >= self._link.patience_s)
             self._metrics.tail_link_up.set(0)
             self._drop_all()
             await self._probe.reach("tail.link_failed")
@@ -162,7 +165,7 @@ class Publisher:
             await asyncio.sleep(retry_s)
             retry_s = min(2 * retry_s, self._link.retry_s_max)
 
-    def _tell_why(self, error: Exception, *, was_up: bool) -> None:
+    def _tell_why(self, error: Exception, *, is_news: bool) -> None:
         """Log why the link is away; what is no ``LinkError`` is a fault of ours.
 
         A link that was cut may be there again at the next attempt, which otherwise tells.
@@ -172,7 +175,7 @@ class Publisher:
             self._trouble.error(
                 "live tails are away by our own fault", type(first).__name__, exc_info=first
             )
-        elif not was_up:
+        elif is_news:
             self._trouble.warn("live tails are away", "link", error=str(first))
 
     def _greet(self, signals: Sequence[Signal], *, is_last: bool = False) -> None:

@@ -72,6 +72,7 @@ class RedisPublisherLink:
     """A worker's end."""
 
     retry_s_max = 5.0
+    patience_s = 0.0
 
     def __init__(self, settings: RedisSettings) -> None:
         self._settings = settings

@@ -57,6 +57,7 @@ class HandLink:
 
     def __init__(self, *listened: Signal) -> None:
         self.retry_s_max = 5.0
+        self.patience_s = 0.0
         self.listened = set(listened)
         self.sent: list[tuple[Signal, bytes]] = []
         self.failure: Exception | None = None

@@ -305,6 +305,23 @@ async def test_a_link_on_this_machine_is_tried_again_soon(
     assert set(pauses) == {0.25}
 
 
+async def test_a_link_that_comes_soon_is_no_news(capsys: pytest.CaptureFixture[str]) -> None:
+    """An API starts later than its workers; one that stays away is told."""
+    stand = Stand(Signal.LOGS)
+    stand.link.patience_s = 5.0
+    stand.link.fail()
+
+    async with stand.running():
+        await stand.probe.reached("tail.link_failed", 2)
+        at_first = capsys.readouterr().out
+        stand.clock.move(timedelta(seconds=6))
+        before = stand.probe.counts["tail.link_failed"]
+        await stand.probe.reached("tail.link_failed", before + 2)
+
+    assert not at_first
+    assert "live tails are away" in capsys.readouterr().out
+
+
 async def test_rows_that_cannot_be_shown_raise_nothing() -> None:
     """They are committed: the flush that brought them is not to fail for us."""
     stand = Stand(*Signal)
