@@ -69,6 +69,7 @@ class Publisher:
         self._trouble = Trouble("otlpg.tail", clock)
         self._source = secrets.token_hex(8)
         self._numbers = dict.fromkeys(Signal, 0)
+        self._has_left = False
         self._samplers = {
             signal: Sampler(settings.items_per_second_max, settings.message_items_max, clock)
             for signal in Signal
@@ -179,7 +180,13 @@ class Publisher:
             self._trouble.warn("live tails are away", "link", error=str(first))
 
     def _greet(self, signals: Sequence[Signal], *, is_last: bool = False) -> None:
-        """Say that everything from here on is published, or that nothing more comes."""
+        """Say that everything from here on is published, or that nothing more comes.
+
+        Who has said farewell says no more: its reader would take it for another publisher.
+        """
+        if self._has_left:
+            return
+        self._has_left = is_last
         for signal in signals:
             head = Head(
                 signal, self._source, self._numbers[signal], 0, None, self._database(), is_last

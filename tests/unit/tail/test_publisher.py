@@ -173,6 +173,19 @@ async def test_who_drains_says_farewell_behind_everything() -> None:
     ]
 
 
+async def test_who_has_said_farewell_greets_nobody() -> None:
+    """A question that comes between its farewell and its end: it would be taken for another one."""
+    stand = Stand(Signal.LOGS)
+    async with stand.running():
+        await stand.link.watched.wait()
+        await stand.publisher.drain(20)
+        assert stand.link.greet is not None
+        stand.link.greet([Signal.LOGS])
+        await stand.publisher.drain(20)
+
+    assert [message.head.is_last for message in stand.messages()] == [True]
+
+
 async def test_the_backlog_stays_within_its_bound_and_drops_its_oldest() -> None:
     """What is left is the newest, and the numbers tell of the rest."""
     bound = 2**20
