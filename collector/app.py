@@ -35,6 +35,7 @@ from collector.receive.listeners import Sockets
 from collector.receive.turns import Turns
 from collector.rows import Signal
 from collector.settings import AuthSettings, IngestSettings, Settings
+from collector.settings.share import share
 from collector.store.api_keys import read_live_keys
 from collector.store.failures import translate
 from collector.store.known import KnownDimensions
@@ -383,31 +384,6 @@ class Daemon:
                 self._metrics.tail_wanted.set(int(self._publisher.wanted(signal)), signal)
         for state, count in self._database.statistics().items():
             self._metrics.pool_connections.set(count, state)
-
-
-def share(settings: Settings) -> Settings:
-    """Return the settings with one worker's part of the budgets that are per daemon."""
-    workers = settings.workers
-    ingest, database = settings.ingest, settings.database
-    return settings.model_copy(
-        update={
-            "ingest": ingest.model_copy(
-                update={
-                    "queue_bytes_max": ingest.queue_bytes_max // workers,
-                    "queue_items_max": ingest.queue_items_max // workers,
-                    # Rounded up: a share of 0 would mean that there is no limit.
-                    "series_new_per_minute_max": -(-ingest.series_new_per_minute_max // workers),
-                }
-            ),
-            "database": database.model_copy(
-                update={
-                    "connections_max": (database.connections_max - settings.connections_beside())
-                    // workers,
-                    "connections_min": max(1, database.connections_min // workers),
-                }
-            ),
-        }
-    )
 
 
 def _bookkeeper(metrics: Metrics, signal: Signal) -> Callable[[End, int], None]:

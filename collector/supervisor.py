@@ -12,7 +12,7 @@ import contextlib
 import signal
 import socket
 import sys
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
@@ -21,7 +21,8 @@ import structlog
 
 from collector import __version__, errors
 from collector.child import Child
-from collector.receive.listeners import ReservedPort, Sockets, authority
+from collector.receive import ports
+from collector.receive.listeners import Sockets
 from collector.settings import Settings
 from collector.telemetry.clock import SystemClock
 from collector.telemetry.health import TelemetryServer, build_app, refuse_nobody
@@ -35,10 +36,8 @@ if TYPE_CHECKING:
 WORKER_COMMAND: Final = (sys.executable, "-P", "-m", "collector.worker")
 API_COMMAND: Final = (sys.executable, "-P", "-m", "collector.reader")
 """-P: a folder named ``collector`` in the working directory must not be imported instead of us."""
-API: Final = "api"
+API: Final = ports.API
 """Name of the process of the API among the children; workers are called by their numbers."""
-JAEGER: Final = "jaeger"
-"""Name of its other port."""
 RESTART_S_MIN: Final = 0.1
 RESTART_S_MAX: Final = 5.0
 SETTLED_S: Final = 30.0
@@ -87,9 +86,9 @@ class Supervisor:
         if self._gate is not None:
             await self._gate.start()
         with contextlib.ExitStack() as held:
-            reserved = _reserve(self._settings, held)
+            reserved = ports.reserve(self._settings, held)
             self._ports = {name: port.port for name, port in reserved.items()}
-            self._settings = _with_ports(self._settings, self._ports)
+            self._settings = ports.with_ports(self._settings, self._ports)
             if API in reserved:
                 self._sockets = self._make_sockets(held)
             held.enter_context(self._signals_caught())
@@ -288,7 +287,7 @@ class Supervisor:
             "listening",
             version=__version__,
             workers=self._settings.workers,
-            **_addresses(self._settings, self._ports),
+            **ports.addresses(self._settings, self._ports),
         )
         if self._on_ready is not None:
             self._on_ready(dict(self._ports))
@@ -345,69 +344,6 @@ def _label(name: str) -> int | str:
 
 def _called(name: str) -> str:
     return "the API" if name == API else f"worker {name}"
-
-
-def _reserve(settings: Settings, held: contextlib.ExitStack) -> dict[str, ReservedPort]:
-    """Return the ports of the listeners by name, ours until ``held`` is closed.
-
-    Raises:
-        SettingsError: one is taken, or its address is not ours.
-    """
-    receive, telemetry, api = settings.receive, settings.telemetry, settings.api
-
-    def reserve(host: str, port: int, setting: str, *, shared: bool) -> ReservedPort:
-        reserved = ReservedPort(host, port, setting=setting, shared=shared)
-        held.callback(reserved.release)
-        return reserved
-
-    ports = {
-        "grpc": reserve(receive.grpc_host, receive.grpc_port, "receive.grpc_port", shared=True),
-        "http": reserve(receive.http_host, receive.http_port, "receive.http_port", shared=True),
-        "telemetry": reserve(telemetry.host, telemetry.port, "telemetry.port", shared=False),
-    }
-    if api.enabled:
-        ports[API] = reserve(api.host, api.port, "api.port", shared=True)
-        if api.jaeger_grpc:
-            ports[JAEGER] = reserve(
-                api.host, api.jaeger_grpc_port, "api.jaeger_grpc_port", shared=True
-            )
-    return ports
-
-
-def _addresses(settings: Settings, ports: Mapping[str, int]) -> dict[str, str]:
-    """Return ``host:port`` of each listener, with the ports that it really has."""
-    hosts = {
-        "grpc": settings.receive.grpc_host,
-        "http": settings.receive.http_host,
-        "telemetry": settings.telemetry.host,
-        API: settings.api.host,
-        JAEGER: settings.api.host,
-    }
-    return {name: authority(hosts[name], port) for name, port in ports.items()}
-
-
-def probe_ports(settings: Settings) -> None:
-    """Return when ``serve`` could listen now, for a caller with long work to do before it.
-
-    Raises:
-        SettingsError: a port is taken, or its address is not ours.
-    """
-    with contextlib.ExitStack() as held:
-        _reserve(settings, held)
-
-
-def _with_ports(settings: Settings, ports: Mapping[str, int]) -> Settings:
-    """Return ``settings`` with the ports that were reserved in the place of 0."""
-    receive = settings.receive.model_copy(
-        update={"grpc_port": ports["grpc"], "http_port": ports["http"]}
-    )
-    api = settings.api.model_copy(
-        update={
-            "port": ports.get(API, settings.api.port),
-            "jaeger_grpc_port": ports.get(JAEGER, settings.api.jaeger_grpc_port),
-        }
-    )
-    return settings.model_copy(update={"receive": receive, "api": api})
 
 
 def serve(

@@ -39,6 +39,7 @@ def dev(
     """
     from collector import supervisor
     from collector.operate import dev as running
+    from collector.receive import ports
     from collector.store.embedded import EmbeddedPostgres
 
     settings = _on_loopback(
@@ -61,15 +62,15 @@ def dev(
 
     try:
         postgres.claim(folder)
-        supervisor.probe_ports(settings)  # before a cluster is made for nothing
+        ports.probe(settings)  # before a cluster is made for nothing
         settings = running.with_dsn(settings, postgres.start(folder))
         asyncio.run(_migrate(settings))
         with running.Publication(folder) as publication, counts:
 
-            def on_ready(ports: dict[str, int]) -> None:
-                publication.publish(postgres.dsn(), ports)
+            def on_ready(real_ports: dict[str, int]) -> None:
+                publication.publish(postgres.dsn(), real_ports)
                 with contextlib.suppress(CommandError):  # who has closed our output misses nothing
-                    print(banner(settings, postgres, ports), flush=True)
+                    print(banner(settings, postgres, real_ports), flush=True)
                 counts.start()
 
             code = supervisor.serve(settings, on_ready=on_ready, on_snapshot=on_snapshot)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
@@ -20,6 +20,7 @@ from collector.settings import DatabaseSettings, Settings, TlsSettings
 from collector.store.pool import Connection, Database, connect
 from collector.telemetry.clock import SystemClock
 from tests.asking import Asker
+from tests.server_activity import until_counted
 
 PATH = "/api/v1/services"
 WAITING = (
@@ -48,18 +49,6 @@ async def asker_of(database_settings: DatabaseSettings) -> AsyncGenerator[MakeAs
     await database.stop()
 
 
-@pytest.fixture
-async def until_waiting(connection: Connection) -> Callable[[int], Awaitable[None]]:
-    """Return once so many questions wait for the table that ``locked`` keeps from them."""
-
-    async def until(count: int) -> None:
-        async with asyncio.timeout(WAIT_S_MAX):
-            while await connection.fetchval(WAITING) != count:  # noqa: ASYNC110 -- the server's pace
-                await asyncio.sleep(0.01)
-
-    return until
-
-
 @asynccontextmanager
 async def locked(database_settings: DatabaseSettings) -> AsyncGenerator[None]:
     """Keep readers from the table of resources."""
@@ -75,16 +64,16 @@ async def locked(database_settings: DatabaseSettings) -> AsyncGenerator[None]:
 async def test_a_reader_who_leaves_ends_its_question(
     database_settings: DatabaseSettings,
     asker_of: MakeAsker,
-    until_waiting: Callable[[int], Awaitable[None]],
+    connection: Connection,
 ) -> None:
     """In PostgreSQL too, long before its time is up; its turn is free again."""
     asker, leaves = asker_of(600), asyncio.Event()
     async with locked(database_settings):
         asking = asyncio.create_task(asker.get(PATH, leaves=leaves))
-        await until_waiting(1)
+        await until_counted(connection, WAITING, 1)
         leaves.set()
         said = await asking
-        await until_waiting(0)
+        await until_counted(connection, WAITING, 0)
 
     assert said.status == 0
     assert await asker.json(PATH) == []
@@ -104,13 +93,13 @@ async def test_a_question_ends_in_time(
 async def test_who_gets_no_turn_comes_again(
     database_settings: DatabaseSettings,
     asker_of: MakeAsker,
-    until_waiting: Callable[[int], Awaitable[None]],
+    connection: Connection,
 ) -> None:
     """503 with Retry-After, while another question runs; afterwards there is a turn."""
     asker = asker_of(600)
     async with locked(database_settings):
         first = asyncio.create_task(asker.get(PATH))
-        await until_waiting(1)
+        await until_counted(connection, WAITING, 1)
         said = await asker.get(PATH)
 
     assert (said.status, said.json["cause"]) == (503, "too_many_questions")

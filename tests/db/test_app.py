@@ -9,10 +9,10 @@ import grpc
 import pytest
 from structlog.testing import capture_logs
 
-from collector.app import Daemon, share
+from collector.app import Daemon
 from collector.errors import SchemaError, SettingsError
 from collector.rows import Signal
-from collector.settings import DatabaseSettings, IngestSettings, ReceiveSettings, Settings
+from collector.settings import DatabaseSettings, ReceiveSettings, Settings
 from collector.store.migration_files import required_version
 from collector.store.pool import Connection
 from collector.telemetry.clock import SystemClock
@@ -167,31 +167,6 @@ async def test_an_address_that_is_not_ours_stops_the_start(
     with pytest.raises(SettingsError, match=r"192\.0\.2\.1"):
         await other.start()
     await other.stop()
-
-
-async def test_budgets_are_divided_among_workers() -> None:
-    """What is per daemon is shared; what is per worker is not."""
-    whole = Settings(workers=4, database=DatabaseSettings(connections_max=44))
-
-    part = share(whole)
-
-    assert part.ingest == IngestSettings(
-        queue_bytes_max=whole.ingest.queue_bytes_max // 4,
-        queue_items_max=whole.ingest.queue_items_max // 4,
-        series_new_per_minute_max=whole.ingest.series_new_per_minute_max // 4,
-    )
-    assert part.database == DatabaseSettings(connections_max=10, connections_min=1)
-    assert part.receive == whole.receive
-
-
-@pytest.mark.parametrize(("of_daemon", "of_worker"), [(0, 0), (1, 1), (5, 2)])
-async def test_a_share_of_the_series_is_never_no_limit(of_daemon: int, of_worker: int) -> None:
-    """0 switches the limit off, so a small one is rounded up."""
-    ingest = IngestSettings(series_new_per_minute_max=of_daemon)
-
-    part = share(Settings(workers=4, ingest=ingest))
-
-    assert part.ingest.series_new_per_minute_max == of_worker
 
 
 async def test_a_store_that_stays_away_at_the_start_is_told_once(

@@ -22,6 +22,7 @@ from collector.telemetry.clock import SystemClock
 from collector.wire import jaeger_storage_pb2 as wire
 from tests.db.querying import prepare
 from tests.db.test_stored_traces import span, store
+from tests.server_activity import until_counted
 
 GET_TRACES = "/jaeger.storage.v2.TraceReader/GetTraces"
 GET_SERVICES = "/jaeger.storage.v2.TraceReader/GetServices"
@@ -90,13 +91,6 @@ async def rest_of(call: Any) -> None:
         pass
 
 
-async def until_reading(connection: Connection, count: int) -> None:
-    """Return once so many transactions of readers are open."""
-    async with asyncio.timeout(WAIT_S):
-        while await connection.fetchval(READING) != count:  # noqa: ASYNC110 -- the server's own pace
-            await asyncio.sleep(0.01)
-
-
 @pytest.fixture
 async def large(connection: Connection) -> None:
     """A trace of six megabytes."""
@@ -120,11 +114,11 @@ async def test_a_client_that_leaves_ends_its_question(stand: Stand, connection: 
     """PostgreSQL is told at once, and the next question has its connection."""
     call = stand.stream()
     assert await call.read()
-    await until_reading(connection, 1)
+    await until_counted(connection, READING, 1)
 
     call.cancel()
 
-    await until_reading(connection, 0)
+    await until_counted(connection, READING, 0)
     async with asyncio.timeout(WAIT_S):
         while not isinstance(await stand.services(), wire.GetServicesResponse):
             pass
@@ -141,8 +135,8 @@ async def test_a_client_that_takes_nothing_is_in_the_way_for_a_while_only(
     async with Stand(database_settings, statement_s_max=0.5) as stand:
         call = stand.stream()
         assert await call.read()
-        await until_reading(connection, 1)
-        await until_reading(connection, 0)
+        await until_counted(connection, READING, 1)
+        await until_counted(connection, READING, 0)
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await rest_of(call)
 
@@ -157,7 +151,7 @@ async def test_who_waits_for_a_turn_too_long_may_come_again(
     """Questions of all protocols share the turns."""
     call = stand.stream()
     assert await call.read()
-    await until_reading(connection, 1)
+    await until_counted(connection, READING, 1)
 
     heard = await stand.services()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from random import Random
 from typing import Any, NamedTuple
 
@@ -22,7 +22,7 @@ from collector.query.time_range import TimeRange, unix_ns
 from collector.query.view import Views
 from collector.rows import ConvertedRequest, LogRow, Signal
 from collector.settings import DatabaseSettings
-from collector.store.pool import Connection, Database
+from collector.store.pool import Connection
 from tests.converted import log_row
 from tests.db.querying import prepare, write
 from tests.db.writing import NOW
@@ -58,11 +58,9 @@ class Example(NamedTuple):
 
 
 @pytest.fixture
-async def repository(database_settings: DatabaseSettings) -> AsyncGenerator[LogRepository]:
+async def repository(views: Views) -> LogRepository:
     """The test's own database."""
-    database = Database(database_settings)
-    yield LogRepository(Views(database, 60))
-    await database.stop()
+    return LogRepository(views)
 
 
 async def every_page(

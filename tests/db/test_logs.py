@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncGenerator
 from random import Random
 from typing import Any
 
@@ -20,8 +19,7 @@ from collector.query.statement import Statement
 from collector.query.time_range import TimeRange, unix_ns
 from collector.query.view import Views
 from collector.rows import LogRow, Signal
-from collector.settings import DatabaseSettings
-from collector.store.pool import Connection, Database
+from collector.store.pool import Connection
 from tests.converted import digest_of, log_row, resource_row
 from tests.db.querying import leaf_of, prepare, write
 from tests.db.test_query_plans import plan_of
@@ -38,14 +36,10 @@ PARSED = Filter.parse('service:shop severity:>=warn "out of memory" -@http.route
 
 
 @pytest.fixture
-async def repository(
-    connection: Connection, database_settings: DatabaseSettings
-) -> AsyncGenerator[LogRepository]:
+async def repository(connection: Connection, views: Views) -> LogRepository:
     """Log records of a database with leaves and the resources of a shop and a bank."""
     await prepare(connection)
-    database = Database(database_settings)
-    yield LogRepository(Views(database, 30))
-    await database.stop()
+    return LogRepository(views)
 
 
 async def _key_of(repository: LogRepository, body: str) -> LogKey:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import Callable, Iterable
 from itertools import pairwise
 from random import Random
 from typing import Any
@@ -33,8 +33,7 @@ from collector.query.page import Cursor
 from collector.query.time_range import TimeRange, unix_ns
 from collector.query.view import Views
 from collector.rows import PG_EPOCH_UNIX_US, PointRow
-from collector.settings import DatabaseSettings
-from collector.store.pool import Connection, Database
+from collector.store.pool import Connection
 from tests.db.measuring import (
     MINUTE_US,
     START,
@@ -56,11 +55,9 @@ Values = dict[int, float]
 
 
 @pytest.fixture
-async def metrics(database_settings: DatabaseSettings) -> AsyncGenerator[MetricRepository]:
+async def metrics(views: Views) -> MetricRepository:
     """The repository of the test's database."""
-    database = Database(database_settings)
-    yield MetricRepository(Views(database, 30))
-    await database.stop()
+    return MetricRepository(views)
 
 
 # -- a naive reading -----------------------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
 from fractions import Fraction
 from math import ceil
 from random import Random
@@ -21,8 +20,7 @@ from collector.query.time_range import TimeRange, unix_ns
 from collector.query.view import Views
 from collector.query.windows import Windows
 from collector.rows import Signal, SpanRow
-from collector.settings import DatabaseSettings
-from collector.store.pool import Connection, Database
+from collector.store.pool import Connection
 from tests.converted import span_row
 from tests.db.querying import leaf_of, prepare, write
 from tests.db.test_query_plans import plan_of
@@ -37,14 +35,10 @@ TRACES = Signal.TRACES
 
 
 @pytest.fixture
-async def repository(
-    connection: Connection, database_settings: DatabaseSettings
-) -> AsyncGenerator[PerformanceRepository]:
+async def repository(connection: Connection, views: Views) -> PerformanceRepository:
     """Of a database with leaves and the resources of a shop and a bank."""
     await prepare(connection)
-    database = Database(database_settings)
-    yield PerformanceRepository(Views(database, 30))
-    await database.stop()
+    return PerformanceRepository(views)
 
 
 @pytest.mark.postgres_versions

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
 from datetime import date, timedelta
 from math import ceil
 from random import Random
@@ -22,9 +21,8 @@ from collector.query.service_repository import (
 from collector.query.time_range import TimeRange, unix_ns
 from collector.query.view import Views
 from collector.rows import Signal, SpanRow
-from collector.settings import DatabaseSettings
 from collector.store import dimensions as store_dimensions
-from collector.store.pool import Connection, Database
+from collector.store.pool import Connection
 from tests.converted import dimensions, resource_row, span_row
 from tests.db.querying import leaf_of, prepare, write
 from tests.db.test_query_plans import plan_of
@@ -38,14 +36,10 @@ TRACES = Signal.TRACES
 
 
 @pytest.fixture
-async def repository(
-    connection: Connection, database_settings: DatabaseSettings
-) -> AsyncGenerator[ServiceRepository]:
+async def repository(connection: Connection, views: Views) -> ServiceRepository:
     """Services of a database with leaves and the resources of a shop and a bank."""
     await prepare(connection)
-    database = Database(database_settings)
-    yield ServiceRepository(Views(database, 30))
-    await database.stop()
+    return ServiceRepository(views)
 
 
 async def test_services_are_named_once_and_in_order(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable
 from random import Random
 from typing import Any
 
@@ -20,8 +20,7 @@ from collector.query.time_range import TimeRange, unix_ns
 from collector.query.trace_question import TraceQuestion
 from collector.query.view import Views
 from collector.rows import Signal, SpanRow
-from collector.settings import DatabaseSettings
-from collector.store.pool import Connection, Database
+from collector.store.pool import Connection
 from tests.converted import digest_of, span_row
 from tests.db.querying import BANK, SHOP, leaf_of, prepare, write
 from tests.db.writing import NOW
@@ -34,14 +33,10 @@ LATER = [span_row(time=NOW + 1, trace=f"later {n}", service="shop") for n in ran
 
 
 @pytest.fixture
-async def repository(
-    connection: Connection, database_settings: DatabaseSettings
-) -> AsyncGenerator[SpanRepository]:
+async def repository(connection: Connection, views: Views) -> SpanRepository:
     """The test's own database, with leaves."""
     await prepare(connection)
-    database = Database(database_settings)
-    yield SpanRepository(Views(database, 60))
-    await database.stop()
+    return SpanRepository(views)
 
 
 def some_spans(dice: Random, count: int) -> list[SpanRow]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,9 +14,8 @@ from collector.query.trace_repository import TraceRepository
 from collector.query.view import Views
 from collector.restore.traces import restore_traces
 from collector.rows import Signal, SpanRow
-from collector.settings import DatabaseSettings
 from collector.store import traces as store_traces
-from collector.store.pool import Connection, Database
+from collector.store.pool import Connection
 from tests.converted import digest_of, span_row
 from tests.db.querying import BANK, LIBRARY, SHOP, prepare, write
 from tests.db.writing import NOW
@@ -40,14 +39,10 @@ async def store(connection: Connection, *rows: tuple[Any, ...]) -> None:
 
 
 @pytest.fixture
-async def repository(
-    connection: Connection, database_settings: DatabaseSettings
-) -> AsyncGenerator[TraceRepository]:
+async def repository(connection: Connection, views: Views) -> TraceRepository:
     """A database with leaves, and the resources of a shop and a bank."""
     await prepare(connection)
-    database = Database(database_settings)
-    yield TraceRepository(Views(database, 30))
-    await database.stop()
+    return TraceRepository(views)
 
 
 async def test_traces_come_whole_and_the_newest_match_first(

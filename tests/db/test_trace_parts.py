@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
@@ -11,8 +10,7 @@ from collector.query import trace_parts
 from collector.query.trace_parts import TracePart, TraceParts
 from collector.query.view import Views
 from collector.rows import SpanRow
-from collector.settings import DatabaseSettings
-from collector.store.pool import Connection, Database
+from collector.store.pool import Connection
 from tests.db.querying import BANK, LIBRARY, SHOP, prepare
 from tests.db.test_stored_traces import span, store
 
@@ -31,14 +29,10 @@ class Taker:
 
 
 @pytest.fixture
-async def reader(
-    connection: Connection, database_settings: DatabaseSettings
-) -> AsyncGenerator[TraceParts]:
+async def reader(connection: Connection, views: Views) -> TraceParts:
     """A database with leaves, and the resources of a shop and a bank."""
     await prepare(connection)
-    database = Database(database_settings)
-    yield TraceParts(Views(database, 30))
-    await database.stop()
+    return TraceParts(views)
 
 
 def id_of(trace: str) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable
 from random import Random
 from typing import Any
 
@@ -19,9 +19,8 @@ from collector.query.trace_sql import Edge
 from collector.query.trace_types import Dependency
 from collector.query.view import Views
 from collector.rows import Signal, SpanRow
-from collector.settings import DatabaseSettings
 from collector.store import traces as store_traces
-from collector.store.pool import Connection, Database
+from collector.store.pool import Connection
 from tests.converted import digest_of, span_row
 from tests.db.querying import BANK, LIBRARY, SHOP, leaf_of, prepare, write
 from tests.db.writing import NOW
@@ -33,11 +32,9 @@ DAY = TimeRange(NOW - DAY_US, NOW + MINUTE)
 
 
 @pytest.fixture
-async def repository(database_settings: DatabaseSettings) -> AsyncGenerator[TraceRepository]:
+async def repository(views: Views) -> TraceRepository:
     """The test's own database."""
-    database = Database(database_settings)
-    yield TraceRepository(Views(database, 60))
-    await database.stop()
+    return TraceRepository(views)
 
 
 async def store(connection: Connection, *rows: tuple[Any, ...]) -> None:

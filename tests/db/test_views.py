@@ -13,8 +13,10 @@ from collector.query.time_range import TimeRange
 from collector.query.view import Views
 from collector.settings import DatabaseSettings
 from collector.store.pool import Connection, Database
+from tests.server_activity import until_counted
 
 FOR_EVER = Statement("SELECT pg_sleep(600)")
+
 RUNNING = (
     "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
     " AND state = 'active' AND query LIKE '%pg_sleep(600)%' AND pid <> pg_backend_pid()"
@@ -27,12 +29,6 @@ async def database(database_settings: DatabaseSettings) -> AsyncGenerator[Databa
     pool = Database(database_settings.model_copy(update={"connections_max": 1}))
     yield pool
     await pool.stop()
-
-
-async def until_running(connection: Connection, count: int) -> None:
-    """Return once so many of the endless statements run."""
-    while await connection.fetchval(RUNNING) != count:  # noqa: ASYNC110 -- the server's own pace
-        await asyncio.sleep(0.01)
 
 
 async def test_a_view_is_of_one_moment(database: Database, connection: Connection) -> None:
@@ -67,7 +63,7 @@ async def test_a_question_that_takes_too_long_is_ended(
         async with views.open() as view:
             await view.rows(FOR_EVER)
 
-    await until_running(connection, 0)
+    await until_counted(connection, RUNNING, 0)
     async with views.open(timeout_s=10) as view:
         assert await view.row(Statement("SELECT 1 AS one")) is not None
 
@@ -84,10 +80,10 @@ async def test_a_question_that_nobody_waits_for_is_cancelled(
 
     asking = asyncio.create_task(ask())
     async with asyncio.timeout(30):
-        await until_running(connection, 1)
+        await until_counted(connection, RUNNING, 1)
         asking.cancel()
         await asyncio.wait((asking,))
-        await until_running(connection, 0)
+        await until_counted(connection, RUNNING, 0)
 
     assert asking.cancelled()
     async with views.open() as view:

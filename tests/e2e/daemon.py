@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -27,6 +28,7 @@ from collector.store.pool import resolve_dsn
 
 START_S_MAX = 30.0
 STOP_S_MAX = 40.0
+METRIC_S_MAX = 120.0
 POLL_S = 0.02
 """Between two looks at the health of another process; nobody could tell us there."""
 
@@ -231,6 +233,21 @@ class Daemon:
             for sample in family.samples
             if sample.name == name and labels.items() <= sample.labels.items()
         )
+
+    async def until_metric(self, name: str, value: float | None = None, **labels: str) -> None:
+        """Return once a metric has this value; without one, once it is no longer 0.
+
+        A metric tells nobody that it has changed, so it is scraped over and over.
+
+        Raises:
+            TimeoutError: it does not come to that.
+        """
+        async with asyncio.timeout(METRIC_S_MAX):
+            while True:
+                now = await asyncio.to_thread(self.metric, name, **labels)
+                if now == value or (value is None and now):
+                    return
+                await asyncio.sleep(POLL_S)
 
     def items(self, signal_name: str) -> dict[str, int]:
         """Return the books of a signal: how many items met each end, and how many came in."""

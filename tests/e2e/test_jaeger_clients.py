@@ -30,8 +30,9 @@ from opentelemetry.trace import SpanKind, Status, StatusCode
 from collector.rows import Signal
 from collector.settings import DatabaseSettings
 from collector.store.pool import connect
-from tests.e2e.daemon import POLL_S, Daemon
+from tests.e2e.daemon import Daemon
 from tests.e2e.senders import grpc_exporter
+from tests.server_activity import until_counted
 
 MS = 10**6
 WAIT_S_MAX = 30.0
@@ -356,15 +357,13 @@ async def test_questions_of_a_page_leave_room_for_others(stand: Stand) -> None:
     readers = [await asked(stand.daemon, case.target) for case in cases[: 2 * CONNECTIONS]]
 
     async with asyncio.timeout(WAIT_S_MAX):
-        while await watcher.fetchval(WAITING) < CONNECTIONS - 1:  # noqa: ASYNC110 -- the server's pace
-            await asyncio.sleep(POLL_S)
+        await until_counted(watcher, WAITING, CONNECTIONS - 1)
         tail, tail_writer = await asked(stand.daemon, "/api/v1/tail?signal=logs&n=1")
         await tail.readuntil(b"\nevent: ")
         first = await tail.readline()
         for _, writer in (*readers, (tail, tail_writer)):
             writer.close()
-        while await watcher.fetchval(WAITING):  # noqa: ASYNC110
-            await asyncio.sleep(POLL_S)
+        await until_counted(watcher, WAITING, 0)
     await holder.execute("ROLLBACK")
 
     assert first == b"live\n"  # and not that stored items cannot be read

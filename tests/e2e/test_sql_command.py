@@ -14,6 +14,7 @@ from collector.operate.dev import Publication
 from collector.settings import DatabaseSettings
 from collector.store.pool import Connection, resolve_dsn
 from tests.e2e.test_cli import otlpg
+from tests.server_activity import until_counted
 from tests.terminal import CTRL_C, Terminal, environment
 
 SLEEPING = (
@@ -131,13 +132,10 @@ async def test_ctrl_c_ends_the_statement_too(
     url = resolve_dsn(database_settings)
     words = ["sql", "SELECT pg_sleep(600)", "--timeout", "10m"]
     with Terminal(words, DATABASE_URL=url) as terminal:
-        async with asyncio.timeout(60):
-            while await connection.fetchval(SLEEPING) != 1:  # noqa: ASYNC110 -- the server's own pace
-                await asyncio.sleep(0.01)
-            terminal.press(CTRL_C)
-            code = await asyncio.to_thread(terminal.wait)
-            while await connection.fetchval(SLEEPING) != 0:  # noqa: ASYNC110 -- the same
-                await asyncio.sleep(0.01)
+        await until_counted(connection, SLEEPING, 1)
+        terminal.press(CTRL_C)
+        code = await asyncio.to_thread(terminal.wait)
+        await until_counted(connection, SLEEPING, 0)
 
     assert code == 130
 

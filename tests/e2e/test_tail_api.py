@@ -23,7 +23,7 @@ from collector.rows import Signal
 from collector.settings import DatabaseSettings
 from collector.store.pool import Connection
 from tests.certificates import ServerFiles
-from tests.e2e.daemon import POLL_S, Daemon
+from tests.e2e.daemon import Daemon
 from tests.e2e.senders import Caller, export_spans, grpc_exporter, numbered_logs
 from tests.e2e.tailing import Tail, tailing
 from tests.fault.broken import changed_by
@@ -43,8 +43,7 @@ def send(daemon: Daemon, numbers: Iterable[int]) -> None:
 async def wait_until_linked(*daemons: Daemon, workers: int = 1) -> None:
     """Return when every worker can publish."""
     for daemon in daemons:
-        while await asyncio.to_thread(daemon.metric, "otlpg_tail_link_up") != workers:  # noqa: ASYNC110
-            await asyncio.sleep(POLL_S)
+        await daemon.until_metric("otlpg_tail_link_up", workers)
 
 
 def bulky() -> bytes:
@@ -182,8 +181,7 @@ async def test_a_wrong_request_is_told_in_json(database_settings: DatabaseSettin
 
 async def wait_until_open(daemon: Daemon, tails: int) -> None:
     """Return when the daemon counts so many open tails."""
-    while await asyncio.to_thread(daemon.metric, "otlpg_tail_readers") != tails:  # noqa: ASYNC110
-        await asyncio.sleep(POLL_S)
+    await daemon.until_metric("otlpg_tail_readers", tails)
 
 
 async def test_too_many_readers_may_come_again(database_settings: DatabaseSettings) -> None:
@@ -279,8 +277,7 @@ async def test_the_end_of_the_api_is_not_the_end_of_ingest(
             await asyncio.to_thread(send, daemon, range(5))
             with pytest.raises((EOFError, ConnectionError)):
                 await tail.until("item", body="nothing of it comes")
-        while await asyncio.to_thread(daemon.metric, "otlpg_api_restarts_total") != 1:  # noqa: ASYNC110
-            await asyncio.sleep(POLL_S)
+        await daemon.until_metric("otlpg_api_restarts_total", 1)
         await wait_until_linked(daemon)
         async with tailing(daemon.api_port, headers={"last-event-id": last}) as again:
             await live(again, 1)

@@ -7,7 +7,7 @@ from typing import Any
 
 from collector.rows import Signal
 from collector.settings import DatabaseSettings
-from tests.e2e.daemon import POLL_S, Daemon
+from tests.e2e.daemon import Daemon
 from tests.e2e.senders import Caller, numbered_logs
 from tests.e2e.tailing import Tail, tailing
 
@@ -43,8 +43,7 @@ async def test_tails_that_open_under_load_show_each_item_once(
             assert_whole(tail)
 
     with Daemon(database_settings, workers=2, **SETTINGS) as daemon:
-        while await asyncio.to_thread(daemon.metric, "otlpg_tail_link_up") != 2:  # noqa: ASYNC110
-            await asyncio.sleep(POLL_S)  # what is committed before would be told as lost
+        await daemon.until_metric("otlpg_tail_link_up", 2)  # what is committed before is lost
         callers = [Caller(daemon.grpc_port) for _ in range(4)]
         async with asyncio.timeout(120), asyncio.TaskGroup() as tasks:
             watching: list[asyncio.Task[None]] = []

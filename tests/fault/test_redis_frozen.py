@@ -11,7 +11,7 @@ from typing import NamedTuple
 import pytest
 
 from collector.settings import DatabaseSettings
-from tests.e2e.daemon import POLL_S, Daemon
+from tests.e2e.daemon import Daemon
 from tests.fault.oracle import Verdict
 from tests.fault.sender import RecordingSender
 from tests.fault.watching import Watcher, flat, linked, run_watched
@@ -114,6 +114,5 @@ async def overflows(daemon: Daemon) -> bool:
 
     A worker that gives its link up says so first, and then drops all that waits for it.
     """
-    while not await asyncio.to_thread(daemon.metric, "otlpg_tail_skipped_total", cause="backlog"):  # noqa: ASYNC110
-        await asyncio.sleep(POLL_S)
+    await daemon.until_metric("otlpg_tail_skipped_total", cause="backlog")
     return await asyncio.to_thread(daemon.metric, "otlpg_tail_link_up") == 2

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from collector.settings import DatabaseSettings
-from tests.e2e.daemon import POLL_S, Daemon
+from tests.e2e.daemon import Daemon
 from tests.e2e.tailing import tailing
 from tests.fault.sender import RecordingSender
 from tests.fault.watching import Watcher, flat, pace, run_watched
@@ -21,10 +19,7 @@ async def test_a_silent_reader_drops_its_own(database_settings: DatabaseSettings
     async def be_silent(daemon: Daemon, sender: RecordingSender, watcher: Watcher) -> None:
         before_s = await pace(sender, REQUESTS)
         async with tailing(daemon.api_port, "signal=all") as silent, flat(daemon):
-            while not await asyncio.to_thread(  # noqa: ASYNC110
-                daemon.metric, "otlpg_tail_skipped_total", cause="slow"
-            ):
-                await asyncio.sleep(POLL_S)
+            await daemon.until_metric("otlpg_tail_skipped_total", cause="slow")
             during_s = await pace(sender, REQUESTS)
             quick = watcher.seen.total()
             await watcher.until(lambda: watcher.seen.total() > quick)

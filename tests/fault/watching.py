@@ -12,7 +12,7 @@ import psutil
 
 from collector.rows import Signal
 from collector.settings import DatabaseSettings
-from tests.e2e.daemon import POLL_S, Daemon
+from tests.e2e.daemon import Daemon
 from tests.e2e.tailing import Tail, tailing
 from tests.fault.oracle import Verdict, judge
 from tests.fault.sender import RecordingSender
@@ -132,8 +132,7 @@ async def _account_for(watcher: Watcher, stored: dict[str, int]) -> None:
 
 async def linked(daemon: Daemon, workers: int) -> None:
     """Return once so many workers can publish."""
-    while await asyncio.to_thread(daemon.metric, "otlpg_tail_link_up") != workers:  # noqa: ASYNC110
-        await asyncio.sleep(POLL_S)
+    await daemon.until_metric("otlpg_tail_link_up", workers)
 
 
 async def pace(sender: RecordingSender, requests: int) -> float:

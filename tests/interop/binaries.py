@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import platform
-import shutil
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.interop import jaeger_programs, node
-from tests.interop.cache import MissingBinariesError, cache_root, locked, run_step, say
+from tests.interop.cache import MissingBinariesError, cache_root, find_go, make_once, run_step
 
 BUILDER = "go.opentelemetry.io/collector/cmd/builder@v0.161.0"
 TELEMETRYGEN = "github.com/open-telemetry/opentelemetry-collector-contrib/cmd/telemetrygen@v0.161.0"
@@ -70,34 +68,19 @@ def build() -> Binaries:
     Raises:
         MissingBinariesError: Go is missing, or a step failed.
     """
-    folder = cache_folder()
-    with locked(folder):
-        binaries = binaries_in(folder)
-        if not binaries.complete():
-            _build_into(folder)
+    binaries = binaries_in(cache_folder())
+    make_once(cache_folder(), is_complete=binaries.complete, fill=_build_into)
     return binaries
 
 
-def _build_into(folder: Path) -> None:
-    go = shutil.which("go")
-    if go is None:
-        raise MissingBinariesError(
-            "`make interop` builds the real otel-collector and needs Go 1.26 or newer on PATH "
-            "(https://go.dev/dl/)"
-        )
-    unfinished = folder.with_suffix(".unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir()
-    started = time.monotonic()
+def _build_into(unfinished: Path) -> None:
+    go = find_go("the real otel-collector")
     for title, command in (
         ("[1/3] telemetrygen", [go, "install", TELEMETRYGEN]),
         ("[2/3] the collector builder", [go, "install", BUILDER]),
         ("[3/3] otel-collector", [str(unfinished / "builder"), "--config", str(MANIFEST)]),
     ):
         run_step(title, command, unfinished, GOBIN=str(unfinished), CGO_ENABLED="0")
-    shutil.rmtree(folder, ignore_errors=True)
-    unfinished.rename(folder)
-    say(f"built in {time.monotonic() - started:.0f} s, kept in {folder}")
 
 
 if __name__ == "__main__":

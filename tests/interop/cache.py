@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Generator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 STEP_S_MAX = 600.0
@@ -23,13 +24,44 @@ def cache_root() -> Path:
     return cache / "otlpg" / "interop"
 
 
-@contextmanager
-def locked(folder: Path) -> Generator[None]:
-    """Be the only process that makes ``folder``; others wait."""
+def make_once(
+    folder: Path, *, is_complete: Callable[[], bool], fill: Callable[[Path], None]
+) -> None:
+    """Let ``fill`` make what belongs into ``folder``, unless it is there; whole or not at all.
+
+    One process makes it, others wait for it. ``fill`` gets an empty folder beside it, which takes its
+    place in the end.
+
+    Raises:
+        MissingBinariesError: of ``fill``.
+    """
     folder.parent.mkdir(parents=True, exist_ok=True)
     with folder.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+        if is_complete():
+            return
+        unfinished = folder.with_suffix(".unfinished")
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir()
+        began_s = time.monotonic()
+        fill(unfinished)
+        shutil.rmtree(folder, ignore_errors=True)
+        unfinished.rename(folder)
+        say(f"made in {time.monotonic() - began_s:.0f} s, kept in {folder}")
+
+
+def find_go(wanted_for: str) -> str:
+    """Return the path of Go.
+
+    Raises:
+        MissingBinariesError: there is none; says what for it is needed.
+    """
+    go = shutil.which("go")
+    if go is None:
+        raise MissingBinariesError(
+            f"`make interop` builds {wanted_for} and needs Go 1.26 or newer on PATH (https://go.dev/dl/)"
+        )
+    return go
 
 
 def run_step(

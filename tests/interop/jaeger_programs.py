@@ -13,11 +13,10 @@ import json
 import platform
 import shutil
 import subprocess
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.interop.cache import MissingBinariesError, cache_root, locked, run_step, say
+from tests.interop.cache import MissingBinariesError, cache_root, find_go, make_once, run_step
 
 MODULE = "github.com/jaegertracing/jaeger@v1.76.0"
 SUITE = Path(__file__).with_name("go") / "jaeger_storage_test.go"
@@ -68,24 +67,13 @@ def build() -> JaegerPrograms:
     Raises:
         MissingBinariesError: Go is missing, or a step failed.
     """
-    folder = cache_folder()
-    with locked(folder):
-        programs = programs_in(folder)
-        if not programs.complete():
-            _build_into(folder)
+    programs = programs_in(cache_folder())
+    make_once(cache_folder(), is_complete=programs.complete, fill=_build_into)
     return programs
 
 
-def _build_into(folder: Path) -> None:
-    go = shutil.which("go")
-    if go is None:
-        raise MissingBinariesError(
-            "`make interop` builds Jaeger and needs Go 1.26 or newer on PATH"
-        )
-    unfinished = folder.with_suffix(".unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir()
-    started = time.monotonic()
+def _build_into(unfinished: Path) -> None:
+    go = find_go("Jaeger")
     source = unfinished / "source"
     _unpack(go, source)
     built = programs_in(unfinished)
@@ -98,9 +86,6 @@ def _build_into(folder: Path) -> None:
     ):
         run_step(title, command, source, timeout_s=BUILD_S_MAX, CGO_ENABLED="0")
     shutil.rmtree(source)
-    shutil.rmtree(folder, ignore_errors=True)
-    unfinished.rename(folder)
-    say(f"built in {time.monotonic() - started:.0f} s, kept in {folder}")
 
 
 def _unpack(go: str, source: Path) -> None:

@@ -14,7 +14,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.interop.cache import MissingBinariesError, cache_root, locked, run_step
+from tests.interop.cache import MissingBinariesError, cache_root, make_once, run_step
 
 REQUIREMENTS = Path(__file__).parents[2] / "requirements" / "interop.txt"
 PACKAGES = Path(__file__).with_name("js")
@@ -76,17 +76,12 @@ def install() -> Node:
     Raises:
         MissingBinariesError: a step failed.
     """
-    folder = cache_folder()
-    with locked(folder):
-        if not Node(folder).complete():
-            _install_into(folder)
-    return Node(folder)
+    node = Node(cache_folder())
+    make_once(cache_folder(), is_complete=node.complete, fill=_install_into)
+    return node
 
 
-def _install_into(folder: Path) -> None:
-    unfinished = folder.with_suffix(".unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir()
+def _install_into(unfinished: Path) -> None:
     pip = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check", "-q"]
     from_hashes = ["--require-hashes", "-r", str(REQUIREMENTS), "--target", str(unfinished)]
     run_step("[1/2] Node.js", [*pip, *from_hashes], unfinished)
@@ -95,5 +90,3 @@ def _install_into(folder: Path) -> None:
     node = Node(unfinished)
     npm = [str(node.program), str(node.npm), "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
     run_step("[2/2] its OpenTelemetry SDK", npm, unfinished)
-    shutil.rmtree(folder, ignore_errors=True)
-    unfinished.rename(folder)

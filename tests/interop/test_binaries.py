@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from tests.interop import binaries, jaeger_programs, node
+from tests.interop.cache import MissingBinariesError, make_once
 
 
 @pytest.fixture
@@ -106,3 +107,27 @@ def test_javascript_is_pinned_by_hash_and_names_no_registry() -> None:
     assert packages
     assert all(entry["integrity"].startswith("sha512-") for entry in packages)
     assert not any("resolved" in entry for entry in packages)
+
+
+def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    """What a step that failed has left is gone at the next attempt; what is there is not made again."""
+    folder, made = tmp_path / "programs", list[list[Path]]()
+
+    def fill(unfinished: Path) -> None:
+        made.append(list(unfinished.iterdir()))
+        (unfinished / "program").touch()
+        if len(made) == 1:
+            raise MissingBinariesError("a step failed")
+
+    def make() -> None:
+        make_once(folder, is_complete=(folder / "program").exists, fill=fill)
+
+    with pytest.raises(MissingBinariesError):
+        make()
+    after_failure = folder.exists()
+    make()
+    make()
+
+    assert not after_failure
+    assert made == [[], []]
+    assert [path.name for path in folder.iterdir()] == ["program"]

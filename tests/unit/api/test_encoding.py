@@ -100,7 +100,9 @@ def test_the_schema_holds_for_what_is_written(kind: Any, data: st.DataObject) ->
 
     written = orjson.loads(encode(value))
 
-    jsonschema_rs.Draft202012Validator(schema_of(kind)).validate(written)
+    wrong = list(jsonschema_rs.Draft202012Validator(schema_of(kind)).iter_errors(written))
+
+    assert wrong == []
 
 
 @pytest.mark.parametrize("kind", ANSWERS, ids=str)
