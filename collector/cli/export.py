@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import typer
 
 from collector.cli import exit_codes, export_progress, options, printing, reading
+from collector.cli.streams import require_output
 from collector.errors import OtlpgError, UsageError
 from collector.operate.export.form import Format, format_of
 from collector.operate.verify.options import Protocol
@@ -125,6 +126,7 @@ def _to_file(file: str, form: Format, *, overwrite: bool) -> Callable[[], Sink]:
 
     if file != "-":
         return lambda: FileSink(Path(file), form, overwrite=overwrite)
+    require_output()
     if form is Format.PROTOBUF and sys.stdout.isatty():
         raise UsageError("protobuf is nothing for a terminal; use a pipe or a file")
     return lambda: StreamSink(sys.stdout.buffer, form)
@@ -195,13 +197,21 @@ def _run(
         _to_the_end(config, data_dir, all_of_it)
     except (OtlpgError, KeyboardInterrupt):
         if target.is_receiver and progress.when is not None:
+            for sink in sinks:
+                _complain(sink)  # who goes on from there meets none of it again
             printing.note(export_progress.where_to_go_on(progress))
         raise
     [sink] = sinks
     printing.note(export_progress.summary(progress, sink.bytes))
+    if _complain(sink):
+        raise typer.Exit(exit_codes.FAILURE)
+
+
+def _complain(sink: Sink) -> bool:
+    """Tell what was left out for good, if anything was."""
     if sink.complaint:
         printing.note(printing.escaped(sink.complaint))
-        raise typer.Exit(exit_codes.FAILURE)
+    return bool(sink.complaint)
 
 
 def _to_the_end(

@@ -5,16 +5,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from collector.query.display import rfc3339
 from collector.rows import Signal
 
 if TYPE_CHECKING:
     from collector.operate.export.run import Progress
 
 ITEMS = {Signal.TRACES: "spans", Signal.METRICS: "data points", Signal.LOGS: "log records"}
-_PG_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 @contextmanager
@@ -59,6 +58,8 @@ def summary(progress: Progress, written_bytes: int) -> str:
 
 def where_to_go_on(progress: Progress) -> str:
     """Return how an export that was ended can go on without sending all of it again."""
-    at = _PG_EPOCH + timedelta(microseconds=progress.done)
-    text = at.isoformat().replace("+00:00", "Z")
-    return f"all before {text} was taken; the same command with --from {text} goes on"
+    text = rfc3339(progress.done, None)
+    return (
+        f"all before {text} was taken, or is told above; the same command goes on with"
+        f" --from {text}, in the place of any --since or --from"
+    )

@@ -35,7 +35,8 @@ CHUNK_ROWS: Final = 500
 _CURSOR: Final = "otlpg_user"
 _DECLARE: Final = f"DECLARE {_CURSOR} NO SCROLL CURSOR FOR\n"
 _FETCH: Final = f"FETCH FORWARD {CHUNK_ROWS} FROM {_CURSOR}"
-_SPACE: Final = r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/)*"
+_SPACE: Final = r"(?>\s+|--[^\n]*|/\*(?>.*?\*/))*+"
+"""White space and comments, each read once: a comment never reaches into what follows it."""
 _OPTION: Final = (
     r"\s*(?:analy[sz]e|verbose|costs|settings|generic_plan|buffers|serialize|wal|timing|summary"
     r"|memory|format)(?:\s+\w+)?\s*"

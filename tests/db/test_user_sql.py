@@ -76,7 +76,10 @@ async def asked(views: Views, sql: str, **options: Any) -> list[dict[str, Any]]:
         "  -- a word\n /* and another */ SELECT 1 AS n -- the end",
         "WITH a AS (SELECT 1 AS n) TABLE a",
         "(SELECT 1 AS n) UNION (VALUES (1))",
+        "/* a */ SELECT n FROM (SELECT 1 AS n) /* b */ show",
+        "/* x */\n" * 2_000 + "SELECT 1 AS n",
     ],
+    ids=range(7),
 )
 async def test_a_query_is_answered(views: Views, sql: str) -> None:
     """However it begins and ends."""

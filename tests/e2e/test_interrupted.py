@@ -71,7 +71,7 @@ def test_a_tail_without_output_ends_at_once() -> None:
     assert with_closed(">&-", "tail", "logs", "--url", AWAY) == CLOSED
 
 
-@pytest.mark.parametrize("arguments", ["--version", "--help", "check"])
+@pytest.mark.parametrize("arguments", ["--version", "--help", "check", "export -"])
 def test_a_closed_output_is_told_where_something_would_be_printed(arguments: str) -> None:
     """In one line, whatever the command."""
     assert (

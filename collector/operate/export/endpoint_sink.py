@@ -17,8 +17,13 @@ RETRY_S_MAX: Final = 300.0
 BACKOFF_S_MIN: Final = 0.5
 BACKOFF_S_MAX: Final = 15.0
 
+LARGE_BYTES_MIN: Final = 2**20
+"""No receiver finds one item smaller than that too large: gRPC takes four times as much by itself."""
+
 _TOO_LARGE: Final = frozenset({"RESOURCE_EXHAUSTED", "413"})
 """Not to be tried again as it is; its halves may do."""
+_SAYS_SIZE: Final = frozenset({"413"})
+"""The other one is said by whoever has enough of us, too."""
 
 
 class EndpointSink:
@@ -53,11 +58,15 @@ class EndpointSink:
             if count
         )
 
-    async def take(self, part: Part) -> None:
+    async def take(self, part: Part) -> int:
         """Send a request until it is taken; one that is too large for the receiver goes in halves.
 
         A single item that is too large is left out, and told at the end: it would be so at every try,
-        and nothing behind it would ever leave.
+        and nothing behind it would ever leave. One that is refused in the same words and is small
+        meets a quota, as all after it would.
+
+        Returns:
+            How many items were taken.
 
         Raises:
             UnreachableError: the receiver did not take it within the time for all its attempts.
@@ -67,12 +76,11 @@ class EndpointSink:
         answer = await self._deliver(part, body)
         if answer.code in _TOO_LARGE and answer.outcome == "never":
             if len(part.rows) > 1:
-                for half in part.halves():
-                    await self.take(half)
-            else:
+                return sum([await self.take(half) for half in part.halves()])
+            if answer.code in _SAYS_SIZE or len(body) >= LARGE_BYTES_MIN:
                 self._too_large += 1
                 self._too_large_reason = _words(answer)
-            return
+                return 0
         if answer.code == PARTIAL:
             self._partial += 1
             self._partial_reason = answer.detail
@@ -81,6 +89,7 @@ class EndpointSink:
         elif answer.outcome == "retry":
             raise UnreachableError(f"the receiver did not take {part.signal}: {_words(answer)}")
         self.bytes += len(body)
+        return len(part.rows)
 
     async def finish(self) -> None:
         """Give up the connection."""

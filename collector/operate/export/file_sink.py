@@ -39,8 +39,8 @@ class StreamSink:
         self.bytes = 0
         self.complaint = ""
 
-    async def take(self, part: Part) -> None:
-        """Write a request; one whose line would be too long in halves.
+    async def take(self, part: Part) -> int:
+        """Write a request, and return how many items it has; in halves if its line would be too long.
 
         Raises:
             CommandError: there is no room.
@@ -49,15 +49,14 @@ class StreamSink:
         if self._form is Format.JSON:
             written = to_json(part.request) + b"\n"
             if len(written) > LINE_BYTES_MAX and len(part.rows) > 1:
-                for half in part.halves():
-                    await self.take(half)
-                return
+                return sum([await self.take(half) for half in part.halves()])
         else:
             body = part.request.SerializeToString()
             written = _LENGTH.pack(len(body)) + body
         with _told("what was exported"):
             self._stream.write(written)
         self.bytes += len(written)
+        return len(part.rows)
 
     async def finish(self) -> None:
         """Let what was written leave."""

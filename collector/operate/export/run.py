@@ -28,8 +28,8 @@ class Sink(Protocol):
         """What is to be told at the end although all was given; empty where nothing is."""
         ...
 
-    async def take(self, part: Part) -> None:
-        """Take a request; it is taken for good when this returns."""
+    async def take(self, part: Part) -> int:
+        """Take a request for good, and return how many of its items were; others are complained of."""
         ...
 
     async def finish(self) -> None:
@@ -87,8 +87,7 @@ async def export(
                 for signal in signals:
                     async with aclosing(parts_of(connection, signal, piece, service)) as parts:
                         async for part in parts:
-                            await sink.take(part)
-                            progress.items[signal] += len(part.rows)
+                            progress.items[signal] += await sink.take(part)
                             progress.requests += 1
                             tell(progress)
                 progress.done = piece.end

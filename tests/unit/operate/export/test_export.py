@@ -8,6 +8,7 @@ import struct
 from collections.abc import Sequence
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from collector.errors import CommandError, UnreachableError
-from collector.operate.export.endpoint_sink import EndpointSink
+from collector.operate.export.endpoint_sink import LARGE_BYTES_MIN, EndpointSink
 from collector.operate.export.file_sink import LINE_BYTES_MAX, FileSink
 from collector.operate.export.form import Format, format_of
 from collector.operate.export.plan import SLICE_US, slices_of, within
@@ -23,7 +24,7 @@ from collector.operate.export.read import Part, part_of
 from collector.operate.verify.doors import Answer
 from collector.query.time_range import TimeRange
 from collector.restore.equality import ExportRequest
-from collector.rows import Signal
+from collector.rows import Signal, SpanRow
 from collector.telemetry.clock import SystemClock
 from tests.converted import dimensions, resource_row, scope_row, span_row
 
@@ -32,9 +33,11 @@ KNOWN = dimensions([SHOP], [LIBRARY], [], [])
 HOUR_US = SLICE_US
 
 
-def part(spans: int) -> Part:
+def part(spans: int, name: str = "GET") -> Part:
     """Return a request of so many spans."""
-    rows = [span_row(n, time=n, resource=SHOP) for n in range(spans)]
+    rows: list[tuple[Any, ...]] = [
+        SpanRow._make(span_row(n, time=n, resource=SHOP))._replace(name=name) for n in range(spans)
+    ]
     return part_of(Signal.TRACES, rows, KNOWN)
 
 
@@ -253,19 +256,30 @@ async def test_what_will_never_be_taken_ends_it() -> None:
 async def test_what_is_too_large_goes_in_halves() -> None:
     """Each item once; one alone that is too large is left out and told, and the rest goes on."""
     receiver = Receiver(items_max=2)
-    await sink_to(receiver).take(part(7))
+    assert await sink_to(receiver).take(part(7)) == 7
     assert sum(receiver.taken) == 7
     assert max(receiver.taken) <= 2
 
     huge = Receiver([Answer("never", "RESOURCE_EXHAUSTED", "5000000 vs. 4194304")])
     sink = sink_to(huge)
-    await sink.take(part(1))
-    await sink.take(part(2))
+    assert await sink.take(part(1, "x" * LARGE_BYTES_MIN)) == 0
+    assert await sink.take(part(2)) == 2
     assert huge.taken == [2]
     assert sink.complaint == (
         "1 items are too large for the receiver, the last one since:"
         " RESOURCE_EXHAUSTED: 5000000 vs. 4194304"
     )
+
+
+async def test_who_has_enough_of_us_ends_it() -> None:
+    """The same code for an item that nobody finds large is a quota: what follows is not left out."""
+    receiver = Receiver(items_max=0)
+    sink = sink_to(receiver)
+
+    with pytest.raises(CommandError, match="RESOURCE_EXHAUSTED"):
+        await sink.take(part(4))
+
+    assert (receiver.attempts, sink.complaint) == (3, "")
 
 
 async def test_who_is_busy_is_not_asked_for_less() -> None:
