@@ -113,7 +113,12 @@ class ApiDaemon:
         trace_repository = TraceRepository(views)
         self._certificates = Certificates(settings.tls, clock=clock) if settings.tls.on else None
         self._answers = self._remote_answers(settings)
-        kept = Kept(settings.api.cache_s, partial(database_identity, views), clock, self._answers)
+
+        async def identity() -> str:
+            async with turns.one():
+                return await database_identity(views)
+
+        kept = Kept(settings.api.cache_s, identity, clock, self._answers)
         questions = Questions(turns, failures, clock, kept)
         answering = Answering(questions, failures)
         app = build(

@@ -8,6 +8,7 @@ which database, by which version.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
@@ -23,7 +24,9 @@ AWAY_S: Final = 10.0
 ANSWER_BYTES_MAX: Final = 2**20
 """What is larger is not kept."""
 BYTES_MAX: Final = 16 * 2**20
-"""Answers kept in this process; the oldest go first."""
+"""Answers kept in this process, with what each costs besides; the oldest go first."""
+ENTRY_BYTES: Final = 512
+"""Of a key and its place, more than measured (327): most answers are small."""
 
 
 class Remote(Protocol):
@@ -48,14 +51,18 @@ class Kept:
         clock: Clock,
         remote: Remote | None = None,
     ) -> None:
-        """``identity`` tells which database is asked; ``lifetime_s`` 0 keeps nothing."""
+        """``identity`` tells which database is asked; ``lifetime_s`` 0 keeps nothing.
+
+        It is a question as all are, and takes its turn.
+        """
         self.lifetime_s = lifetime_s
         self._identity = identity
         self._known: tuple[str, float] | None = None  # the identity, and until when it holds
+        self._asking = asyncio.Lock()
         self._clock = clock
         self._remote = remote
         self._away_until_s = 0.0
-        self._memory = _Memory(clock)
+        self._memory = Memory(clock)
         self._trouble = Trouble("otlpg.api", clock)
 
     async def answer(self, about: tuple[object, ...], ask: Callable[[], Awaitable[bytes]]) -> bytes:
@@ -80,11 +87,12 @@ class Kept:
         return found
 
     async def _database(self) -> str:
-        """Return the identity, which is asked for again as often as answers are."""
-        now_s = self._clock.monotonic_s()
-        if self._known is None or self._known[1] <= now_s:
-            self._known = (await self._identity(), now_s + self.lifetime_s)
-        return self._known[0]
+        """Return the identity, which is asked for again as often as answers are, by one of all who wait."""
+        async with self._asking:
+            now_s = self._clock.monotonic_s()
+            if self._known is None or self._known[1] <= now_s:
+                self._known = (await self._identity(), now_s + self.lifetime_s)
+            return self._known[0]
 
     async def _get(self, key: str) -> bytes | None:
         if remote := self._asked_remote():
@@ -131,27 +139,40 @@ class _Entry(NamedTuple):
     until_s: float
 
 
-class _Memory:
-    """Answers in this process, at most ``BYTES_MAX`` of them."""
+class Memory:
+    """Answers in this process, at most ``BYTES_MAX`` with what they cost besides."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._entries: OrderedDict[str, _Entry] = OrderedDict()
         self._bytes = 0
 
+    @property
+    def bytes(self) -> int:
+        """What all entries cost."""
+        return self._bytes
+
     def get(self, key: str) -> bytes | None:
+        """Return an answer; None: it is not there, or not any more."""
+        self._drop_old()
         entry = self._entries.get(key)
-        if entry is None or entry.until_s <= self._clock.monotonic_s():
-            return None
-        return entry.answer
+        return None if entry is None else entry.answer
 
     def put(self, key: str, answer: bytes, lifetime_s: float) -> None:
+        """Keep an answer for so long."""
         self._drop(key)
+        self._drop_old()
         self._entries[key] = _Entry(answer, self._clock.monotonic_s() + lifetime_s)
-        self._bytes += len(answer)
+        self._bytes += len(answer) + ENTRY_BYTES
         while self._bytes > BYTES_MAX:
+            self._drop(next(iter(self._entries)))
+
+    def _drop_old(self) -> None:
+        """Drop what nobody is given any more: all have one lifetime, so the oldest stand in front."""
+        now_s = self._clock.monotonic_s()
+        while self._entries and next(iter(self._entries.values())).until_s <= now_s:
             self._drop(next(iter(self._entries)))
 
     def _drop(self, key: str) -> None:
         if (entry := self._entries.pop(key, None)) is not None:
-            self._bytes -= len(entry.answer)
+            self._bytes -= len(entry.answer) + ENTRY_BYTES

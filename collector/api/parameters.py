@@ -213,7 +213,8 @@ def each_once(request: Request) -> None:
     Raises:
         BadParameterError: one does.
     """
-    names = [name for name, _ in request.query_params.multi_items()]
-    for name in names:
-        if names.count(name) > 1:
+    seen: set[str] = set()
+    for name, _ in request.query_params.multi_items():
+        if name in seen:
             raise BadParameterError(name[:40], "must be there once")
+        seen.add(name)

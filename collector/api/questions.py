@@ -19,6 +19,7 @@ from starlette.types import Receive, Scope, Send
 from collector.api.encoding import encode
 from collector.api.errors import Failures
 from collector.api.kept import Kept
+from collector.api.leaving import while_there
 from collector.api.parameters import RangeParameters
 from collector.errors import BadParameterError, TooManyQuestionsError
 from collector.query.page import LIMIT_MAX, Cursor, Page
@@ -178,30 +179,6 @@ def written(body: bytes) -> Response:
     return Response(body, headers=_HEADERS, media_type=JSON)
 
 
-async def while_there(receive: Receive, work: Awaitable[T]) -> T:
-    """Return what ``work`` does; cancel it when the reader leaves.
-
-    Raises:
-        ClientDisconnect: the reader has left, and what was under way is over.
-    """
-    working = asyncio.ensure_future(work)
-    leaving = asyncio.create_task(_left(receive))
-    try:
-        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
-        if not working.done():
-            raise ClientDisconnect
-        return working.result()
-    finally:
-        leaving.cancel()
-        working.cancel()
-        await asyncio.wait((working, leaving))
-
-
-async def _left(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-
-
 def accepts(request: Request, media_type: str) -> bool:
     """Tell whether the reader names a media type; quality values count for nothing."""
     accepted = ",".join(request.headers.getlist("accept")).lower()
@@ -224,6 +201,8 @@ class _Lines(Response):
             await while_there(receive, self._write(send))
         except ClientDisconnect:
             return
+        except TimeoutError:  # it takes nothing; to close would wait for ever until all is taken
+            scope["state"][ABORT]()
         except Exception as error:  # noqa: BLE001 -- the edge: the head is out, no answer can follow
             self._failures.note(error)
             scope["state"][ABORT]()

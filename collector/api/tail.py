@@ -16,12 +16,13 @@ from functools import partial
 from typing import Any, Final, TypeVar
 
 import orjson
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from collector.api.admission import Admission
 from collector.api.errors import Failures
+from collector.api.leaving import while_there
 from collector.api.stored import StoredItems
 from collector.api.tail_parameters import TailParameters
 from collector.errors import ForbiddenError, KeysAwayError, StoreError, UnauthenticatedError
@@ -246,29 +247,16 @@ class _Stream(Response):
                     )
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
 
-        streaming = asyncio.ensure_future(self._run(write))
-        leaving = asyncio.create_task(_left(receive))
         try:
-            await asyncio.wait((streaming, leaving), return_when=asyncio.FIRST_COMPLETED)
-            if not streaming.done():
-                return
-            error = streaming.exception()
-            if error is None:
-                await write(b"")
-                await send({"type": "http.response.body", "body": b"", "more_body": False})
-            elif not begun and isinstance(error, Exception):
+            await while_there(receive, self._run(write))
+            await write(b"")
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        except ClientDisconnect:
+            return
+        except Exception as error:
+            if not begun:
                 await self._failures.answer(error)(scope, receive, send)
             elif isinstance(error, TimeoutError):
                 scope["state"][ABORT]()  # to close would wait for ever until all is taken
             else:
-                raise error
-        finally:
-            leaving.cancel()
-            streaming.cancel()
-            await asyncio.wait((streaming, leaving))
-
-
-async def _left(receive: Receive) -> None:
-    """Return when the reader has left."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
+                raise

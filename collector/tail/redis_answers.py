@@ -5,6 +5,8 @@ It stands here since this layer alone speaks to Redis, and with one way to fail:
 
 from __future__ import annotations
 
+import asyncio
+
 from collector.settings import RedisSettings
 from collector.tail.redis_client import as_link_errors, client_of
 
@@ -15,6 +17,7 @@ class RedisAnswers:
     def __init__(self, settings: RedisSettings) -> None:
         self._prefix = settings.channel_prefix
         self._client = client_of(settings)
+        self._connections = asyncio.Semaphore(settings.pool_size)  # more would fail, and not wait
 
     async def get(self, key: str) -> bytes | None:
         """Return an answer; None: it is not there, or not any more.
@@ -22,9 +25,10 @@ class RedisAnswers:
         Raises:
             LinkError: Redis did not answer within ``redis.timeout_s``.
         """
-        with as_link_errors():
-            found: bytes | None = await self._client.get(self._name(key))
-            return found
+        async with self._connections:
+            with as_link_errors():
+                found: bytes | None = await self._client.get(self._name(key))
+                return found
 
     async def put(self, key: str, answer: bytes, lifetime_s: float) -> None:
         """Keep an answer for so long.
@@ -32,8 +36,10 @@ class RedisAnswers:
         Raises:
             LinkError: as ``get``; it may be kept all the same.
         """
-        with as_link_errors():
-            await self._client.set(self._name(key), answer, px=max(1, round(lifetime_s * 1_000)))
+        milliseconds = max(1, round(lifetime_s * 1_000))
+        async with self._connections:
+            with as_link_errors():
+                await self._client.set(self._name(key), answer, px=milliseconds)
 
     async def stop(self) -> None:
         """Close what is open. Safe twice."""

@@ -101,6 +101,15 @@ async def test_redis_keeps_an_answer(
             assert 0 < client.pttl(key) <= FOREVER_S * 1_000
 
 
+async def test_more_readers_than_connections_wait_for_one(answers: RedisAnswers) -> None:
+    """A burst is no Redis that is away."""
+    await answers.put("a", b"kept", 60)
+
+    found = await asyncio.gather(*(answers.get("a") for _ in range(200)))
+
+    assert set(found) == {b"kept"}
+
+
 @pytest.mark.parametrize("how", ["freeze", "kill"])
 async def test_a_redis_that_is_away_costs_one_short_wait(
     asker: Asker, redis: RedisServer, how: str

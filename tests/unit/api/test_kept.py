@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import tracemalloc
 from datetime import timedelta
 
 import pytest
 
 from collector.api import kept as kept_module
-from collector.api.kept import AWAY_S, Kept
+from collector.api.kept import AWAY_S, BYTES_MAX, ENTRY_BYTES, Kept, Memory
 from collector.errors import LinkError, StoreUnavailableError
 from tests.clocks import HandClock
 
@@ -132,7 +134,7 @@ async def test_an_error_is_no_answer() -> None:
 
 async def test_what_is_kept_here_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """The oldest go first, and what is very large is not kept at all."""
-    monkeypatch.setattr(kept_module, "BYTES_MAX", 10)
+    monkeypatch.setattr(kept_module, "BYTES_MAX", 10 + 2 * ENTRY_BYTES)
     monkeypatch.setattr(kept_module, "ANSWER_BYTES_MAX", 8)
     kept = Kept(LIFETIME_S, Databases().identity, HandClock())
     asked: list[str] = []
@@ -148,6 +150,52 @@ async def test_what_is_kept_here_is_bounded(monkeypatch: pytest.MonkeyPatch) -> 
         await answer(name, size)
 
     assert asked == ["a", "b", "c", "a", "d", "d"]
+
+
+def test_answers_that_say_nothing_have_their_cost() -> None:
+    """Whoever asks for services that there are not fills no memory: it is measured."""
+    memory = Memory(HandClock())
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+
+    for number in range(50_000):
+        memory.put(f"{number:064}", b"[]", LIFETIME_S)
+
+    held = tracemalloc.get_traced_memory()[0] - before
+    tracemalloc.stop()
+    assert held <= memory.bytes <= BYTES_MAX
+
+
+def test_what_is_too_old_is_dropped() -> None:
+    """It is given to nobody, and has no place any more."""
+    clock = HandClock()
+    memory = Memory(clock)
+    memory.put("a", b"old", LIFETIME_S)
+    clock.move(timedelta(seconds=LIFETIME_S))
+
+    assert memory.get("b") is None
+    assert memory.bytes == 0
+
+
+async def test_one_of_all_who_wait_asks_which_database_it_is() -> None:
+    """Others wait for it, and take no connection."""
+    asked = 0
+    may_answer = asyncio.Event()
+
+    async def identity() -> str:
+        nonlocal asked
+        asked += 1
+        await may_answer.wait()
+        return "one"
+
+    kept = Kept(LIFETIME_S, identity, HandClock())
+    databases = Databases()
+    waiting = [asyncio.create_task(kept.answer((number,), databases.ask)) for number in range(20)]
+    await asyncio.sleep(0)
+    may_answer.set()
+    await asyncio.gather(*waiting)
+
+    assert asked == 1
 
 
 async def test_nothing_is_kept_where_the_lifetime_is_none() -> None:
