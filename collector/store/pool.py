@@ -288,17 +288,20 @@ class Database:
             self._slots.release()
             raise StoreUnavailableError("the connection pool is stopped")
         self._held.add(connection)
-        if self.identity is None and self._may_ask_identity:
+        if self._may_ask_identity:
             await self._learn_identity(connection)
         return connection
 
     async def _learn_identity(self, connection: Connection) -> None:
-        """Ask once; without an answer the connection is of no use, without the right it is."""
+        """Ask which database it is: another one may be behind the same address by now.
+
+        Without an answer the connection is of no use, without the right it is.
+        """
         try:
             self.identity = await connection.fetchval(
                 _IDENTITY, timeout=self.settings.connect_s_max
             )
-        except asyncpg.PostgresError:
+        except (asyncpg.InsufficientPrivilegeError, asyncpg.UndefinedFunctionError):
             self._may_ask_identity = False
         except BaseException as error:
             await self.discard(connection)

@@ -96,7 +96,7 @@ class Feed:
         """Whether publishers of another database were ever heard."""
         self._expected: int | None = None  # publishers that were asked; None: nobody yet
         self._last_started = Started(0, 0)  # when all had greeted; the next round may be under way
-        self._wants_roll_call = False
+        self._roll_wanted = asyncio.Event()
         self._judging: asyncio.TimerHandle | None = None
         self._begun = asyncio.Event()
         self._has_begun = (
@@ -138,13 +138,15 @@ class Feed:
     def _started(self) -> Started:
         """Return who has greeted so far, of those who should; strangers are neither."""
         strangers = len(self._greeted & self._strangers)
-        expected = max(self._expected or 0, len(self._greeted))
-        return Started(len(self._greeted) - strangers, expected - strangers)
+        expected = max(self._expected or 0, len(self._greeted)) - strangers
+        return Started(len(self._greeted) - strangers, max(expected, self._workers))
 
     async def run(self) -> None:
         """Listen until cancelled."""
         try:
-            await self._listen()
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._listen())
+                tasks.create_task(self._call_rolls())
         finally:
             if self._judging is not None:
                 self._judging.cancel()
@@ -157,9 +159,6 @@ class Feed:
                     self._set_up(True, "")
                     async for raw in messages:
                         self._take(raw)
-                        since_s = self._clock.monotonic_s() - self._asked_s
-                        if self._wants_roll_call and since_s > HELLO_S:
-                            await self._ask()
             except LinkError as error:
                 self._trouble.warn("live tails are away", "link", error=str(error))
                 self._set_up(False, str(error))
@@ -170,20 +169,53 @@ class Feed:
                 self._set_up(False, "live tails failed by our own fault")
             await asyncio.sleep(RETRY_S)
 
+    async def _call_rolls(self) -> None:
+        """Ask who is there whenever a publisher has come that may be in the place of another."""
+        while True:
+            await self._roll_wanted.wait()
+            since_s = self._clock.monotonic_s() - self._asked_s
+            await asyncio.sleep(max(0.0, HELLO_S - since_s))
+            try:
+                if self._up and self._roll_wanted.is_set():
+                    await self._ask()
+            except LinkError:  # ``_listen`` meets it too, and tells
+                await asyncio.sleep(RETRY_S)
+
     async def _ask(self) -> None:
-        """Ask every publisher for a greeting; until all have greeted nothing has begun."""
+        """Ask every publisher for a greeting; until all have greeted nothing has begun.
+
+        Whoever gives up in between, or is refused, leaves everything as it was, and a roll to be called.
+        """
+        before = self._greeted, self._strangers, self._expected, self._begun.is_set()
         self._asked_s = self._clock.monotonic_s()
-        self._wants_roll_call = False
-        if self._judging is not None:
-            self._judging.cancel()
-        self._greeted.clear()
-        self._strangers.clear()
+        self._roll_wanted.clear()
+        self._greeted, self._strangers, self._expected = set(), set(), None
         self._begun.clear()
-        self._expected = None
-        self._expected = max(await self._link.hello(), self._workers)
-        loop = asyncio.get_running_loop()
-        self._judging = loop.call_later(GREETING_S_MAX, self._miss_who_is_gone)
+        try:
+            self._expected = max(await self._link.hello(), self._workers)
+        except BaseException:
+            self._greeted |= before[0]
+            self._strangers |= before[1]
+            self._expected = before[2]
+            if before[3]:
+                self._begun.set()
+            self._roll_wanted.set()
+            raise
+        if self._judging is None:
+            self._judge_after(GREETING_S_MAX)
         self._look_whether_begun()
+
+    def _judge_after(self, delay_s: float) -> None:
+        self._judging = asyncio.get_running_loop().call_later(delay_s, self._judge)
+
+    def _judge(self) -> None:
+        """Miss who is gone; of a round that is still young, later. New rounds put nothing off."""
+        self._judging = None
+        age_s = self._clock.monotonic_s() - self._asked_s
+        if not self._begun.is_set() and age_s < GREETING_S_MAX:
+            self._judge_after(GREETING_S_MAX - age_s)
+            return
+        self._miss_who_is_gone()
 
     def _miss_who_is_gone(self) -> None:
         """Tell of each publisher that was there before and did not answer, once all had the time.
@@ -205,7 +237,10 @@ class Feed:
             self._listener.on_link(up, message)
 
     def _look_whether_begun(self) -> None:
-        if self._expected is not None and len(self._greeted) >= self._expected:
+        own = len(self._greeted - self._strangers)
+        if self._expected is not None and (
+            len(self._greeted) >= self._expected and own >= self._workers
+        ):
             self._has_begun = True
             self._last_started = self._started()
             self._begun.set()
@@ -240,15 +275,20 @@ class Feed:
 
     def _meet_stranger(self, head: Head) -> None:
         """Tell once that there are publishers of another database; they greet as all do."""
-        self._strangers.add(head.source)
+        if len(self._strangers) < PUBLISHERS_MAX:
+            self._strangers.add(head.source)
         self._next.pop(head.source, None)
         if not head.items:
-            self._greeted.add(head.source)
+            self._greet(head.source)
             self._look_whether_begun()
         if not self.has_strangers:
             self.has_strangers = True
             self._listener.on_strangers()
         self._trouble.warn(STRANGERS, "strangers", setting="redis.channel_prefix")
+
+    def _greet(self, source: str) -> None:
+        if len(self._greeted) < PUBLISHERS_MAX:
+            self._greeted.add(source)
 
     def _count(self, message: Message) -> None:
         """Keep the numbers, and tell of what is missing."""
@@ -258,7 +298,7 @@ class Feed:
         if len(self._next) > PUBLISHERS_MAX:
             self._next.popitem(last=False)
         if not head.items:
-            self._greeted.add(head.source)
+            self._greet(head.source)
         if expected is not None and head.first > expected:
             self._listener.on_skipped(head.first - expected, "lost")
         elif expected is None and head.first and self._has_begun:
@@ -266,7 +306,7 @@ class Feed:
         if head.is_last:
             del self._next[head.source]
         elif expected is None and len(self._next) > 1:
-            self._wants_roll_call = True  # it may be in the place of one that was killed
+            self._roll_wanted.set()  # it may be in the place of one that was killed
         self._look_whether_begun()
         if head.items > len(message.lines):
             self._listener.on_skipped(head.items - len(message.lines), "sampled")

@@ -308,6 +308,46 @@ async def test_a_tcp_connection_notices_a_peer_that_vanished(
         connection.terminate()
 
 
+async def test_a_connection_that_is_lost_at_the_question_is_no_missing_right(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not lent, and the next one is asked."""
+    with monkeypatch.context() as patched:
+        patched.setattr(pool, "_IDENTITY", "SELECT pg_terminate_backend(pg_backend_pid())")
+        with pytest.raises(StoreUnavailableError):
+            async with database.acquire():
+                pass
+
+    async with database.acquire() as connection:
+        assert await connection.fetchval("SELECT 1") == 1
+    assert database.identity is not None
+
+
+async def test_without_the_right_a_database_has_no_identity(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And is used as any other."""
+    monkeypatch.setattr(pool, "_IDENTITY", "SELECT no_such_function()")
+
+    async with database.acquire() as connection:
+        assert await connection.fetchval("SELECT 1") == 1
+    assert database.identity is None
+
+
+async def test_each_new_connection_is_asked_which_database_it_is(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Behind the same address there may be another one."""
+    seen: list[str | None] = []
+    for name in ("one", "two"):
+        monkeypatch.setattr(pool, "_IDENTITY", f"SELECT '{name}'")
+        connection = await database.take()
+        seen.append(database.identity)
+        await database.discard(connection)
+
+    assert seen == ["one", "two"]
+
+
 async def test_a_database_is_told_from_others(
     database: Database, empty_database: DatabaseSettings
 ) -> None:

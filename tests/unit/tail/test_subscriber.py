@@ -30,6 +30,8 @@ class HandLink:
         self.publishers = publishers
         self.failure: Exception | None = None
         self.hellos = 0
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
         self._queue: asyncio.Queue[bytes] = asyncio.Queue()
         self._change = asyncio.Condition()
 
@@ -50,6 +52,7 @@ class HandLink:
         async with self._change:
             self.hellos += 1
             self._change.notify_all()
+        await self.may_answer.wait()
         return self.publishers
 
     async def said_hello(self, times: int = 1) -> None:
@@ -65,12 +68,12 @@ class HandLink:
 class Stand:
     """A feed, the link in the test's hand, and what it told."""
 
-    def __init__(self, publishers: int = 1) -> None:
+    def __init__(self, publishers: int = 1, workers: int = 0) -> None:
         self.link = HandLink(publishers)
         self.notes = Notes()
         self.clock = HandClock()
         self.database: str | None = None
-        self.feed = Feed(self.link, self.notes, self.clock, lambda: self.database)
+        self.feed = Feed(self.link, self.notes, self.clock, lambda: self.database, workers=workers)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
@@ -414,6 +417,91 @@ async def test_a_listener_that_fails_loses_a_message_and_not_the_feed(
         told = await stand.notes.until(("3", 9))
 
     assert told == [(3, "lost"), ("3", 9)]
+
+
+async def test_strangers_take_no_place_of_our_workers() -> None:
+    """They answer too; until our own have greeted nothing has begun, and all of them are expected."""
+    stand = Stand(publishers=2, workers=2)
+    stand.database = "ours"
+    async with stand.running():
+        beginning = asyncio.create_task(stand.feed.begin())
+        stand.greeting(0, source="x", database="theirs")
+        stand.greeting(0, source="y", database="theirs")
+        stand.greeting(0, source="a", database="ours")
+        stand.items(0, 1, database="ours")
+        await stand.notes.until(("0", 9))
+        assert not beginning.done()
+        stand.greeting(0, source="b", database="ours")
+
+        assert await beginning == Started(workers=2, expected=2)
+
+
+async def test_strangers_are_not_remembered_without_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often another daemon is started anew beside a long tail."""
+    monkeypatch.setattr(module, "PUBLISHERS_MAX", 3)
+    stand = Stand(publishers=1)
+    stand.database = "ours"
+    async with stand.running():
+        for number in range(9):
+            stand.greeting(0, source=f"x{number}", database="theirs")
+        stand.greeting(0, database="ours")
+        stand.items(0, 1, database="ours")
+        await stand.notes.until(("0", 9))
+
+    assert len(stand.feed._strangers) == 3  # pyright: ignore[reportPrivateUsage]
+    assert len(stand.feed._greeted) == 3  # pyright: ignore[reportPrivateUsage]
+
+
+async def test_the_roll_is_called_also_where_nothing_more_comes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A successor that greets right after a hello is followed by another one."""
+    monkeypatch.setattr(module, "HELLO_S", 0.01)
+    stand = Stand(publishers=1)
+    async with stand.running():
+        stand.greeting(0)
+        await stand.feed.begin()
+        stand.greeting(0, source="b")
+
+        await stand.link.said_hello(2)
+
+
+async def test_a_reader_who_leaves_while_it_asks_changes_nothing() -> None:
+    """Others have begun as before, and the roll is called all the same."""
+    stand = Stand(publishers=1)
+    async with stand.running():
+        stand.greeting(0)
+        await stand.feed.begin()
+        stand.clock.move(timedelta(seconds=2))
+        stand.link.may_answer.clear()
+        leaving = asyncio.create_task(stand.feed.begin())
+        await stand.link.said_hello(2)
+        leaving.cancel()
+        await asyncio.wait((leaving,))
+        stand.link.may_answer.set()
+
+        assert await stand.feed.begin() == Started(1, 1)
+        stand.clock.move(timedelta(seconds=2))
+        await stand.link.said_hello(3)
+
+
+async def test_the_timer_misses_who_was_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Readers who come meanwhile put it off no further than they must."""
+    stand = Stand(publishers=2)
+    async with stand.running():
+        stand.greeting(0)
+        stand.greeting(0, source="b")
+        await stand.feed.begin()
+        monkeypatch.setattr(module, "GREETING_S_MAX", 0.01)
+        stand.clock.move(timedelta(seconds=2))
+        stand.link.publishers = 1
+        beginning = asyncio.create_task(stand.feed.begin())
+        await stand.link.said_hello(2)
+        stand.greeting(0)
+        await beginning
+        told = await stand.notes.until((None, "lost"))
+
+    assert told == [(None, "lost")]
 
 
 @pytest.mark.parametrize("says_farewell", [False, True])
