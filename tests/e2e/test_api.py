@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import AsyncGenerator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,7 +19,7 @@ from collector.operate import tokens
 from collector.receive.token import Scope
 from collector.rows import Signal
 from collector.settings import DatabaseSettings
-from collector.store.pool import Connection
+from collector.store.pool import connect
 from tests.e2e.daemon import Daemon
 from tests.e2e.senders import Caller
 from tests.factories import logs_request, metrics_request, trace_request
@@ -37,39 +37,40 @@ class Stand(NamedTuple):
     """A daemon that asks for keys, and a key to read."""
 
     daemon: Daemon
+    database: DatabaseSettings
     key: str
 
 
-@pytest.fixture
-async def stand(
-    database_settings: DatabaseSettings, connection: Connection
-) -> AsyncGenerator[Stand]:
+@pytest.fixture(scope="module")
+def stand(module_database: DatabaseSettings) -> Generator[Stand]:
     """It stored items of every signal, a minute ago."""
-    keys = {
-        scope: (await tokens.create(connection, name=scope, scopes=[scope], expires_s=None))[0].text
-        for scope in (Scope.INGEST, Scope.QUERY)
-    }
+    keys = asyncio.run(make_keys(module_database))
     start = time.time_ns() - 60 * 10**9
     requests = {
         Signal.TRACES: trace_request(items=40, seed=1, base_unix_nano=start),
         Signal.METRICS: metrics_request(items=40, base_unix_nano=start),
         Signal.LOGS: logs_request(items=40, base_unix_nano=start),
     }
+    metadata = [("x-api-key", keys[Scope.INGEST])]
     settings: dict[str, Any] = {"OTLPG_AUTH__KEYS": "true", "OTLPG_API__STATEMENT_S_MAX": "60"}
-    daemon = Daemon(database_settings, OTLPG_API__ENABLED="true", **settings)
-    try:
-        await asyncio.to_thread(daemon.start)
+    with Daemon(module_database, OTLPG_API__ENABLED="true", **settings) as daemon:
         with Caller(daemon.grpc_port) as caller:
             for signal, request in requests.items():
-                metadata = [("x-api-key", keys[Scope.INGEST])]
-                body = request.SerializeToString()
-                sent = await asyncio.to_thread(caller.send, signal, body, metadata=metadata)
-                assert sent == b""
-        yield Stand(daemon, keys[Scope.QUERY])
-        assert await asyncio.to_thread(daemon.stop) == 0, daemon.log_text()
+                assert caller.send(signal, request.SerializeToString(), metadata=metadata) == b""
+        yield Stand(daemon, module_database, keys[Scope.QUERY])
+        assert daemon.stop() == 0, daemon.log_text()
         assert not [line for line in daemon.log() if line.get("level") == "error"]
-    finally:
-        await asyncio.to_thread(daemon.kill)
+
+
+async def make_keys(database: DatabaseSettings) -> dict[Scope, str]:
+    """Return a key to send and a key to read."""
+    connection = await connect(database)
+    made = {
+        scope: (await tokens.create(connection, name=scope, scopes=[scope], expires_s=None))[0].text
+        for scope in (Scope.INGEST, Scope.QUERY)
+    }
+    await connection.close()
+    return made
 
 
 def described(stand: Stand, *words: str) -> subprocess.CompletedProcess[str]:
@@ -140,18 +141,18 @@ async def test_the_api_is_as_it_says_for_long(stand: Stand) -> None:
     assert run.returncode == 0, run.stdout + run.stderr
 
 
-async def test_a_reader_who_hangs_up_ends_its_question(
-    stand: Stand, connection: Connection, bystander: Connection
-) -> None:
+async def test_a_reader_who_hangs_up_ends_its_question(stand: Stand) -> None:
     """Its statement is gone from PostgreSQL, long before its time is up."""
+    connection, bystander = await connect(stand.database), await connect(stand.database)
     await bystander.execute("BEGIN; LOCK TABLE resources IN ACCESS EXCLUSIVE MODE")
-    reader, writer = await asyncio.open_connection("127.0.0.1", stand.daemon.api_port)
+    _, writer = await asyncio.open_connection("127.0.0.1", stand.daemon.api_port)
     writer.write(
-        f"GET /api/v1/services HTTP/1.1\r\nhost: x\r\nx-api-key: {stand.key}\r\n\r\n".encode()
+        f"GET /api/v1/services?since=7h HTTP/1.1\r\nhost: x\r\nx-api-key: {stand.key}\r\n\r\n".encode()
     )
     await until_counted(connection, WAITING, 1)
     writer.close()
     await until_counted(connection, WAITING, 0)
-    await bystander.execute("ROLLBACK")
 
-    assert await reader.read() == b""
+    assert (await bystander.fetchval("SELECT count(*) FROM resources")) > 0, "it holds its lock yet"
+    await bystander.close()
+    await connection.close()

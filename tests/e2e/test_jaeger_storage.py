@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
 import time
 from collections.abc import Callable, Generator
@@ -17,10 +16,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from collector.receive import jaeger_passage
 from collector.rows import Signal
 from collector.settings import DatabaseSettings
-from collector.store.embedded import EmbeddedPostgres
 from collector.wire import jaeger_storage_pb2 as wire
 from tests.catalogue import raw
-from tests.conftest import TEMPLATE, fresh_database
 from tests.e2e.daemon import Daemon
 from tests.e2e.jaeger_storage import (
     CAPABILITIES,
@@ -99,28 +96,11 @@ def large_request(start_unix_nano: int) -> ExportTraceServiceRequest:
 
 
 @pytest.fixture(scope="module")
-def database(postgres_server: EmbeddedPostgres) -> Generator[DatabaseSettings]:
-    """A migrated database of this file's own."""
-    databases = fresh_database(postgres_server, TEMPLATE)
-
-    async def step() -> DatabaseSettings | None:
-        return await anext(databases, None)
-
-    with asyncio.Runner() as runner:
-        made = runner.run(step())
-        assert made is not None
-        yield made
-        runner.run(step())
-
-
-@pytest.fixture(scope="module")
-def started(
-    database: DatabaseSettings,
-) -> Generator[Started]:
+def started(module_database: DatabaseSettings) -> Generator[Started]:
     """A daemon that stored forty spans of a shop and a large trace, a minute ago."""
     start = time.time_ns() - MINUTE_NS
     sent = trace_request(items=40, base_unix_nano=start)
-    with Daemon(database, OTLPG_API__ENABLED="true") as daemon:
+    with Daemon(module_database, OTLPG_API__ENABLED="true") as daemon:
         with Caller(daemon.grpc_port) as caller:
             for request in (sent, large_request(start)):
                 assert caller.send(Signal.TRACES, request.SerializeToString()) == b""
