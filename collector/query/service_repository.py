@@ -169,7 +169,7 @@ class ServiceRepository:
             QueryTimeoutError: the time was up.
             StoreError: PostgreSQL did not answer.
         """
-        steps = 1 if step_us is None else steps_of(when, step_us)
+        steps = 1 if step_us is None else steps_of(when, step_us) or 1
         statement = service_sql.red(
             when, step_us, service, by_operation=by_operation, series_max=max(1, POINTS_MAX // steps)
         )  # fmt: skip

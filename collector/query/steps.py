@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from collector.errors import BadParameterError
+from collector.rows import PG_EPOCH_UNIX_US
 
 if TYPE_CHECKING:
     from collector.query.time_range import TimeRange
@@ -19,14 +20,20 @@ ORIGIN: Final = "TIMESTAMPTZ '1970-01-01 00:00:00+00'"
 def steps_of(when: TimeRange, step_us: int) -> int:
     """Return how many steps a range touches; the first and the last may be cut by it.
 
+    None for a range of nothing; one more than ``STEPS_MAX`` where so many fit and it begins in the
+    midst of one.
+
     Raises:
-        BadParameterError: they are more than ``STEPS_MAX``, or the step has no length.
+        BadParameterError: it is longer than ``STEPS_MAX`` steps, or the step has no length.
     """
     if step_us < 1:
         raise BadParameterError("step", "must be longer than nothing")
     if when.length_us > STEPS_MAX * step_us:
         raise BadParameterError("step", f"must be so long that the range has at most {STEPS_MAX}")
-    return when.length_us // step_us + 1
+    if not when.length_us:
+        return 0
+    first, last = ((time + PG_EPOCH_UNIX_US) // step_us for time in (when.start, when.end - 1))
+    return last - first + 1
 
 
 def binned(column: str, step: str, origin: str = ORIGIN) -> str:
