@@ -20,6 +20,7 @@ async def database_identity(views: Views) -> str:
 
     A cluster has no name of its own that every role may read, and a copy of it has the same; the
     microsecond in which its server started is another for each, and a new one after a restart.
+    ``Database.identity`` must outlive a restart instead, and is None for a role that may not ask.
 
     Raises:
         QueryTimeoutError: the time was up.

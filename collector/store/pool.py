@@ -161,7 +161,8 @@ class Database:
         self.settings = settings
         self.identity: str | None = None
         """Which database of which cluster this is, in short; None until it was reached, and for a
-        role that may not ask."""
+        role that may not ask. The same after a restart and for every role, since tails find each
+        other by it; what readers keep goes by ``query.identity``, which changes with both."""
         self._may_ask_identity = True
         self._slots = asyncio.Semaphore(settings.connections_max)
         self._idle: list[Connection] = []
