@@ -45,8 +45,7 @@ def services(when: TimeRange) -> Statement:
 def operations(service: str, when: TimeRange, spans_max: int) -> Statement:
     """Return the statement for the operations among the newest spans of a service.
 
-    Shape: rows of ``name``, ``kind``, ``spans``, ``looked_at``; by name and kind. ``looked_at``, the
-    same in each row, is how many spans were looked at.
+    Shape: rows of ``name``, ``kind``, ``spans``; by name and kind.
     """
     values = Parameters()
     condition = (
@@ -59,7 +58,7 @@ def operations(service: str, when: TimeRange, spans_max: int) -> Statement:
         f" ORDER BY f.start_time DESC LIMIT {values.add(spans_max, 'bigint')}"
     )
     return values.statement(
-        "SELECT n.name, n.kind, count(*) AS spans, (sum(count(*)) OVER ())::bigint AS looked_at"  # noqa: S608 -- as above
+        "SELECT n.name, n.kind, count(*) AS spans"  # noqa: S608 -- as above
         f' FROM ({newest}) AS n GROUP BY n.name, n.kind ORDER BY n.name COLLATE "C", n.kind'
     )
 

@@ -1,4 +1,4 @@
-SELECT n.name, n.kind, count(*) AS spans, (sum(count(*)) OVER ())::bigint AS looked_at
+SELECT n.name, n.kind, count(*) AS spans
 FROM (SELECT f.name, f.kind
 FROM trace_spans AS f
 WHERE f.service_name = $1::text
