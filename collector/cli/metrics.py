@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -195,7 +194,12 @@ def _print_chart(out: Output, answer: Aggregate, line: Line) -> None:
     margin = max(map(cells, labels))
     width = max(10, (out.width or WIDTH) - margin - 3)
     drawn = rows(
-        values, answer.steps.count, width=width, height=HEIGHT, shown=shown, is_ascii=_is_ascii()
+        values,
+        answer.steps.count,
+        width=width,
+        height=HEIGHT,
+        shown=shown,
+        is_ascii=out.brush.is_ascii,
     )
     places = {0: labels[0], HEIGHT // 2: labels[1], HEIGHT - 1: labels[2]}
     for place, text in enumerate(drawn):
@@ -219,7 +223,7 @@ def _print_sparklines(out: Output, answer: Aggregate) -> None:
     found: list[Sequence[Part | str]] = []
     for line, values in zip(answer.lines, by_line, strict=True):
         course = sparkline(
-            values, answer.steps.count, width=SPARK_CELLS, shown=shown, is_ascii=_is_ascii()
+            values, answer.steps.count, width=SPARK_CELLS, shown=shown, is_ascii=out.brush.is_ascii
         )
         numbers = list(values.values())
         texts = (
@@ -235,12 +239,3 @@ def _print_sparklines(out: Output, answer: Aggregate) -> None:
 def _by_step(answer: Aggregate, line: Line) -> dict[int, float]:
     beginning, length = answer.steps.unix_nano(0), answer.steps.step * 1_000
     return {(unix_nano - beginning) // length: value for unix_nano, value in line.values}
-
-
-def _is_ascii() -> bool:
-    """Tell whether the terminal's encoding lacks the signs of charts."""
-    try:
-        "⣿█".encode(sys.stdout.encoding)
-    except (UnicodeEncodeError, LookupError):
-        return True
-    return False

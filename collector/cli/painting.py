@@ -29,6 +29,8 @@ FEW_COLOURS: Final = (32, 34, 35, 36)
 
 CUT: Final = "…"
 ASCII_CUT: Final = ">"
+MORE: Final = "..."
+"""Stands for what is left out where no width bounds it: every terminal can show it."""
 
 
 class Part(NamedTuple):
@@ -45,8 +47,13 @@ class Brush(NamedTuple):
     many_colours: bool = False
     encoding: str = "utf-8"
     """What it lacks is written as an escape, which takes as many cells as it has characters."""
-    cut: str = CUT
-    """In the last cell of a line that goes on."""
+    is_ascii: bool = False
+    """Whether all that we draw ourselves must be ASCII: bars, charts, the mark of a cut line."""
+
+    @property
+    def cut(self) -> str:
+        """What stands in the last cell of a line that goes on."""
+        return ASCII_CUT if self.is_ascii else CUT
 
     def colour_of(self, name: str) -> str:
         """Return the style of a name: the same one whenever and wherever it is seen."""
@@ -134,7 +141,7 @@ def brush_for(stream: TextIO, *, no_color: bool) -> Brush:
         colours=not no_color and wants_colour(stream),
         many_colours=many,
         encoding=encoding,
-        cut=CUT if encoding == "utf-8" and not _is_c_locale() else ASCII_CUT,
+        is_ascii=encoding != "utf-8" or _is_c_locale(),
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, cast
 
-from collector.cli.painting import DIM, Part
+from collector.cli.painting import DIM, MORE, Part
 from collector.cli.printing import escaped, escaped_json
 
 TEXT_CHARACTERS_MAX: Final = 32_768
@@ -49,7 +49,7 @@ def clipped(text: str) -> str:
     return (
         escaped(text)
         if len(text) <= TEXT_CHARACTERS_MAX
-        else f"{escaped(text[:TEXT_CHARACTERS_MAX])}…"
+        else f"{escaped(text[:TEXT_CHARACTERS_MAX])}{MORE}"
     )
 
 

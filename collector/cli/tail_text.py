@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, cast
 
-from collector.cli.painting import BOLD_RED, DIM, GREEN, RED, YELLOW, Brush, Part
+from collector.cli.painting import BOLD_RED, DIM, GREEN, MORE, RED, YELLOW, Brush, Part
 from collector.cli.printing import escaped, escaped_json
 from collector.cli.stored_text import attribute_parts, clipped, duration_text, value_text
 from collector.operate.tail.news import (
@@ -207,7 +207,7 @@ def note(news: News) -> str | None:
 
 def _said(text: str) -> str:
     """Return words of the server, however many it makes, as part of a line."""
-    return escaped(text[:SAID_CHARACTERS_MAX]) + ("…" if len(text) > SAID_CHARACTERS_MAX else "")
+    return escaped(text[:SAID_CHARACTERS_MAX]) + (MORE if len(text) > SAID_CHARACTERS_MAX else "")
 
 
 def _number(items: int | None) -> str:

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
-from collector.cli.painting import DIM, RED, YELLOW, Brush, Part, cells, cut
+from collector.cli.painting import DIM, MORE, RED, YELLOW, Brush, Part, cells, cut
 from collector.cli.stored_text import attribute_parts, clipped, duration_text
 from collector.query.critical_path import Segment, critical_path
 from collector.query.span_tree import tree_order
@@ -51,7 +51,6 @@ class Shape:
     Attributes:
         rows: each span before its children, roots first, then orphans; at most ``spans_max``.
         hidden: spans beyond these.
-        hidden_errors: those of them that failed.
         critical: by span id, when the root of the longest tree waited for it.
         start_unix_nano: of the span that starts first.
         duration_ns: until the last one ends; at least 1.
@@ -61,9 +60,7 @@ class Shape:
         places = list(tree_order([(s.span_id, s.parent_span_id) for s in trace.spans]))
         self.trace = trace
         self.rows = [Row(trace.spans[p.number], p.depth, p.is_orphan) for p in places[:spans_max]]
-        hidden = [trace.spans[p.number] for p in places[spans_max:]]
-        self.hidden = len(hidden)
-        self.hidden_errors = sum(span.is_error for span in hidden)
+        self.hidden = len(places) - len(self.rows)
         self.critical: defaultdict[bytes, list[Segment]] = defaultdict(list)
         for segment in critical_path(trace.spans):
             self.critical[segment.span_id].append(segment)
@@ -193,7 +190,7 @@ def _below(row: Row, shape: Shape, depth_max: int) -> Iterator[list[Part]]:
         yield [indent, *event_parts(event, shape.start_unix_nano)]
     left = len(row.span.events) - EVENTS_MAX
     if left > 0:
-        yield [indent, Part(f"… {counted(left, 'more event')}", DIM)]
+        yield [indent, Part(f"{MORE} {counted(left, 'more event')}", DIM)]
 
 
 def event_parts(event: SpanEvent, start_unix_nano: int) -> Iterator[Part]:

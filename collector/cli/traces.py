@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -153,7 +152,7 @@ def _show(out: Output, trace: Trace, limit: int, *, as_markdown: bool) -> int:
         for text in markdown(shape, time=time):
             out.whole_line(text)
     else:
-        signs = ASCII if _is_ascii() else BLOCKS
+        signs = ASCII if out.brush.is_ascii else BLOCKS
         width = out.width or WIDTH
         for parts in waterfall(shape, width=width, brush=out.brush, time=time, signs=signs):
             out.line(parts)
@@ -217,12 +216,3 @@ def _map(trace: TraceSummary) -> dict[str, Any]:
         "errors": trace.error_count,
         "services": list(trace.services),
     }
-
-
-def _is_ascii() -> bool:
-    """Tell whether the terminal's encoding lacks the signs of bars."""
-    try:
-        "█░".encode(sys.stdout.encoding)
-    except UnicodeEncodeError:
-        return True
-    return False

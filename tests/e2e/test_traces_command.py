@@ -180,10 +180,13 @@ def test_a_terminal_gets_a_table_and_a_waterfall(database: DatabaseSettings) -> 
     assert event.strip().endswith("exception \\x1b[2J")
 
 
-def test_a_terminal_of_ascii_gets_its_own_signs(database: DatabaseSettings) -> None:
-    """Bars need no sign that its encoding lacks."""
+@pytest.mark.parametrize("said", [{"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "C"}])
+def test_a_terminal_of_ascii_gets_its_own_signs(
+    database: DatabaseSettings, said: dict[str, str]
+) -> None:
+    """Bars need no sign that it lacks, whichever way that is known."""
     words, url = ["traces", "show", SHORT], resolve_dsn(database)
-    with Terminal(words, columns=80, DATABASE_URL=url, PYTHONIOENCODING="ascii") as terminal:
+    with Terminal(words, columns=80, DATABASE_URL=url, **said) as terminal:
         assert terminal.wait() == 0
         terminal.wait_for("# what the root waited for")
         assert terminal.lines()[3].endswith("#" * 20)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.cli.painting import CUT, PALETTE, RED, Brush, Part, cells
+from collector.cli.painting import CUT, PALETTE, RED, Brush, Part, brush_for, cells
 
 PLAIN = Brush(colours=False)
 LEVELS = (0, 95, 135, 175, 215, 255)
@@ -73,6 +75,30 @@ def test_a_line_is_cut_to_the_cells_that_there_are(
 ) -> None:
     """A wide letter takes two, a mark none; the last cell says that more would follow."""
     assert PLAIN.line(map(Part, texts), width) == shown
+
+
+@pytest.mark.parametrize(
+    ("encoding", "locale", "is_ascii"),
+    [
+        ("utf-8", "en_US.UTF-8", False),
+        ("utf-8", "", False),
+        ("utf-8", "C", True),
+        ("utf-8", "POSIX", True),
+        ("cp437", "", True),
+        ("ascii", "en_US.UTF-8", True),
+    ],
+)
+def test_one_thing_says_whether_we_draw_in_ascii(
+    encoding: str, locale: str, is_ascii: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bars, charts and the mark of a cut line never disagree about a terminal."""
+    monkeypatch.setenv("LC_ALL", locale)
+    monkeypatch.delenv("LANG", raising=False)
+
+    brush = brush_for(io.TextIOWrapper(io.BytesIO(), encoding=encoding), no_color=True)
+
+    assert brush.is_ascii == is_ascii
+    assert brush.cut.isascii() == is_ascii
 
 
 @given(st.lists(st.text("ab東🙂e\u0301 ", max_size=8), max_size=6), st.integers(1, 30))

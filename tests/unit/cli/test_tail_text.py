@@ -298,7 +298,7 @@ def test_a_tree_is_indented_and_marks_its_orphans() -> None:
         (Notice("\x1b late"), r"the server says: \x1b late"),
         (Unreadable("item"), "item: one could not be read and is left out"),
         (Unreadable("item", 1_200), "item: 1,200 could not be read and are left out"),
-        (Notice("x" * 501), f"the server says: {'x' * 500}…"),
+        (Notice("x" * 501), f"the server says: {'x' * 500}..."),
         (Waiting("no answer within 5 s"), "no answer within 5 s; trying again"),
         (Connected(), "connected"),
         (Lost("gone\x07"), r"connection lost: gone\x07; trying again"),

@@ -146,10 +146,10 @@ def test_a_wide_trace_is_bounded() -> None:
     shape = shape_of(wide, 5, is_whole=False)
     lines = shown(shape)
 
-    assert (len(shape.rows), shape.hidden, shape.hidden_errors) == (5, 8_996, 1_001)
+    assert (len(shape.rows), shape.hidden) == (5, 8_996)
     assert lines[0].endswith("2a  (incomplete)")
     assert lines[1].endswith("9,001 spans, 1 service, 1,001 errors")
-    assert lines[4 + EVENTS_MAX] == "  … 2 more events"
+    assert lines[4 + EVENTS_MAX] == "  ... 2 more events"
     text = list(markdown(shape, time=""))
     assert "  - … 2 more events" in text
     assert "- … 8,996 more spans" in text
