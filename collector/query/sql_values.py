@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import struct
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -19,6 +20,9 @@ import asyncpg
 INFINITY_US: Final = 2**63 - 1
 INFINITY_DAYS: Final = 2**31 - 1
 _EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
+_REAL: Final = struct.Struct("!f")
+_REAL_DIGITS_MAX: Final = 9
+"""So many always tell a ``real`` from every other."""
 
 
 class Moment(int):
@@ -94,6 +98,24 @@ _TEXTS: Final = ("pg_lsn", "pg_snapshot", "tid")
 """Types that mean nothing but to PostgreSQL."""
 
 
+def _real(raw: bytes) -> float:
+    """Return a ``real`` as the double with the fewest digits that mean it: what PostgreSQL shows.
+
+    The double that equals it has more: 0.10000000149011612 for 0.1.
+    """
+    (exact,) = _REAL.unpack(raw)
+    shorter = (float(f"{exact:.{digits}g}") for digits in range(1, _REAL_DIGITS_MAX + 1))
+    return next((number for number in shorter if _means(number, raw)), exact)
+
+
+def _means(number: float, raw: bytes) -> bool:
+    """Tell whether a number, as a ``real``, is this one."""
+    try:
+        return _REAL.pack(number) == raw
+    except OverflowError:  # rounded to beyond the largest
+        return False
+
+
 async def set_codecs(connection: asyncpg.Connection[Any]) -> None:
     """Let a connection that is ours alone answer with values of the forms that are known here."""
     for name, decoder in _TUPLES.items():
@@ -104,6 +126,9 @@ async def set_codecs(connection: asyncpg.Connection[Any]) -> None:
         await connection.set_type_codec(
             name, schema="pg_catalog", format="text", encoder=str, decoder=str
         )
+    await connection.set_type_codec(
+        "float4", schema="pg_catalog", format="binary", encoder=_REAL.pack, decoder=_real
+    )
 
 
 class SqlColumn(NamedTuple):
