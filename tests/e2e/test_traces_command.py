@@ -182,7 +182,7 @@ def test_a_terminal_gets_a_table_and_a_waterfall(database: DatabaseSettings) -> 
 
 @pytest.mark.parametrize("said", [{"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "C"}])
 def test_a_terminal_of_ascii_gets_its_own_signs(
-    database: DatabaseSettings, said: dict[str, str]
+    database: DatabaseSettings, said: dict[str, Any]
 ) -> None:
     """Bars need no sign that it lacks, whichever way that is known."""
     words, url = ["traces", "show", SHORT], resolve_dsn(database)
