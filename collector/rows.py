@@ -49,6 +49,8 @@ from typing import Any, NamedTuple
 
 PG_EPOCH_UNIX_US = 946_684_800_000_000
 """Microseconds from 1970-01-01 to 2000-01-01, both UTC."""
+SERVICE_NAME_CHARACTERS_MAX = 255
+"""Of ``service.name`` in every column of that name; the whole is in the resource's attributes."""
 
 
 class Signal(StrEnum):
@@ -70,7 +72,7 @@ class SpanRow(NamedTuple):
     parent_span_id: bytes | None
     name: str
     kind: int
-    service_name: str | None  # at most 255 characters; the whole is in resources.attributes
+    service_name: str | None  # the beginning of a long one
     status_code: int
     status_message: str | None
     trace_state: str | None

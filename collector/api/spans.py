@@ -22,9 +22,10 @@ from collector.query.span_repository import (
     SpanRepository,
 )
 from collector.query.spans import Span
-from collector.query.trace_question import SERVICE_CHARACTERS, TraceQuestion
+from collector.query.trace_question import TraceQuestion
 from collector.query.trace_repository import TraceRepository
 from collector.query.trace_types import Dependency
+from collector.rows import SERVICE_NAME_CHARACTERS_MAX
 
 NAME_CHARACTERS_MAX = 4_096
 _SERVICE = "of this service, exactly"
@@ -33,7 +34,7 @@ _SERVICE = "of this service, exactly"
 class SpansAsked(PageParameters):
     """Which spans."""
 
-    service: str | None = Field(None, max_length=SERVICE_CHARACTERS, description=_SERVICE)
+    service: str | None = Field(None, max_length=SERVICE_NAME_CHARACTERS_MAX, description=_SERVICE)
     operation: str | None = Field(
         None, max_length=NAME_CHARACTERS_MAX, description="name of the span, exactly"
     )
@@ -66,7 +67,7 @@ class ExceptionsAsked(RangeParameters):
         description="filter for spans, in the grammar of live tails",
         json_schema_extra={"format": "otlpg-filter"},
     )
-    service: str | None = Field(None, max_length=SERVICE_CHARACTERS, description=_SERVICE)
+    service: str | None = Field(None, max_length=SERVICE_NAME_CHARACTERS_MAX, description=_SERVICE)
     limit: int = Field(LIMIT, ge=1, le=LIMIT_MAX)
 
 

@@ -18,12 +18,17 @@ from collector.convert.attributes import AttributesJson, attribute_members, entr
 from collector.convert.memo import Pairs
 from collector.convert.notes import Notes
 from collector.convert.values import decode, decode_parts, json_string, key_json, object_json
-from collector.rows import MetricRow, ResourceRow, ScopeRow, SeriesRow
+from collector.rows import (
+    SERVICE_NAME_CHARACTERS_MAX,
+    MetricRow,
+    ResourceRow,
+    ScopeRow,
+    SeriesRow,
+)
 from collector.wire.common_pb2 import EntityRef, InstrumentationScope, Resource
 from collector.wire.metrics_pb2 import Metric, Sum
 from collector.wire.traces_pb2 import ResourceSpans, ScopeSpans
 
-SERVICE_NAME_CHARACTERS_MAX = 255
 DIGEST_BYTES = 16
 ROW_EFFORT = 20
 """A row costs as much as about this many parts of values; see Notes."""

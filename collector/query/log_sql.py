@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from collector.items import SEVERITIES, SEVERITY_NUMBERS_PER_LEVEL
 from collector.query.filters import Filter
-from collector.query.sql import FROM, takes_unnamed, where, where_service, without_service
+from collector.query.sql import FROM, condition, of_each_service
 from collector.query.statement import Parameters, Statement
 from collector.query.steps import binned
 from collector.query.terms import TraceTerm
@@ -122,30 +122,23 @@ def _source(walk: Walk, values: Parameters, end: str) -> str:
             if walk.beside.resource_id is None
             else _being("f.resource_id", walk.beside.resource_id, "bigint", values)
         )
-        rest = _condition(walk.filter_, values)
+        rest = condition(walk.filter_, Signal.LOGS, values)
         return f"SELECT n.* FROM ({_part(f'{service} AND {resource} AND {rest}', edge, end)}) AS n"  # noqa: S608 -- our own text
     if walk.has_trace:
-        return f"SELECT n.* FROM ({_part(_condition(walk.filter_, values), edge, end)}) AS n"  # noqa: S608 -- as above
-    names = where_service(walk.filter_, first_parameter=values.next)
-    values.extend(names.parameters)
-    rest = _condition(without_service(walk.filter_), values)
-    sql = (
-        "SELECT n.* FROM ("  # noqa: S608 -- our own text
-        "SELECT DISTINCT r.service_name FROM resources AS r"
-        f" WHERE r.service_name IS NOT NULL AND {names.sql}) AS names"
-        " CROSS JOIN LATERAL ("
-        f"{_part(f'f.service_name = names.service_name AND {rest}', edge, end)}) AS n"
+        return f"SELECT n.* FROM ({_part(condition(walk.filter_, Signal.LOGS, values), edge, end)}) AS n"  # noqa: S608 -- as above
+    return of_each_service(
+        walk.filter_,
+        values,
+        rest=lambda left: condition(left, Signal.LOGS, values),
+        some=lambda which: _part(which, edge, end),
     )
-    if takes_unnamed(walk.filter_):
-        sql += f" UNION ALL ({_part(f'f.service_name IS NULL AND {rest}', edge, end)})"
-    return sql
 
 
-def _part(condition: str, edge: str, end: str) -> str:
+def _part(which: str, edge: str, end: str) -> str:
     return (
         f"SELECT {_COLUMNS}, {_PLACE} AS place, {_TIE} AS tie FROM {_FROM}"  # noqa: S608 -- our own text
         " WHERE f.time >= $1::timestamptz AND f.time < $2::timestamptz"
-        f" AND {condition}{edge}{end}"
+        f" AND {which}{edge}{end}"
     )
 
 
@@ -166,12 +159,6 @@ def _being(column: str, value: str | int | None, type_: str, values: Parameters)
     return f"{column} IS NULL" if value is None else f"{column} = {values.add(value, type_)}"
 
 
-def _condition(filter_: Filter, values: Parameters) -> str:
-    condition = where(filter_, Signal.LOGS, first_parameter=values.next)
-    values.extend(condition.parameters)
-    return condition.sql
-
-
 def count(when: TimeRange, filter_: Filter, most: int) -> Statement:
     """Return the statement for how many records match, or ``most`` if they are more: ``records``."""
     values = Parameters(when.start, when.end, most)
@@ -189,7 +176,7 @@ def estimate(when: TimeRange, filter_: Filter) -> Statement:
 def _matching(filter_: Filter, values: Parameters) -> str:
     return (
         f"SELECT 1 FROM {_FROM} WHERE f.time >= $1::timestamptz"  # noqa: S608 -- our own text
-        f" AND f.time < $2::timestamptz AND {_condition(filter_, values)}"
+        f" AND f.time < $2::timestamptz AND {condition(filter_, Signal.LOGS, values)}"
     )
 
 
@@ -204,5 +191,5 @@ def histogram(when: TimeRange, step_us: int, filter_: Filter) -> Statement:
         f"SELECT {binned('f.time', '$3::bigint')} AS step,"  # noqa: S608 -- our own text
         f" {_LEVEL} AS level, count(*) AS records FROM {_FROM}"
         " WHERE f.time >= $1::timestamptz AND f.time < $2::timestamptz"
-        f" AND {_condition(filter_, values)} GROUP BY 1, 2 ORDER BY 1, 2"
+        f" AND {condition(filter_, Signal.LOGS, values)} GROUP BY 1, 2 ORDER BY 1, 2"
     )

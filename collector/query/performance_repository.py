@@ -17,6 +17,7 @@ from collector.query import performance_sql
 from collector.query.service_sql import SERVER, bucket_ns
 from collector.query.time_range import unix_ns
 from collector.query.windows import Cell, Windows, quantiles, sums
+from collector.rows import SERVICE_NAME_CHARACTERS_MAX
 
 if TYPE_CHECKING:
     from collector.query.view import Views
@@ -94,7 +95,7 @@ class PerformanceRepository:
             raise BadParameterError("service", f"must be there at most {SERVICES_MAX} times")
         statement = performance_sql.cells(
             windows,
-            {service[:255] for service in services},
+            {service[:SERVICE_NAME_CHARACTERS_MAX] for service in services},
             set(kinds),
             by_operation=by_operation,
             with_durations=quantile is not None,

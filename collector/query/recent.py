@@ -23,7 +23,8 @@ from collector.errors import RetryableStoreError
 from collector.query import logs, metrics, traces
 from collector.query.cutting import attributes
 from collector.query.snapshot import Snapshot
-from collector.query.sql import FROM, takes_unnamed, where, where_service, without_service
+from collector.query.sql import FROM, condition, of_each_service
+from collector.query.statement import Parameters
 from collector.query.terms import TraceTerm
 from collector.rows import Signal
 from collector.store.failures import translated
@@ -208,44 +209,38 @@ def statement(
     """
     query = _QUERIES[signal]
     has_index = signal is Signal.METRICS or any(isinstance(t, TraceTerm) for t in filter_.terms)
-    newest, parameters = (_by_join if has_index else _by_service)(signal, filter_)
+    values = Parameters(low, high, limit)
+    newest = (_by_join if has_index else _by_service)(signal, filter_, values)
     shown = ", ".join((*query.shown, attributes("r.attributes", "resource")))
     sql = (
         f"SELECT {shown} FROM ({newest}) AS f"  # noqa: S608 -- our own names
         " LEFT JOIN resources AS r ON r.resource_id = f.resource_id"
         f" ORDER BY {_order(query)} LIMIT $3"
     )
-    return sql, [low, high, limit, *parameters]
+    return sql, values.values
 
 
-def _by_join(signal: Signal, filter_: Filter) -> tuple[str, list[Any]]:
+def _by_join(signal: Signal, filter_: Filter, values: Parameters) -> str:
     """Return the query that leaves the way to PostgreSQL."""
-    condition = where(filter_, signal, first_parameter=4)
-    return _newest(signal, condition.sql), condition.parameters
+    return _newest(signal, condition(filter_, signal, values))
 
 
-def _by_service(signal: Signal, filter_: Filter) -> tuple[str, list[Any]]:
+def _by_service(signal: Signal, filter_: Filter, values: Parameters) -> str:
     """Return the query that asks for each service's newest items, and for those without one."""
-    names = where_service(filter_, first_parameter=4)
-    rest = where(without_service(filter_), signal, first_parameter=4 + len(names.parameters))
-    sql = (
-        "SELECT n.* FROM ("  # noqa: S608 -- our own names
-        "SELECT DISTINCT r.service_name FROM resources AS r"
-        f" WHERE r.service_name IS NOT NULL AND {names.sql}) AS names"
-        " CROSS JOIN LATERAL ("
-        f"{_newest(signal, f'f.service_name = names.service_name AND {rest.sql}')}) AS n"
+    return of_each_service(
+        filter_,
+        values,
+        rest=lambda left: condition(left, signal, values),
+        some=lambda which: _newest(signal, which),
     )
-    if takes_unnamed(filter_):
-        sql += f" UNION ALL ({_newest(signal, f'f.service_name IS NULL AND {rest.sql}')})"
-    return sql, names.parameters + rest.parameters
 
 
-def _newest(signal: Signal, condition: str) -> str:
+def _newest(signal: Signal, which: str) -> str:
     query = _QUERIES[signal]
     return (
         f"SELECT {', '.join(query.columns)} FROM {FROM[signal]}"  # noqa: S608 -- our own names
         f" WHERE f.{query.time} >= $1::timestamptz AND f.{query.time} < $2::timestamptz"
-        f" AND {condition} ORDER BY {_order(query)} LIMIT $3::bigint"
+        f" AND {which} ORDER BY {_order(query)} LIMIT $3::bigint"
     )
 
 

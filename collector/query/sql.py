@@ -25,6 +25,7 @@ import orjson
 
 from collector.query.filters import Filter
 from collector.query.matching import folded
+from collector.query.statement import Parameters
 from collector.query.terms import (
     AttributeTerm,
     DurationTerm,
@@ -84,22 +85,60 @@ def where(filter_: Filter, signal: Signal, first_parameter: int = 1) -> Where:
     return _conjunction(filter_.terms, first_parameter, lambda c, term: c.term(term, signal))
 
 
-def where_service(filter_: Filter, first_parameter: int = 1) -> Where:
-    """Return what the filter's ``service`` terms ask of the column ``r.service_name`` alone.
+def condition(filter_: Filter, signal: Signal, values: Parameters) -> str:
+    """Return the same condition, its values added to those of a statement."""
+    written = where(filter_, signal, values.next)
+    values.extend(written.parameters)
+    return written.sql
 
-    ``without_service`` is the rest. Together they let a reader find the names first, and then walk
-    an index that begins with one.
+
+def of_each_service(
+    filter_: Filter,
+    values: Parameters,
+    rest: Callable[[Filter], str],
+    some: Callable[[str], str],
+) -> str:
+    """Return the query for some matching rows of each service by itself, and of those without one.
+
+    No index begins with time, but ``(service_name, time)`` does give each service's newest without
+    reading more. So names are found first, among the few of ``resources``.
+
+    Args:
+        filter_: its ``service`` terms are asked of the names alone.
+        values: takes the values of these terms, and then whatever ``rest`` adds.
+        rest: writes the condition on ``f`` of the filter that is left.
+        some: writes the query for the rows of ``FROM`` that fulfil a condition: in which order, and
+            at most how many of one service.
+
+    Shape: the rows of ``some``, service by service, and so in no order.
     """
+    names = _where_service(filter_, values.next)
+    values.extend(names.parameters)
+    others = rest(_without_service(filter_))
+    sql = (
+        "SELECT n.* FROM ("  # noqa: S608 -- placeholders and our own names
+        "SELECT DISTINCT r.service_name FROM resources AS r"
+        f" WHERE r.service_name IS NOT NULL AND {names.sql}) AS names"
+        " CROSS JOIN LATERAL ("
+        f"{some(f'f.service_name = names.service_name AND {others}')}) AS n"
+    )
+    if _takes_unnamed(filter_):
+        sql += f" UNION ALL ({some(f'f.service_name IS NULL AND {others}')})"
+    return sql
+
+
+def _where_service(filter_: Filter, first_parameter: int) -> Where:
+    """Return what the filter's ``service`` terms ask of the column ``r.service_name`` alone."""
     terms = [term for term in filter_.terms if _is_of_service(term)]
     return _conjunction(terms, first_parameter, lambda c, term: c.service_name(term))
 
 
-def without_service(filter_: Filter) -> Filter:
+def _without_service(filter_: Filter) -> Filter:
     """Return the filter without its ``service`` terms."""
     return Filter(tuple(term for term in filter_.terms if not _is_of_service(term)))
 
 
-def takes_unnamed(filter_: Filter) -> bool:
+def _takes_unnamed(filter_: Filter) -> bool:
     """Tell whether the ``service`` terms let items pass that have no service."""
     return not any(isinstance(t, TextTerm) and t.field == "service" for t in filter_.terms)
 

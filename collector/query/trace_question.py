@@ -8,18 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from collector.query.filters import Filter
-from collector.query.sql import FROM, takes_unnamed, where, where_service, without_service
+from collector.query.sql import FROM, condition, of_each_service
 from collector.query.statement import Parameters, Statement
 from collector.query.terms import TraceTerm, stored_key
 from collector.query.texts import text_of
 from collector.query.time_range import TimeRange
-from collector.rows import Signal
-
-SERVICE_CHARACTERS: Final = 255
-"""Of a service's name: what the column holds."""
+from collector.rows import SERVICE_NAME_CHARACTERS_MAX, Signal
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,23 +106,14 @@ def walk_statement(walk: Walk, when: TimeRange, wanted: TraceQuestion, limit: in
     end = f"ORDER BY {order} LIMIT {values.add(limit, 'bigint')}"
     columns = (*(_named(key) for key in walk.keys), *walk.columns)
 
-    def newest(condition: str) -> str:
-        return f"SELECT {', '.join(columns)} FROM {walk.source} WHERE {ways} AND {condition} {end}"  # noqa: S608 -- placeholders
+    def newest(which: str) -> str:
+        return f"SELECT {', '.join(columns)} FROM {walk.source} WHERE {ways} AND {which} {end}"  # noqa: S608 -- placeholders
 
     if wanted.has_index:
         return values.statement(newest(matching(wanted, wanted.filter, values)))
-    names = where_service(wanted.filter, values.next)
-    values.extend(names.parameters)
-    rest = matching(wanted, without_service(wanted.filter), values)
-    of_name = f"f.service_name = left(names.service_name, {SERVICE_CHARACTERS}) AND {rest}"
-    spans = (
-        "SELECT n.* FROM ("  # noqa: S608 -- as above
-        "SELECT DISTINCT r.service_name FROM resources AS r"
-        f" WHERE r.service_name IS NOT NULL AND {names.sql}) AS names"
-        f" CROSS JOIN LATERAL ({newest(of_name)}) AS n"
+    spans = of_each_service(
+        wanted.filter, values, rest=lambda left: matching(wanted, left, values), some=newest
     )
-    if takes_unnamed(wanted.filter):
-        spans += f" UNION ALL ({newest(f'f.service_name IS NULL AND {rest}')})"
     return values.statement(f"SELECT * FROM ({spans}) AS n {end}")  # noqa: S608 -- as above
 
 
@@ -137,11 +125,14 @@ def between(when: TimeRange, values: Parameters) -> str:
 
 def matching(wanted: TraceQuestion, filter_: Filter, values: Parameters) -> str:
     """Return the condition that a matching span fulfils, given what is left of its filter."""
-    terms = where(filter_, Signal.TRACES, values.next)
-    values.extend(terms.parameters)
-    conditions = [terms.sql]
+    conditions = [condition(filter_, Signal.TRACES, values)]
     for column, operator, value, type_ in (
-        ("service_name", "=", wanted.service and wanted.service[:SERVICE_CHARACTERS], "text"),
+        (
+            "service_name",
+            "=",
+            wanted.service and wanted.service[:SERVICE_NAME_CHARACTERS_MAX],
+            "text",
+        ),
         ("name", "=", wanted.operation, "text"),
         ("duration_ns", ">=", wanted.duration_ns_min, "bigint"),
         ("duration_ns", "<=", wanted.duration_ns_max, "bigint"),

@@ -9,7 +9,7 @@ JOIN LATERAL (SELECT f.start_time, f.trace_id
 FROM trace_spans AS f
 WHERE f.start_time >= $1::timestamptz
 AND f.start_time < $2::timestamptz
-AND f.service_name = left(names.service_name, 255)
+AND f.service_name = names.service_name
 AND true
 ORDER BY start_time ASC, trace_id ASC
 LIMIT $3::bigint) AS n
