@@ -14,11 +14,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
-from collector.errors import BadParameterError
 from collector.query import log_sql
 from collector.query.log_records import LogRecord, record_of
 from collector.query.log_sql import LogKey, Walk
-from collector.query.page import Cursor, Page
+from collector.query.page import Cursor, Page, foreign_cursor
 from collector.query.time_range import TimeRange
 
 if TYPE_CHECKING:
@@ -62,7 +61,7 @@ class Position(NamedTuple):
             key, passed = LogKey(*numbers[:3]), numbers[3]
             if is_key(key) and passed >= 0:
                 return cls(key, passed)
-        raise BadParameterError("cursor", "must be one that an answer has given")
+        raise foreign_cursor()
 
     def cursor(self, *, is_backward: bool) -> Cursor:
         """Return the cursor that stands here."""

@@ -48,7 +48,7 @@ from collector.query.metric_types import (
     SeriesPoints,
     Steps,
 )
-from collector.query.page import LIMIT, LIMIT_MAX, Cursor, Page, Total
+from collector.query.page import LIMIT, LIMIT_MAX, Cursor, Page, Total, page_of
 
 if TYPE_CHECKING:
     from collector.query.time_range import TimeRange
@@ -90,16 +90,14 @@ class MetricRepository:
             QueryTimeoutError: the time was up.
             StoreError: PostgreSQL did not answer.
         """
+        limit = min(limit, LIMIT_MAX)
         statement = series_sql.metrics_page(
-            when,
-            contains=folded(contains),
-            service=service,
-            limit=min(limit, LIMIT_MAX),
-            cursor=cursor,
+            when, contains=folded(contains), service=service, limit=limit, cursor=cursor
         )
         async with self._views.open(timeout_s) as view:
             rows = await view.rows(statement)
-        return _page(rows, min(limit, LIMIT_MAX), cursor, "edge", metric_of)
+        page = page_of(rows, limit, cursor, lambda row: (row["edge"],))
+        return page.holding(tuple(map(metric_of, page.items)))
 
     async def find_series(
         self,
@@ -117,7 +115,8 @@ class MetricRepository:
         limit = min(limit, LIMIT_MAX)
         async with self._views.open(timeout_s) as view:
             rows = await view.rows(series_sql.series_page(wanted, when, limit=limit, cursor=cursor))
-        return _page(rows, limit, cursor, "series_id", series_of)
+        page = page_of(rows, limit, cursor, lambda row: (row["series_id"],))
+        return page.holding(tuple(map(series_of, page.items)))
 
     async def points(
         self,
@@ -328,21 +327,3 @@ def _newest(series: Series, rows: Sequence[Any], limit: int) -> SeriesPoints:
 
 def _total(rows: Sequence[Any]) -> Total:
     return Total(rows[0]["total"] if rows else 0, is_exact=True)
-
-
-def _page(
-    rows: Sequence[Any], limit: int, cursor: Cursor | None, key: str, item_of: Any
-) -> Page[Any]:
-    """Return the page of rows, of which there is one too many when there are more."""
-    has_more = len(rows) > limit
-    is_backward = cursor is not None and cursor.is_backward
-    kept = list(rows[:limit])
-    if is_backward:
-        kept.reverse()
-    has_next = is_backward or has_more
-    has_previous = has_more if is_backward else cursor is not None
-    return Page(
-        tuple(map(item_of, kept)),
-        next=Cursor((kept[-1][key],)) if kept and has_next else None,
-        previous=Cursor((kept[0][key],), is_backward=True) if kept and has_previous else None,
-    )

@@ -8,6 +8,7 @@ what it is, not by how many stand before it.
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Generic, NamedTuple, Self, TypeVar
 
@@ -22,6 +23,7 @@ LIMIT: Final = 50
 CURSOR_CHARACTERS_MAX: Final = 512
 
 T = TypeVar("T")
+Other = TypeVar("Other")
 Key = tuple[int | str | None, ...]
 
 
@@ -45,9 +47,9 @@ class Cursor(NamedTuple):
         """
         key = _decoded(text)
         if key is None or len(key) != len(types) + 1 or key[0] not in (0, 1):
-            raise _foreign()
+            raise foreign_cursor()
         if not all(map(_is_of, key[1:], types)):
-            raise _foreign()
+            raise foreign_cursor()
         return cls(tuple(key[1:]), bool(key[0]))
 
 
@@ -63,7 +65,8 @@ def _decoded(text: str) -> list[Any] | None:
     return found if isinstance(found, list) else None  # pyright: ignore[reportUnknownVariableType]
 
 
-def _foreign() -> BadParameterError:
+def foreign_cursor() -> BadParameterError:
+    """Return the error that tells of a cursor which no answer has given."""
     return BadParameterError("cursor", "must be one that an answer has given")
 
 
@@ -83,6 +86,37 @@ class Page(Generic[T]):
     """None: there were none behind these when they were read."""
     previous: Cursor | None
     """None: this is the first page."""
+
+    def holding(self, items: tuple[Other, ...]) -> Page[Other]:
+        """Return a page at the same place with these items."""
+        return Page(items, self.next, self.previous)
+
+
+def page_of(
+    found: Sequence[T], limit: int, cursor: Cursor | None, key_of: Callable[[T], Key]
+) -> Page[T]:
+    """Return the page of what was found from a cursor on, in the direction that it goes.
+
+    Args:
+        found: one more than ``limit`` when there are more; of a backward cursor, last ones first.
+        limit: items of the page.
+        cursor: where it begins; None: the first page.
+        key_of: of an item, for the cursors at the edges.
+
+    Shape: the items in the order of the answer. A page of none leads nowhere.
+    """
+    is_backward = cursor is not None and cursor.is_backward
+    has_more, items = len(found) > limit, tuple(found[:limit])
+    if not items:
+        return Page((), None, None)
+    if is_backward:
+        items = items[::-1]
+    has_next, has_previous = (True, has_more) if is_backward else (has_more, cursor is not None)
+    return Page(
+        items,
+        next=Cursor(key_of(items[-1])) if has_next else None,
+        previous=Cursor(key_of(items[0]), is_backward=True) if has_previous else None,
+    )
 
 
 class Total(NamedTuple):

@@ -7,15 +7,14 @@ are equal in every column, as when one was stored twice, those behind the edge o
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from collector.errors import BadParameterError
 from collector.query import span_sql
-from collector.query.page import LIMIT, Cursor, Page, T
+from collector.query.page import LIMIT, Cursor, Page, foreign_cursor, page_of
 from collector.query.span_sql import EVENT_KEYS, SPAN_KEYS
 from collector.query.spans import Span, SpanEvent, event_of
 from collector.query.texts import text_of
@@ -92,11 +91,11 @@ class SpanRepository:
             when, wanted or TraceQuestion(), edge, is_backward=is_backward, limit=limit + 1
         )
         async with self._views.open(timeout_s) as view:
-            page = _page(await view.rows(statement), SPAN_KEYS, cursor, limit, tuple)
+            page = _page(await view.rows(statement), SPAN_KEYS, cursor, limit)
             rows = [tuple(row[name] for name in SpanRow._fields) for row in page.items]
             dimensions = await dimensions_of(view, rows)
         spans = await asyncio.to_thread(spans_of, rows, dimensions)  # JSON of any size
-        return Page(spans, page.next, page.previous)
+        return page.holding(spans)
 
     async def events(
         self,
@@ -130,7 +129,8 @@ class SpanRepository:
         )  # fmt: skip
         async with self._views.open(timeout_s) as view:
             rows = await view.rows(statement)
-        return _page(rows, EVENT_KEYS, cursor, limit, lambda found: tuple(map(_found_event, found)))
+        page = _page(rows, EVENT_KEYS, cursor, limit)
+        return page.holding(tuple(map(_found_event, page.items)))
 
     async def exceptions(
         self,
@@ -167,31 +167,14 @@ def _found_event(row: Any) -> FoundEvent:
     )  # fmt: skip
 
 
-def _page(
-    rows: list[Any],
-    keys: Sequence[Key],
-    cursor: Cursor | None,
-    limit: int,
-    items_of: Callable[[list[Any]], tuple[T, ...]],
-) -> Page[T]:
-    """Return the page that a walk has found with one row more than the limit, if there is one."""
-    is_backward = cursor is not None and cursor.is_backward
-    has_more, found = len(rows) > limit, rows[:limit]
-    if is_backward:
-        found.reverse()
-    if not found:
-        return Page((), None, None)
-    has_next, has_previous = (True, has_more) if is_backward else (has_more, cursor is not None)
-    return Page(
-        items_of(found),
-        _cursor(found[-1], keys, is_backward=False) if has_next else None,
-        _cursor(found[0], keys, is_backward=True) if has_previous else None,
-    )
+def _page(rows: list[Any], keys: Sequence[Key], cursor: Cursor | None, limit: int) -> Page[Any]:
+    """Return the page of rows that a walk by these keys has found."""
 
+    def key_of(row: Any) -> tuple[int | str, ...]:
+        parts = (row[key.name] for key in keys)
+        return tuple(part.hex() if isinstance(part, bytes) else part for part in parts)
 
-def _cursor(row: Any, keys: Sequence[Key], *, is_backward: bool) -> Cursor:
-    parts = (row[key.name] for key in keys)
-    return Cursor(tuple(p.hex() if isinstance(p, bytes) else p for p in parts), is_backward)
+    return page_of(rows, limit, cursor, key_of)
 
 
 def _edge_of(cursor: Cursor | None, keys: Sequence[Key]) -> tuple[tuple[Any, ...] | None, bool]:
@@ -203,7 +186,7 @@ def _edge_of(cursor: Cursor | None, keys: Sequence[Key]) -> tuple[tuple[Any, ...
     if cursor is None:
         return None, False
     if len(cursor.key) != len(keys):
-        raise _foreign()
+        raise foreign_cursor()
     return tuple(map(_part, cursor.key, keys)), cursor.is_backward
 
 
@@ -215,9 +198,5 @@ def _part(part: int | str | None, key: Key) -> int | bytes:
         try:
             return bytes.fromhex(part)
         except ValueError:
-            raise _foreign() from None
-    raise _foreign()
-
-
-def _foreign() -> BadParameterError:
-    return BadParameterError("cursor", "must be one that an answer has given")
+            raise foreign_cursor() from None
+    raise foreign_cursor()

@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from collector.errors import NotFoundError
 from collector.query import trace_sql
-from collector.query.page import Cursor, Page
+from collector.query.page import Cursor, Page, page_of
 from collector.query.time_range import TimeRange, unix_ns
 from collector.query.trace_question import TraceQuestion
 from collector.query.trace_reading import stored_traces, traces_of
 from collector.query.trace_types import Dependency, StoredTraces, Trace, TraceSummary
-from collector.query.trace_walk import TraceWalk, cursor_at, edge_of
+from collector.query.trace_walk import TraceWalk, edge_of, key_of
 
 if TYPE_CHECKING:
     from collector.query.view import View, Views
@@ -58,19 +58,10 @@ class TraceRepository:
         is_backward = cursor is not None and cursor.is_backward
         async with self._views.open(timeout_s) as view:
             walk = TraceWalk(view, when, wanted or TraceQuestion(), edge, is_backward=is_backward)
-            found = await walk.run(limit + 1)
-            has_more, found = len(found) > limit, found[:limit]
-            if is_backward:
-                found.reverse()
-            merged = await _summaries(view, [each.trace_id for each in found])
-        has_next, has_previous = (True, has_more) if is_backward else (has_more, edge is not None)
-        if not found:
-            return Page((), None, None)
-        return Page(
-            tuple(merged[each.trace_id] for each in found if each.trace_id in merged),
-            cursor_at(found[-1], is_backward=False) if has_next else None,
-            cursor_at(found[0], is_backward=True) if has_previous else None,
-        )
+            page = page_of(await walk.run(limit + 1), limit, cursor, key_of)
+            ids = [each.trace_id for each in page.items]
+            merged = await _summaries(view, ids)
+        return page.holding(tuple(merged[trace_id] for trace_id in ids if trace_id in merged))
 
     async def find_stored(
         self,

@@ -10,9 +10,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from collector.errors import BadParameterError
 from collector.query import trace_sql
-from collector.query.page import Cursor
+from collector.query.page import Cursor, Key, foreign_cursor
 from collector.query.trace_sql import Edge
 
 if TYPE_CHECKING:
@@ -91,9 +90,9 @@ def edge_of(cursor: Cursor) -> Edge:
     time, trace = cursor.key if len(cursor.key) == 2 else (None, None)
     if isinstance(time, int) and isinstance(trace, str) and _TRACE_ID.fullmatch(trace):
         return Edge(time, bytes.fromhex(trace))
-    raise BadParameterError("cursor", "must be one that an answer has given")
+    raise foreign_cursor()
 
 
-def cursor_at(place: Edge, *, is_backward: bool) -> Cursor:
-    """Return the cursor that stands at a trace's place."""
-    return Cursor((place.time, place.trace_id.hex()), is_backward)
+def key_of(place: Edge) -> Key:
+    """Return the key of a cursor that stands at a trace's place."""
+    return (place.time, place.trace_id.hex())
