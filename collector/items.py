@@ -59,7 +59,8 @@ KIND_BY_NUMBER: dict[int, str] = {
 Spec: opentelemetry-proto trace/v1/trace.proto, enum Span.SpanKind.
 """
 
-STATUS_BY_CODE: dict[int, str] = {0: "unset", 1: "ok", 2: "error"}
+STATUS_ERROR = 2
+STATUS_BY_CODE: dict[int, str] = {0: "unset", 1: "ok", STATUS_ERROR: "error"}
 """Name of a span's status; another code is shown as the text of its number.
 
 Spec: opentelemetry-proto trace/v1/trace.proto, enum Status.StatusCode.

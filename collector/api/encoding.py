@@ -20,11 +20,12 @@ import typing
 from collections.abc import Mapping
 from datetime import date, datetime
 from functools import cache
-from math import isfinite, isnan
+from math import isfinite
 from typing import Any, Final, TypeVar
 
 import orjson
 
+from collector.query.display import double_text
 from collector.query.page import Cursor
 
 BIG: Final = frozenset(
@@ -57,7 +58,7 @@ def _plain(value: Any, *, is_big: bool) -> Any:
     if isinstance(value, int):
         return str(value) if is_big else value
     if isinstance(value, float):
-        return value if isfinite(value) else _word(value)
+        return value if isfinite(value) else double_text(value)
     if isinstance(value, bytes):
         return value.hex()
     if isinstance(value, Cursor):
@@ -66,12 +67,6 @@ def _plain(value: Any, *, is_big: bool) -> Any:
         return {name: _plain(getattr(value, name), is_big=big) for name, big in names}
     assert isinstance(value, tuple | list)
     return [_plain(one, is_big=is_big) for one in typing.cast("tuple[Any, ...]", value)]
-
-
-def _word(value: float) -> str:
-    if isnan(value):
-        return "NaN"
-    return "Infinity" if value > 0 else "-Infinity"
 
 
 def _fields_of(value: object) -> tuple[tuple[str, bool], ...]:

@@ -9,12 +9,15 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from collector.rows import Signal
+
 if TYPE_CHECKING:
     from collector.telemetry.metrics import Snapshot
 
 ERASE: Final = "\r\x1b[K"
 """To the beginning of the line, and all of it away."""
-ITEMS = {"traces": "spans", "metrics": "data points", "logs": "log records"}
+ITEMS: Final = {Signal.TRACES: "spans", Signal.METRICS: "data points", Signal.LOGS: "log records"}
+"""What the items of a signal are called."""
 TROUBLE = ("quarantined", "rejected", "refused")
 
 

@@ -162,13 +162,12 @@ def _to_endpoint(
 
 def _range(since: str | None, start: str | None, end: str | None, *, utc: bool) -> TimeRange:
     """Return the range that was asked for; what is left open is as far as anything can be stored."""
-    from collector.query.time_range import TimeRange
+    from collector.query.time_range import EVER
 
-    always = TimeRange.from_unix_ns(-(2**80), 2**80)
     if since is None and start is None and end is None:
-        return always
+        return EVER
     found = reading.time_range(since, start, end, utc=utc)
-    return found._replace(start=always.start) if since is None and start is None else found
+    return found._replace(start=EVER.start) if since is None and start is None else found
 
 
 def _run(

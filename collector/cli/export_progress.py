@@ -7,13 +7,11 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from collector.query.display import rfc3339
+from collector.cli.counts import ITEMS
 from collector.rows import Signal
 
 if TYPE_CHECKING:
     from collector.operate.export.run import Progress
-
-ITEMS = {Signal.TRACES: "spans", Signal.METRICS: "data points", Signal.LOGS: "log records"}
 
 
 @contextmanager
@@ -58,6 +56,8 @@ def summary(progress: Progress, written_bytes: int) -> str:
 
 def where_to_go_on(progress: Progress) -> str:
     """Return how an export that was ended can go on without sending all of it again."""
+    from collector.query.display import rfc3339
+
     text = rfc3339(progress.done, None)
     return (
         f"all before {text} was taken, or is told above; the same command goes on with"

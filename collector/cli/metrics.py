@@ -172,14 +172,14 @@ def _print_lines(out: Output, answer: Aggregate) -> None:
 
 def _print_records(out: Output, answer: Aggregate, line: Line) -> None:
     from collector.query.display import double, rfc3339
-    from collector.query.time_range import TimeRange
+    from collector.query.time_range import stored_time
 
     for unix_nano, value in line.values:
-        at = TimeRange.from_unix_ns(unix_nano, unix_nano).start
         out.record(
             {
-                "time": rfc3339(at, 0), "metric": answer.name, "function": answer.function,
-                "labels": line.labels, "value": double(value),
+                "time": rfc3339(stored_time(unix_nano), 0),
+                "metric": answer.name, "function": answer.function, "labels": line.labels,
+                "value": double(value),
             }
         )  # fmt: skip
 

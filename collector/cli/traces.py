@@ -198,14 +198,13 @@ def _map(trace: TraceSummary) -> dict[str, Any]:
     """Return a trace as a JSON-able map, in the words of `otlpg tail spans --roots`."""
     from collector.items import STATUS_BY_CODE
     from collector.query.display import rfc3339
-    from collector.query.time_range import TimeRange
+    from collector.query.time_range import stored_time
 
-    start = TimeRange.from_unix_ns(trace.start_unix_nano, trace.end_unix_nano).start
     has_root = trace.root_name is not None
     code = trace.root_status_code
     return {
         "trace_id": trace.trace_id.hex(),
-        "time": rfc3339(start, None),
+        "time": rfc3339(stored_time(trace.start_unix_nano), None),
         "service": trace.root_service,
         "name": trace.root_name,
         "status": None if code is None else STATUS_BY_CODE.get(code, str(code)),

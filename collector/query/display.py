@@ -38,7 +38,12 @@ def double(number: float) -> JsonValue:
     size = abs(number)
     if 1e-15 <= size < 1e15 or (number == 0 and copysign(1, number) > 0):
         return number
-    return {"$double": repr(number).replace("inf", "Infinity").replace("nan", "NaN")}
+    return {"$double": double_text(number)}
+
+
+def double_text(number: float) -> str:
+    """Return the fewest digits that mean a double; for what JSON lacks NaN, Infinity, -Infinity."""
+    return repr(number).replace("inf", "Infinity").replace("nan", "NaN")
 
 
 def texts(*columns: str) -> tuple[str, ...]:

@@ -47,13 +47,13 @@ from collector.query.terms import (
     Word,
     number_of,
 )
+from collector.query.texts import UNSTORABLE
 
 CHARACTERS_MAX = 1_024
 TERMS_MAX = 32
 
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ns|us|ms|s|m|h)?", re.ASCII)
 _TRACE_PREFIX = re.compile(r"[0-9a-f]{4,32}")
-_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 _SHOWN_CHARACTERS_MAX = 40
 
 _KINDS = {name: number for number, name in KIND_BY_NUMBER.items()}
@@ -83,7 +83,7 @@ def parse_terms(text: str) -> tuple[Term, ...]:
             f"expected at most {CHARACTERS_MAX} characters, not {len(text)}",
             position=CHARACTERS_MAX,
         )
-    unstorable = _UNSTORABLE.search(text)
+    unstorable = UNSTORABLE.search(text)
     if unstorable is not None:
         raise FilterError(
             f"no stored text holds {_shown(unstorable[0])}", position=unstorable.start()

@@ -18,7 +18,7 @@ from collector.query import log_sql
 from collector.query.log_records import LogRecord, record_of
 from collector.query.log_sql import LogKey, Walk
 from collector.query.page import Cursor, Page, foreign_cursor
-from collector.query.time_range import TimeRange
+from collector.query.time_range import EVER, TimeRange
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
 WINDOW_US: Final = 300_000_000
 """Length of the first window of a walk: five minutes."""
 WINDOW_GROWTH: Final = 8
-
-EVER: Final = TimeRange.from_unix_ns(-(2**80), 2**80)
-"""All times that PostgreSQL has."""
 
 CURSOR_TYPES: Final = (int, int, int, int)
 """Of the key of a cursor of records."""

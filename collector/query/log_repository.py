@@ -14,7 +14,6 @@ from collector.items import SEVERITIES
 from collector.query import log_sql
 from collector.query.filters import Filter
 from collector.query.log_pages import (
-    EVER,
     Position,
     after_last,
     before_first,
@@ -28,7 +27,7 @@ from collector.query.log_sql import Beside, LogKey, Walk
 from collector.query.page import LIMIT, Cursor, Page, Total
 from collector.query.steps import steps_of
 from collector.query.terms import TraceTerm
-from collector.query.time_range import TimeRange, unix_ns
+from collector.query.time_range import EVER, TimeRange, unix_ns
 
 if TYPE_CHECKING:
     from collector.query.view import Views

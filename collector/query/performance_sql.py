@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from collector.query.service_sql import BUCKET, STATUS_ERROR
+from collector.items import STATUS_ERROR
+from collector.query.service_sql import BUCKET
 from collector.query.statement import Parameters, Statement
 from collector.query.steps import binned
 from collector.query.windows import Windows

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
+from collector.items import STATUS_ERROR
 from collector.query.statement import Parameters, Statement
 from collector.query.steps import binned
 from collector.query.time_range import TimeRange
 
 SERVER: Final = 2
 CONSUMER: Final = 5
-STATUS_ERROR: Final = 2
 
 BUCKETS_PER_DOUBLING: Final = 16
 """Durations are counted in buckets, each 2^(1/16) times as long as the one before."""

@@ -8,12 +8,10 @@ from typing import Any
 
 import orjson
 
-from collector.items import JsonValue
+from collector.items import STATUS_ERROR, JsonValue
 from collector.query.dimensions import Resource, Scope
 from collector.query.time_range import unix_ns
 from collector.rows import SpanRow
-
-STATUS_ERROR = 2
 
 
 @dataclass(frozen=True, slots=True)

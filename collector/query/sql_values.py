@@ -17,6 +17,8 @@ from typing import Any, Final, NamedTuple, cast
 
 import asyncpg
 
+from collector.query.display import double_text
+
 INFINITY_US: Final = 2**63 - 1
 INFINITY_DAYS: Final = 2**31 - 1
 _EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
@@ -234,9 +236,8 @@ def _number(value: float | Decimal) -> str:
         if value.is_finite():
             return format(value, "f")
         return _string(str(value).replace("Inf", "inf").replace("infinity", "Infinity"))
-    if math.isfinite(value):
-        return repr(value)
-    return _string("NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity")
+    text = double_text(value)
+    return text if math.isfinite(value) else _string(text)
 
 
 _NO_BREAKS: Final = str.maketrans("\n\r\t", "   ")

@@ -26,9 +26,7 @@ class TimeRange(NamedTuple):
 
         Times that PostgreSQL cannot hold become the nearest that it can.
         """
-        start = start_ns // 1_000 - PG_EPOCH_UNIX_US
-        end = -(-end_ns // 1_000) - PG_EPOCH_UNIX_US
-        return cls(_held(start), _held(end))
+        return cls(stored_time(start_ns), stored_time(end_ns + 999))
 
     @property
     def length_us(self) -> int:
@@ -38,6 +36,18 @@ class TimeRange(NamedTuple):
 
 def _held(time: int) -> int:
     return min(max(time, _US_MIN), _US_END - 1)
+
+
+EVER: Final = TimeRange(_US_MIN, _US_END - 1)
+"""All times that PostgreSQL has."""
+
+
+def stored_time(unix_nano: int) -> int:
+    """Return the stored time of nanoseconds since 1970, without those below a microsecond.
+
+    The inverse of ``unix_ns``; a time that PostgreSQL cannot hold becomes the nearest that it can.
+    """
+    return _held(unix_nano // 1_000 - PG_EPOCH_UNIX_US)
 
 
 def unix_ns(time: int, time_ns: int | None) -> int:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from collector.items import STATUS_ERROR
 from collector.query.statement import Parameters, Statement
-from collector.query.time_range import TimeRange
+from collector.query.time_range import EVER, TimeRange
 from collector.query.trace_question import (
     Key,
     TraceQuestion,
@@ -92,11 +93,11 @@ def dependencies(when: TimeRange) -> Statement:
     """
     values = Parameters()
     start = values.add(when.start, "timestamptz")
-    early = values.add(max(when.start - PARENT_US_MAX, TimeRange.from_unix_ns(-(2**80), 0).start), "timestamptz")  # fmt: skip
+    early = values.add(max(when.start - PARENT_US_MAX, EVER.start), "timestamptz")
     end = values.add(when.end, "timestamptz")
     return values.statement(
         "SELECT p.service_name AS parent, c.service_name AS child, count(*) AS calls,"  # noqa: S608 -- placeholders
-        " count(*) FILTER (WHERE c.status_code = 2) AS errors"
+        f" count(*) FILTER (WHERE c.status_code = {STATUS_ERROR}) AS errors"
         " FROM trace_spans AS c JOIN trace_spans AS p"
         " ON p.trace_id = c.trace_id AND p.span_id = c.parent_span_id"
         f" WHERE c.start_time >= {start} AND c.start_time < {end}"

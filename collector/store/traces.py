@@ -11,6 +11,7 @@ from datetime import date, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from collector.items import STATUS_ERROR
 from collector.rows import SpanRow, TraceRow
 
 if TYPE_CHECKING:
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
 SERVICES_MAX = 32
 """Services named in one row; a trace through more of them names the first ones."""
-
-STATUS_ERROR = 2
 
 SLICE_ROWS = 5_000
 """Spans added up at once: some 10 ms, in which nobody else has a turn."""
