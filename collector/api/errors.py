@@ -58,12 +58,9 @@ class Failures:
             error = _bad_parameter(error)
         self.note(error)
         verdict = verdict_of(error)
-        headers: dict[str, str] = {}
-        if verdict.retryable:
-            headers["retry-after"] = str(RETRY_AFTER_S)
-        if verdict.http_status == HTTPStatus.UNAUTHORIZED:
-            headers["www-authenticate"] = CHALLENGE
-        return _problem(verdict.http_status, verdict.code, verdict.cause, verdict.text, headers)
+        return _problem(
+            verdict.http_status, verdict.code, verdict.cause, verdict.text, headers_of(verdict)
+        )
 
     def note(self, error: Exception) -> None:
         """Log what is PostgreSQL's fault or ours; for answers in another form, or cut short."""
@@ -85,6 +82,16 @@ def verdict_of(error: Exception) -> Verdict:
         text = "PostgreSQL does not let us read: see api.dsn"
         return Verdict(Code.UNAVAILABLE, True, "no_right", text)
     return Verdict(Code.UNAVAILABLE, True, "postgres_away", "PostgreSQL is away")
+
+
+def headers_of(verdict: Verdict) -> dict[str, str]:
+    """Return what the head of an answer says of ``verdict``, whatever its form."""
+    headers: dict[str, str] = {}
+    if verdict.retryable:
+        headers["retry-after"] = str(RETRY_AFTER_S)
+    if verdict.http_status == HTTPStatus.UNAUTHORIZED:
+        headers["www-authenticate"] = CHALLENGE
+    return headers
 
 
 def _no_such_call(error: HTTPException) -> Response:

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 import orjson
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from collector.api.errors import Failures
+from collector.api.errors import Failures, headers_of, verdict_of
 from collector.api.questions import Questions
-from collector.receive.status import to_verdict
 
 Answer = Callable[[Request], Awaitable[Response]]
 
-_KEPT_HEADERS: Final = ("retry-after", "www-authenticate")
 
-
-def json_answer(content: Any, status: int = 200) -> Response:
+def json_answer(
+    content: Any, status: int = 200, headers: Mapping[str, str] | None = None
+) -> Response:
     """Return an answer with this content."""
-    return Response(orjson.dumps(content), status, media_type="application/json")
+    return Response(orjson.dumps(content), status, headers, media_type="application/json")
 
 
 async def long_answer(content_of: Callable[[], Any]) -> Response:
@@ -45,11 +44,9 @@ class Answering:
             except ClientDisconnect:
                 raise
             except Exception as error:  # noqa: BLE001 -- told in Jaeger's form; Failures logs our faults
-                told, text = self._failures.answer(error), to_verdict(error).text
-            response = json_answer(content_of(told.status_code, text), told.status_code)
-            for name in _KEPT_HEADERS:
-                if name in told.headers:
-                    response.headers[name] = told.headers[name]
-            return response
+                self._failures.note(error)
+                verdict = verdict_of(error)
+            content = content_of(verdict.http_status, verdict.text)
+            return json_answer(content, verdict.http_status, headers_of(verdict))
 
         return answered
