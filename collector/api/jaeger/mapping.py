@@ -105,6 +105,15 @@ def trace_id_text(trace_id: bytes) -> str:
     return text[16:] if text.startswith("0" * 16) else text
 
 
+def service_of(resource: Resource) -> str:
+    """Return what Jaeger calls the service of a resource."""
+    name = NO_SERVICE
+    for attribute in resource.attributes:
+        if attribute.key == _SERVICE and attribute.value.string_value:
+            name = attribute.value.string_value
+    return name
+
+
 class _Processes:
     """The resources of a trace, each once."""
 
@@ -122,12 +131,8 @@ class _Processes:
 
 
 def _process(resource: Resource) -> Process:
-    name = NO_SERVICE
-    for attribute in resource.attributes:
-        if attribute.key == _SERVICE and attribute.value.string_value:
-            name = attribute.value.string_value
     others = (attribute for attribute in resource.attributes if attribute.key != _SERVICE)
-    return {"serviceName": name, "tags": tags_of(others)}
+    return {"serviceName": service_of(resource), "tags": tags_of(others)}
 
 
 def _span(span: Span, scope: InstrumentationScope, process: str) -> JaegerSpan:

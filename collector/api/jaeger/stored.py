@@ -16,7 +16,7 @@ from collector.query.texts import text_of
 from collector.query.time_range import TimeRange
 from collector.query.trace_parts import Take, TraceParts
 from collector.query.trace_question import TraceQuestion
-from collector.query.trace_repository import TraceRepository
+from collector.query.trace_repository import SPANS_MAX, TraceRepository
 from collector.query.trace_types import Dependency, StoredTraces, TraceSummary
 from collector.query.view import Views
 from collector.restore.traces import restore_traces
@@ -38,20 +38,29 @@ class Trace(NamedTuple):
 
 
 class Traces(NamedTuple):
-    """Some traces; ``is_whole`` False when the last of them lack spans, or are missing."""
+    """Some traces.
+
+    Attributes:
+        traces: those of which there is at least one span.
+        cut: those of the traces that were asked for that lack spans, or are missing.
+        is_full: an answer takes no more spans; otherwise what lacks is kept no longer.
+    """
 
     traces: tuple[Trace, ...]
-    is_whole: bool
+    cut: frozenset[bytes]
+    is_full: bool
 
 
 class StoredSpans:
     """Services, operations and traces as Jaeger knows them."""
 
-    def __init__(self, views: Views, clock: Clock) -> None:
+    def __init__(self, views: Views, clock: Clock, *, spans_max: int = SPANS_MAX) -> None:
+        """``spans_max`` is for all traces of one answer of ``find`` and ``get_many``."""
         self._services = ServiceRepository(views)
         self._traces = TraceRepository(views)
         self._parts = TraceParts(views)
         self._clock = clock
+        self._spans_max = spans_max
 
     def now_unix_nano(self) -> int:
         """Return the time that is the end of what has none."""
@@ -87,9 +96,9 @@ class StoredSpans:
             StoreError: PostgreSQL did not answer.
         """
         found = await self._traces.find_stored(
-            _range(search), _question(search), limit=search.limit
+            _range(search), _question(search), limit=search.limit, spans_max=self._spans_max
         )
-        return await asyncio.to_thread(_traces, found)
+        return await asyncio.to_thread(_restored, found, self._spans_max)
 
     async def find_summaries(self, search: Search) -> tuple[TraceSummary, ...]:
         """Return what is known of the traces that ``find`` would return, without their spans.
@@ -126,7 +135,8 @@ class StoredSpans:
             QueryTimeoutError: the time was up.
             StoreError: PostgreSQL did not answer.
         """
-        return await asyncio.to_thread(_traces, await self._traces.get_stored(trace_ids))
+        found = await self._traces.get_stored(trace_ids, spans_max=self._spans_max)
+        return await asyncio.to_thread(_restored, found, self._spans_max)
 
     def _known(self) -> TimeRange:
         now = self._clock.unix_ns()
@@ -151,9 +161,10 @@ def _question(search: Search) -> TraceQuestion:
     )
 
 
-def _traces(found: StoredTraces) -> Traces:
+def _restored(found: StoredTraces, spans_max: int) -> Traces:
     traces = (
         Trace(trace_id, restore_traces(rows, found.dimensions).resource_spans)
         for trace_id, rows in found.rows.items()
     )
-    return Traces(tuple(traces), found.is_whole)
+    is_full = sum(map(len, found.rows.values())) >= spans_max
+    return Traces(tuple(traces), found.cut, is_full)

@@ -5,6 +5,8 @@ Every answer is ``{"data": .., "total": .., "limit": 0, "offset": 0, "errors": n
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from http import HTTPStatus
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -17,7 +19,8 @@ from collector.api.jaeger.stored import StoredSpans, Traces
 from collector.api.jaeger.units import flag_of, trace_id_of
 from collector.errors import BadParameterError, NotFoundError
 
-_CUT: Final = "there are more spans than one answer takes; some are missing"
+_CUT: Final = "some spans are missing: an answer takes no more of them"
+_GONE: Final = "some spans are missing: they are kept no longer"
 
 
 class V1Routes:
@@ -65,13 +68,7 @@ class V1Routes:
             search = v1_parameters.search_of(query, self._stored.now_unix_nano())
             return await _traces(await self._stored.find(search))
         found = await self._stored.get_many(trace_ids)
-        missing = set(trace_ids) - {trace.trace_id for trace in found.traces}
-        errors = [
-            {"code": 404, "msg": "trace not found", "traceID": trace_id_text(trace_id)}
-            for trace_id in trace_ids
-            if trace_id in missing
-        ]
-        return await _traces(found, errors)
+        return await _traces(found, _errors(trace_ids, found))
 
     async def _trace(self, request: Request) -> Response:
         """Answer with one trace; when it was is checked and not needed to find it."""
@@ -89,8 +86,26 @@ async def _traces(found: Traces, errors: list[Any] | None = None) -> Response:
 
 
 def _shown(found: Traces) -> list[JaegerTrace]:
-    warnings = () if found.is_whole else (_CUT,)
-    return [trace_of(trace.groups, warnings) for trace in found.traces]
+    warnings = (_CUT if found.is_full else _GONE,)
+    return [
+        trace_of(trace.groups, warnings if trace.trace_id in found.cut else ())
+        for trace in found.traces
+    ]
+
+
+def _errors(trace_ids: Sequence[bytes], found: Traces) -> list[dict[str, Any]]:
+    """Return what there is to say of those traces that are not in the answer."""
+    there = {trace.trace_id for trace in found.traces}
+    errors: list[dict[str, Any]] = []
+    for trace_id in trace_ids:
+        if trace_id in there:
+            continue
+        code, text = HTTPStatus.NOT_FOUND, "trace not found"
+        if found.is_full and trace_id in found.cut:
+            code = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+            text = "trace too large for this answer: ask for it alone"
+        errors.append({"code": code, "msg": text, "traceID": trace_id_text(trace_id)})
+    return errors
 
 
 def content_of(data: list[Any] | None, errors: list[Any] | None = None) -> dict[str, Any]:

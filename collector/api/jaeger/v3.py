@@ -5,18 +5,18 @@ Spec: ``jaeger.api_v3.QueryService`` as Jaeger's HTTP gateway writes it; int64 a
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from itertools import chain
 from typing import Any, Final
 
-from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status, TracesData
+from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
 from starlette.requests import Request
 from starlette.responses import Response
 
 from collector.api.jaeger import v3_parameters
 from collector.api.jaeger.answering import Answer, Answering, json_answer, long_answer
-from collector.api.jaeger.mapping import KINDS, NO_SERVICE
-from collector.api.jaeger.stored import StoredSpans, Trace, Traces
+from collector.api.jaeger.mapping import KINDS
+from collector.api.jaeger.stored import StoredSpans, Traces
+from collector.api.jaeger.summaries import summaries_of
 from collector.api.jaeger.units import flag_of, trace_id_of
 from collector.errors import BadParameterError, NotFoundError
 from collector.restore.otlp_json import document_of
@@ -58,8 +58,11 @@ class V3Routes:
         return json_answer({"operations": operations})
 
     async def _summaries(self, request: Request) -> Response:
-        found = await self._stored.find(v3_parameters.search_of(request.query_params))
-        return await long_answer(lambda: {"summaries": list(map(summary_of, found.traces))})
+        """Answer with a line for each trace; one that is cut is counted where it was stored."""
+        search = v3_parameters.search_of(request.query_params)
+        found = await self._stored.find(search)
+        known = await self._stored.find_summaries(search) if found.cut else ()
+        return await long_answer(lambda: {"summaries": summaries_of(found, known)})
 
     async def _search(self, request: Request) -> Response:
         query = request.query_params
@@ -75,58 +78,6 @@ class V3Routes:
         v3_parameters.between_of(query)
         flag_of("rawTraces", v3_parameters.value_of(query, "rawTraces"))
         return await _traces(await self._stored.get_many([trace_id]), "trace not found")
-
-
-def summary_of(trace: Trace) -> dict[str, Any]:
-    """Return what a list shows of a trace: its root, its time, its services; zeros are left out.
-
-    The root is the earliest span without a parent; an orphan has a parent that is not there.
-    """
-    spans = list(_spans_of(trace))
-    ids = {span.span_id for _, span in spans}
-    services: dict[str, list[Span]] = {}
-    for service, span in spans:
-        services.setdefault(service, []).append(span)
-    roots = [(span.start_time_unix_nano, n) for n, (_, span) in enumerate(spans) if not any(span.parent_span_id)]  # fmt: skip
-    root = spans[min(roots)[1]] if roots else ("", Span())
-    everything = [span for _, span in spans]
-    summary = {
-        "traceId": trace.trace_id.hex(),
-        "rootServiceName": root[0],
-        "rootOperationName": root[1].name,
-        "minStartTimeUnixNano": str(min(span.start_time_unix_nano for span in everything)),
-        "maxEndTimeUnixNano": str(max(span.end_time_unix_nano for span in everything)),
-        "spanCount": len(spans),
-        "errorSpanCount": _errors(everything),
-        "orphanSpanCount": sum(
-            any(span.parent_span_id) and span.parent_span_id not in ids for span in everything
-        ),
-        "services": [
-            _without_zeros({"name": name, "spanCount": len(own), "errorSpanCount": _errors(own)})
-            for name, own in sorted(services.items())
-        ],
-    }
-    return _without_zeros(summary)
-
-
-def _spans_of(trace: Trace) -> Iterable[tuple[str, Span]]:
-    for group in trace.groups:
-        service = NO_SERVICE
-        for attribute in group.resource.attributes:
-            if attribute.key == "service.name" and attribute.value.string_value:
-                service = attribute.value.string_value
-        for scoped in group.scope_spans:
-            for span in scoped.spans:
-                yield service, span
-
-
-def _errors(spans: Iterable[Span]) -> int:
-    return sum(span.status.code == Status.STATUS_CODE_ERROR for span in spans)
-
-
-def _without_zeros(content: dict[str, Any]) -> dict[str, Any]:
-    """Leave out what proto3's JSON leaves out."""
-    return {name: value for name, value in content.items() if value not in (0, "", "0")}
 
 
 async def _traces(found: Traces, otherwise: str) -> Response:

@@ -1,4 +1,4 @@
-"""api.jaeger.v3: what a list shows of a trace."""
+"""api.jaeger.summaries: what a list shows of a trace."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Sp
 
 from collector.api.jaeger.mapping import NO_SERVICE
 from collector.api.jaeger.stored import Trace
-from collector.api.jaeger.v3 import summary_of
+from collector.api.jaeger.summaries import summary_of
 from tests.factories import key_values
 
 TRACE = b"t" * 16
