@@ -29,7 +29,7 @@ from collector.receive.certificates import Certificates
 from collector.receive.export import Export
 from collector.receive.grpc_server import GrpcServer
 from collector.receive.http_server import HttpServer
-from collector.receive.jaeger_passage import JaegerPassage
+from collector.receive.jaeger_passage import JaegerPassage, longest_reading_s
 from collector.receive.keyring import Keyring
 from collector.receive.listeners import Sockets
 from collector.receive.turns import Turns
@@ -208,6 +208,7 @@ class Daemon:
             clock=clock,
             metrics=metrics,
             beside=(self._passage,),
+            beside_s_max=longest_reading_s(settings),
         )
         http = HttpServer(
             settings.receive,
@@ -292,6 +293,7 @@ class Daemon:
         self._log.info("drained", complete=all(drained) and not self._hurried.is_set())
 
     async def _drain_listeners(self, grace_s: float) -> None:
+        self._passage.drain()
         await asyncio.gather(self._grpc.drain(grace_s), self._http.drain(grace_s))
 
     def hurry(self) -> None:

@@ -330,6 +330,14 @@ class QueryTimeoutError(OtlpgError):
         self.timeout_s = timeout_s
 
 
+class NotTakenError(OtlpgError):
+    """The reader takes nothing of the answer that is ready for it."""
+
+    def __init__(self, write_s_max: float) -> None:
+        super().__init__(f"nothing of the answer was taken within {write_s_max:g} s")
+        self.write_s_max = write_s_max
+
+
 class TooManyQuestionsError(OtlpgError):
     """As many questions as may be are being asked; later there may be fewer."""
 

@@ -7,9 +7,11 @@ and no longer than the time of the view.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from collector.errors import QueryTimeoutError
 from collector.query import trace_sql
 from collector.query.time_range import TimeRange
 from collector.query.trace_reading import dimensions_of
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 PART_SPANS: Final = 500
 ALL: Final = 2**63 - 1
 TRACES_PER_VIEW: Final = 100
-"""Traces that are read in one transaction, within one time limit."""
+"""Traces that are read in one transaction; all of them have one time limit."""
 
 _RESOURCE, _SCOPE = RESOURCE_AND_SCOPE_INDEX[Signal.TRACES]
 _TRACE: Final = SpanRow._fields.index("trace_id")
@@ -52,17 +54,26 @@ class TraceParts:
     ) -> None:
         """Hand over those of the traces that there are, each once, in the order of the ids.
 
-        ``timeout_s`` is for each ``TRACES_PER_VIEW`` of them, the time that ``take`` needs included:
-        a generator could not tell its reader, who waits elsewhere, that the time is up.
+        ``timeout_s`` is for all of them, the time that ``take`` needs included: a generator could
+        not tell its reader, who waits elsewhere, that the time is up.
 
         Raises:
             QueryTimeoutError: the time was up.
             StoreError: PostgreSQL did not answer.
         """
+        limit_s = self._views.timeout_s if timeout_s is None else timeout_s
+        loop = asyncio.get_running_loop()
+        end_s = loop.time() + limit_s
         ids = list(dict.fromkeys(trace_ids))
         for first in range(0, len(ids), TRACES_PER_VIEW):
-            async with self._views.open(timeout_s) as view:
-                await _Reading(view, take).run(ids[first : first + TRACES_PER_VIEW])
+            left_s = end_s - loop.time()
+            if left_s <= 0:
+                raise QueryTimeoutError(limit_s)
+            try:
+                async with self._views.open(left_s) as view:
+                    await _Reading(view, take).run(ids[first : first + TRACES_PER_VIEW])
+            except QueryTimeoutError:  # it names what was left
+                raise QueryTimeoutError(limit_s) from None
 
 
 class _Reading:

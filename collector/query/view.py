@@ -74,7 +74,7 @@ class Views:
     def __init__(self, database: Database, timeout_s: float) -> None:
         """``timeout_s`` is for all that is asked in one view, unless ``open`` is told otherwise."""
         self._database = database
-        self._timeout_s = timeout_s
+        self.timeout_s = timeout_s
 
     @asynccontextmanager
     async def open(self, timeout_s: float | None = None) -> AsyncGenerator[View]:
@@ -84,7 +84,7 @@ class Views:
             QueryTimeoutError: the time was up.
             StoreError: PostgreSQL did not answer, or does not let us read.
         """
-        limit_s = self._timeout_s if timeout_s is None else timeout_s
+        limit_s = self.timeout_s if timeout_s is None else timeout_s
         async with self._database.acquire() as connection:
             try:
                 async with asyncio.timeout(limit_s + ANSWER_S_MAX):

@@ -13,6 +13,7 @@ import grpc
 from collector.errors import SettingsError
 from collector.receive.certificate_files import Material
 from collector.receive.certificates import Certificates
+from collector.receive.grpc_stop import stop
 from collector.receive.limits import connections_max, descriptors_are_short
 from collector.receive.listeners import authority
 from collector.receive.replacements import Pauses, keep_paths_out_of_the_log
@@ -100,7 +101,7 @@ class GrpcListener:
         self._door = door
         self._handlers = tuple(handlers)
         self._options = list(options)
-        self._call_s_max = call_s_max
+        self.call_s_max = call_s_max
         self._certificates = certificates
         self._listening: grpc.aio.Server | None = None
         self._retiring: dict[grpc.aio.Server, None] = {}  # oldest first
@@ -190,7 +191,7 @@ class GrpcListener:
 
     async def _retire(self, server: grpc.aio.Server) -> None:
         """Let the calls of a server that was given up end, while there are descriptors for it."""
-        stopping = asyncio.create_task(server.stop(self._call_s_max))
+        stopping = asyncio.create_task(stop(server, self.call_s_max))
         try:
             while not stopping.done():
                 await asyncio.wait((stopping,), timeout=LOOK_S)
@@ -206,7 +207,7 @@ class GrpcListener:
         while len(self._retiring) > count:
             oldest = next(iter(self._retiring))
             self._trouble.warn("calls of a replaced gRPC server are cut", "too_many")
-            await oldest.stop(0)
+            await stop(oldest, 0)
             self._retiring.pop(oldest, None)
 
     def _credentials(self, certificates: Certificates) -> grpc.ServerCredentials:
@@ -237,7 +238,7 @@ class GrpcListener:
         async with self._changing:
             self._stopped.set()
             servers = [*self._retiring, *([self._listening] if self._listening else [])]
-        await asyncio.gather(*(server.stop(grace_s) for server in servers))
+        await asyncio.gather(*(stop(server, grace_s) for server in servers))
 
     @property
     def is_listening(self) -> bool:

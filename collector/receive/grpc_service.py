@@ -61,9 +61,14 @@ class OtlpService(grpc.GenericRpcHandler):
         self._verdicts = Verdicts("grpc", clock, metrics)
         self._draining = False
         self._refused_draining = 0
+        self._calls = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
         # ``stream_unary`` has the wire of ``unary_unary``, but runs before the body is read.
         self._handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
-            method: grpc.stream_unary_rpc_method_handler(cast("Any", partial(self._call, signal)))
+            method: grpc.stream_unary_rpc_method_handler(
+                cast("Any", partial(self._counted, signal))
+            )
             for method, signal in _METHODS.items()
         }
 
@@ -81,6 +86,20 @@ class OtlpService(grpc.GenericRpcHandler):
             await asyncio.sleep(QUIET_S)
             if self._refused_draining == before:
                 return
+
+    async def answered(self) -> None:
+        """Return when no call is here; the last answer may still be on its way."""
+        await self._idle.wait()
+
+    async def _counted(self, signal: Signal, requests: object, context: Context) -> bytes:
+        self._calls += 1
+        self._idle.clear()
+        try:
+            return await self._call(signal, requests, context)
+        finally:
+            self._calls -= 1
+            if not self._calls:
+                self._idle.set()
 
     async def _call(self, signal: Signal, _requests: object, context: Context) -> bytes:
         if self._draining:

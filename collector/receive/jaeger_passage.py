@@ -2,8 +2,9 @@
 
 Jaeger has one address for a remote storage: it writes OTLP to it and reads ``jaeger.storage.v2`` from
 it. Reading is no work for a worker: messages go through as bytes, one in memory at a time, a few
-calls at once. What the port of OTLP lets in without a key is for senders; so where it can be reached
-from elsewhere, reading through it needs one.
+calls at once; a caller that takes none for as long as a statement may last is let go. What the port
+of OTLP lets in without a key is for senders; so where it can be reached from elsewhere, reading
+through it needs one.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ import grpc
 
 from collector.errors import (
     ApiAwayError,
+    DrainingError,
     ForbiddenError,
+    NotTakenError,
     ReadTimeoutError,
     TooLargeError,
     TooManyQuestionsError,
@@ -44,9 +47,19 @@ CALLS_MAX: Final = 8
 """At once, per worker; the API answers no more than a few at once anyway."""
 REQUEST_BYTES_MAX: Final = 2**18
 """As the API has it; core lets through what OTLP may send."""
+WAITS_S_MAX: Final = 15.0
+"""For a turn in the API, and for what PostgreSQL takes to end two questions."""
 
 _KEYS: Final = ("authorization", "x-api-key")
 _AWAY: Final = "the API, which reads for Jaeger, does not answer"
+
+
+def longest_reading_s(settings: Settings) -> float:
+    """Return how long a call may last in the API, with time for its answer.
+
+    It waits for its message and for a turn; to find traces and to read them are two questions.
+    """
+    return settings.receive.read_s_max + 2 * settings.api.statement_s_max + WAITS_S_MAX
 
 
 class JaegerPassage(grpc.GenericRpcHandler):
@@ -59,8 +72,10 @@ class JaegerPassage(grpc.GenericRpcHandler):
         self._is_for_readers = gate.asks_for_keys or is_loopback(settings.receive.grpc_host)
         self._why_not = _why_not(settings, path)
         self._path = path
+        self._write_s_max = settings.api.statement_s_max
         self._channel: grpc.aio.Channel | None = None
-        self._calls = 0
+        self._calls: set[asyncio.Timeout] = set()
+        self._draining = False
         self._trouble = Trouble("otlpg.receive", clock)
 
     def service(
@@ -71,6 +86,16 @@ class JaegerPassage(grpc.GenericRpcHandler):
         if not method.startswith(PREFIX):
             return None
         return grpc.stream_stream_rpc_method_handler(cast("Any", partial(self._call, method)))
+
+    def drain(self) -> None:
+        """Take no more calls, and end those that are here; their callers are told to come again.
+
+        Safe twice. A call whose caller takes nothing hangs in gRPC core until its server ends.
+        """
+        self._draining = True
+        now_s = asyncio.get_running_loop().time()
+        for call in self._calls:
+            call.reschedule(now_s)
 
     async def stop(self) -> None:
         """Close the way to the API. Safe twice and before the first call."""
@@ -99,26 +124,46 @@ class JaegerPassage(grpc.GenericRpcHandler):
     ) -> tuple[grpc.StatusCode, str, Sequence[tuple[str, str | bytes]]]:
         """Answer the call with what the API says; return how it ended there."""
         await self._admit(context)
-        if self._calls >= CALLS_MAX:
+        if self._draining:
+            raise DrainingError
+        if len(self._calls) >= CALLS_MAX:
             raise TooManyQuestionsError(CALLS_MAX)
-        self._calls += 1
+        call = asyncio.timeout(None)  # until a drain
         try:
-            body = await self._message(context)
-            call = self._way().unary_stream(method)(
-                body,
-                timeout=context.time_remaining(),
-                metadata=[pair for pair in headers_of(context) if pair[0] in _KEYS],
-            )
-            try:
-                async for message in call:
-                    await context.write(message)
-            except grpc.aio.AioRpcError as error:
-                return _end_of(error)
-            finally:
-                call.cancel()
-            return grpc.StatusCode.OK, "", ()
+            async with call:
+                self._calls.add(call)
+                return await self._relay(method, context)
+        except TimeoutError:
+            if call.expired():
+                raise DrainingError from None
+            raise
         finally:
-            self._calls -= 1
+            self._calls.discard(call)
+
+    async def _relay(
+        self, method: str, context: Context
+    ) -> tuple[grpc.StatusCode, str, Sequence[tuple[str, str | bytes]]]:
+        body = await self._message(context)
+        call = self._way().unary_stream(method)(
+            body,
+            timeout=context.time_remaining(),
+            metadata=[pair for pair in headers_of(context) if pair[0] in _KEYS],
+        )
+        try:
+            async for message in call:
+                await self._write(context, message)
+        except grpc.aio.AioRpcError as error:
+            return _end_of(error)
+        finally:
+            call.cancel()
+        return grpc.StatusCode.OK, "", ()
+
+    async def _write(self, context: Context, message: bytes) -> None:
+        try:
+            async with asyncio.timeout(self._write_s_max):
+                await context.write(message)
+        except TimeoutError:
+            raise NotTakenError(self._write_s_max) from None
 
     async def _admit(self, context: Context) -> None:
         if header_bytes(context) > self._receive.header_bytes_max:

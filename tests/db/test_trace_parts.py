@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import pytest
 
-from collector.query import trace_parts
+from collector.errors import QueryTimeoutError
+from collector.query import trace_parts, view
 from collector.query.trace_parts import TracePart, TraceParts
-from collector.query.view import Views
+from collector.query.view import View, Views
 from collector.rows import SpanRow
 from collector.store.pool import Connection
 from tests.db.querying import BANK, LIBRARY, SHOP, prepare
@@ -107,3 +110,36 @@ async def test_more_traces_than_one_view_reads(
     await reader.read([], taker.take)
 
     assert [part.trace_id for part in taker.parts] == [id_of(name) for name in reversed(names)]
+
+
+async def test_one_time_limit_is_for_all_views(
+    connection: Connection, views: Views, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each view has what those before it left, and the error names the whole."""
+    monkeypatch.setattr(trace_parts, "TRACES_PER_VIEW", 1)
+    monkeypatch.setattr(view, "ANSWER_S_MAX", 0.0)
+    await prepare(connection)
+    await store(connection, *(span(name, number) for number, name in enumerate("abc")))
+    limits: list[float | None] = []
+    lend = views.open
+    taken: list[bytes] = []
+
+    def noted(timeout_s: float | None = None) -> AbstractAsyncContextManager[View]:
+        limits.append(timeout_s)
+        return lend(timeout_s)
+
+    async def take(part: TracePart) -> None:
+        taken.append(part.trace_id)
+        if part.trace_id == id_of("c"):
+            await asyncio.Event().wait()
+
+    monkeypatch.setattr(views, "open", noted)
+    with pytest.raises(QueryTimeoutError, match=r"no answer within 1\.5 s"):
+        await TraceParts(views).read([id_of(name) for name in "abc"], take, timeout_s=1.5)
+
+    assert taken == [id_of(name) for name in "abc"]
+    first, second, third = map(float, filter(None, limits))
+    assert 1.5 >= first > second > third
+    with pytest.raises(QueryTimeoutError):
+        await TraceParts(views).read([id_of("a")], take, timeout_s=0.0)
+    assert len(limits) == 3

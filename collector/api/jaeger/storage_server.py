@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Final
 
 from collector.api.errors import Failures
 from collector.api.jaeger.storage_calls import SERVICES, StorageCalls
 from collector.api.jaeger.storage_service import REQUEST_BYTES_MAX, StorageService
 from collector.api.jaeger.stored import StoredSpans
-from collector.api.questions import TURN_S_MAX, Turns
+from collector.api.questions import Turns
 from collector.receive.auth import Gate
 from collector.receive.certificates import Certificates
 from collector.receive.grpc_listener import Door, GrpcListener, to_options
 from collector.receive.health_service import HealthService
+from collector.receive.jaeger_passage import longest_reading_s
 from collector.receive.keyring import Keyring
 from collector.settings import Settings, TlsSettings
 from collector.telemetry.clock import Clock
-
-CALL_S_MAX: Final = 60.0
-"""A stream of traces has so long when its connection has become too old, or its server has ended."""
 
 
 class StorageServer:
@@ -44,7 +41,7 @@ class StorageServer:
     ) -> None:
         """``certificates`` None: in clear. ``path`` None: workers have no way here."""
         calls = StorageCalls(stored).by_path()
-        call_s_max = settings.receive.read_s_max + TURN_S_MAX + CALL_S_MAX
+        call_s_max = longest_reading_s(settings)
         options = to_options(
             settings.receive, message_bytes_max=REQUEST_BYTES_MAX, call_s_max=call_s_max
         )

@@ -529,3 +529,17 @@ async def test_a_refusal_keeps_nothing_of_its_request(
 
     assert error.code() is grpc.StatusCode.UNAVAILABLE
     assert alive == [False]
+
+
+async def test_drains_at_the_same_time_end_the_server_once() -> None:
+    """Also where the grace of all is over at once: gRPC itself frees its server under the others."""
+    for _ in range(20):
+        settings = ReceiveSettings(grpc_port=0, http_port=0)
+        server = GrpcServer(
+            settings, FakeExport(), gate=OPEN, clock=SystemClock(), metrics=Metrics()
+        )
+        await server.start()
+
+        await asyncio.gather(*(server.drain(grace_s) for grace_s in (0.01, 0.01, 0, 0)))
+
+        await server.drain(30.0)  # there is nothing left to end
