@@ -17,6 +17,7 @@ from collector.api import logs, services, spans, tail_parameters, traces
 from collector.api import metrics as metric_routes
 from collector.api.admission import Admission
 from collector.api.application import build
+from collector.api.counting import Answers
 from collector.api.errors import Failures
 from collector.api.jaeger.answering import Answering
 from collector.api.jaeger.monitoring import MonitoringRoutes
@@ -98,6 +99,7 @@ class ApiDaemon:
             workers=settings.workers,
         )
         failures = Failures(clock)
+        answers = Answers(metrics, clock)
         admission = Admission(Gate(settings.tls, self._keyring), settings)
         self._tail = TailRoute(
             self._hub,
@@ -107,23 +109,24 @@ class ApiDaemon:
             clock=clock,
             link="redis" if settings.redis.url is not None else "local",
         )
-        turns = Turns(questions_max(settings.api))
+        self._turns = turns = Turns(questions_max(settings.api))
         views = Views(self._database, settings.api.statement_s_max)
         stored = StoredSpans(views, clock)
         trace_repository = TraceRepository(views)
         self._certificates = Certificates(settings.tls, clock=clock) if settings.tls.on else None
-        self._answers = self._remote_answers(settings)
+        self._remote = self._remote_answers(settings)
 
         async def identity() -> str:
             async with turns.one():
                 return await database_identity(views)
 
-        kept = Kept(settings.api.cache_s, identity, clock, self._answers)
+        kept = Kept(settings.api.cache_s, identity, clock, metrics, self._remote)
         questions = Questions(turns, failures, clock, kept)
         answering = Answering(questions, failures)
         app = build(
             admission,
             failures,
+            answers,
             [
                 services.routes(questions, ServiceRepository(views)),
                 logs.routes(questions, LogRepository(views)),
@@ -140,7 +143,7 @@ class ApiDaemon:
             operations={TAIL_PATH: tail_parameters.OPERATION},
         )
         self._server = ApiServer(settings, app, certificates=self._certificates, clock=clock)
-        self._storage = self._make_storage(settings, stored, turns, failures, sockets, clock)
+        self._storage = self._make_storage(settings, stored, failures, answers, sockets, clock)
         self._stages: asyncio.Task[None] | None = None
         self._serving: asyncio.Task[None] | None = None
 
@@ -167,8 +170,8 @@ class ApiDaemon:
         self,
         settings: Settings,
         stored: StoredSpans,
-        turns: Turns,
         failures: Failures,
+        answers: Answers,
         sockets: Sockets | None,
         clock: Clock,
     ) -> StorageServer | None:
@@ -180,8 +183,9 @@ class ApiDaemon:
         return StorageServer(
             settings,
             stored,
-            turns,
+            self._turns,
             failures,
+            answers,
             self._keyring,
             certificates=self._certificates,
             path=None if sockets is None else sockets.jaeger,
@@ -248,15 +252,17 @@ class ApiDaemon:
         if self._stages is not None:
             self._stages.cancel()
             await asyncio.wait((self._stages,))
-        if self._answers is not None:
+        if self._remote is not None:
             with contextlib.suppress(LinkError):
-                await self._answers.stop()
+                await self._remote.stop()
         if self._storage is not None:
             await self._storage.drain(0)
         await self._database.stop()
 
     def sample(self) -> None:
         """Bring the gauges up to date, before a snapshot is taken."""
+        self._metrics.api_questions.set(self._turns.asked, "asked")
+        self._metrics.api_questions.set(self._turns.waiting, "waiting")
 
     async def _meet_database(self) -> None:
         """Reach PostgreSQL once, however long that takes: live tails need to know which it is."""

@@ -18,6 +18,7 @@ from starlette.routing import BaseRoute, Route
 from collector import __version__
 from collector.api import docs
 from collector.api.admission import Admission
+from collector.api.counting import Answers, Counted
 from collector.api.errors import PROBLEM, PROBLEM_SCHEMA, Failures
 from collector.api.guard import Guard
 
@@ -37,6 +38,7 @@ Answer = Callable[[Request], Awaitable[Response]]
 def build(
     admission: Admission,
     failures: Failures,
+    answers: Answers,
     routers: Sequence[APIRouter],
     *,
     others: Mapping[str, Answer] | None = None,
@@ -47,10 +49,17 @@ def build(
     Args:
         admission: is asked before anything else, whatever the path.
         failures: make answers of what is raised.
+        answers: count all of them.
         routers: of the routes that describe themselves; each also answers HEAD.
         others: further answers to GET and HEAD, by path: a stream, or another API's routes.
         operations: what is to be known of some of ``others``, as OpenAPI has it, by path.
     """
+    routes = [
+        *(Route(path, answer, methods=["GET"]) for path, answer in (others or {}).items()),
+        *(route for part in routers for each in part.routes for route in _with_head(each)),
+        *docs.routes(),
+    ]
+    paths = {route.endpoint: route.path for route in routes if isinstance(route, Route)}
     return _Application(
         title=TITLE,
         version=__version__,
@@ -59,13 +68,12 @@ def build(
         redoc_url=None,
         openapi_url="/openapi.json",
         redirect_slashes=False,
-        middleware=[Middleware(Guard, admission, failures)],
-        exception_handlers={HTTPException: _raised, RequestValidationError: _raised},
-        routes=[
-            *(Route(path, answer, methods=["GET"]) for path, answer in (others or {}).items()),
-            *(route for part in routers for each in part.routes for route in _with_head(each)),
-            *docs.routes(),
+        middleware=[
+            Middleware(Counted, answers, paths),
+            Middleware(Guard, admission, failures),
         ],
+        exception_handlers={HTTPException: _raised, RequestValidationError: _raised},
+        routes=routes,
     ).described(operations or {})
 
 

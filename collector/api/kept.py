@@ -18,6 +18,7 @@ from collector import __version__
 from collector.errors import LinkError
 from collector.telemetry.clock import Clock
 from collector.telemetry.logging import Trouble
+from collector.telemetry.metrics import Metrics
 
 AWAY_S: Final = 10.0
 """So long a Redis that did not answer is not asked again."""
@@ -49,6 +50,7 @@ class Kept:
         lifetime_s: float,
         identity: Callable[[], Awaitable[str]],
         clock: Clock,
+        metrics: Metrics,
         remote: Remote | None = None,
     ) -> None:
         """``identity`` tells which database is asked; ``lifetime_s`` 0 keeps nothing.
@@ -60,6 +62,7 @@ class Kept:
         self._known: tuple[str, float] | None = None  # the identity, and until when it holds
         self._asking = asyncio.Lock()
         self._clock = clock
+        self._metrics = metrics
         self._remote = remote
         self._away_until_s = 0.0
         self._memory = Memory(clock)
@@ -80,6 +83,7 @@ class Kept:
             return await ask()
         key = _digest(await self._database(), about)
         found = await self._get(key)
+        self._metrics.api_slow_answers.add(1, "new" if found is None else "kept")
         if found is None:
             found = await ask()
             if len(found) <= ANSWER_BYTES_MAX:

@@ -47,6 +47,8 @@ class Turns:
         self._max = questions_max
         self._wait_s_max = wait_s_max
         self._free = asyncio.Semaphore(questions_max)
+        self.asked = 0
+        self.waiting = 0
 
     @asynccontextmanager
     async def one(self) -> AsyncGenerator[None]:
@@ -55,14 +57,19 @@ class Turns:
         Raises:
             TooManyQuestionsError: none came free in time.
         """
+        self.waiting += 1
         try:
             async with asyncio.timeout(self._wait_s_max):
                 await self._free.acquire()
         except TimeoutError:
             raise TooManyQuestionsError(self._max) from None
+        finally:
+            self.waiting -= 1
+        self.asked += 1
         try:
             yield
         finally:
+            self.asked -= 1
             self._free.release()
 
 

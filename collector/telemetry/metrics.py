@@ -226,6 +226,29 @@ class Metrics(Declared):
         ("signal",),
     )
     tail_readers: Gauge = gauge("otlpg_tail_readers", "Live tails that are open at the API.")
+    api_requests: Counter = counter(
+        "otlpg_api_requests_total",
+        "Requests to the API by route ('none': there is no such one) and status: HTTP's, or gRPC's where "
+        "Jaeger reads over it. 'left': the reader had gone before its answer began.",
+        ("route", "status"),
+    )
+    api_answer_seconds: Histogram = histogram(
+        "otlpg_api_answer_seconds",
+        "From the head of a request to the first of its answer: waiting for a turn, the question, and "
+        "making the answer, but not the time that its reader takes.",
+        ("route",),
+        SECONDS_BUCKETS,
+    )
+    api_questions: Gauge = gauge(
+        "otlpg_api_questions",
+        "Questions to PostgreSQL that are being answered ('asked'), or wait for their turn ('waiting').",
+        ("state",),
+    )
+    api_slow_answers: Counter = counter(
+        "otlpg_api_slow_answers_total",
+        "Answers that move slowly (api.cache_s): 'kept' is one that was given before, 'new' was asked for.",
+        ("source",),
+    )
     certificate_expiry: Gauge = gauge(
         "otlpg_certificate_expiry_timestamp_seconds",
         "When the certificate of tls.certificate_file ends, in seconds since 1970.",

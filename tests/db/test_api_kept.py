@@ -25,6 +25,7 @@ from collector.settings import DatabaseSettings, RedisSettings
 from collector.store.pool import Connection, Database
 from collector.tail.redis_answers import RedisAnswers
 from collector.telemetry.clock import SystemClock
+from collector.telemetry.metrics import Metrics
 from tests.asking import NDJSON, Asker
 from tests.converted import span_row
 from tests.db.querying import prepare, write
@@ -59,7 +60,7 @@ async def asker(
     await write(connection, Signal.TRACES, span_row(1, time=NOW - 60_000_000, service="shop"))
     database, clock = Database(database_settings), SystemClock()
     views = Views(database, 30)
-    kept = Kept(FOREVER_S, partial(database_identity, views), clock, answers)
+    kept = Kept(FOREVER_S, partial(database_identity, views), clock, Metrics(), answers)
     questions = Questions(Turns(2), Failures(clock), clock, kept)
     app = FastAPI()
     app.include_router(services.routes(questions, ServiceRepository(views)))

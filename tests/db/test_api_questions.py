@@ -11,6 +11,7 @@ import pytest
 from collector.api import services
 from collector.api.admission import Admission
 from collector.api.application import build
+from collector.api.counting import Answers
 from collector.api.errors import Failures
 from collector.api.questions import Questions, Turns
 from collector.query.service_repository import ServiceRepository
@@ -19,6 +20,7 @@ from collector.receive.auth import Gate
 from collector.settings import DatabaseSettings, Settings, TlsSettings
 from collector.store.pool import Connection, Database, connect
 from collector.telemetry.clock import SystemClock
+from collector.telemetry.metrics import Metrics
 from tests.asking import Asker
 from tests.server_activity import until_counted
 
@@ -43,7 +45,8 @@ async def asker_of(database_settings: DatabaseSettings) -> AsyncGenerator[MakeAs
         questions = Questions(Turns(1, wait_s_max=0.05), failures, clock)
         repository = ServiceRepository(Views(database, timeout_s))
         admission = Admission(Gate(TlsSettings(), None), Settings())
-        return Asker(build(admission, failures, [services.routes(questions, repository)]))
+        routers = [services.routes(questions, repository)]
+        return Asker(build(admission, failures, Answers(Metrics(), clock), routers))
 
     yield make
     await database.stop()

@@ -12,6 +12,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from collector.api import spans, traces
 from collector.api.admission import Admission
 from collector.api.application import build
+from collector.api.counting import Answers
 from collector.api.errors import Failures
 from collector.api.questions import Questions, Turns
 from collector.query.span_repository import SpanRepository
@@ -23,6 +24,7 @@ from collector.settings import DatabaseSettings, Settings, TlsSettings
 from collector.store import traces as store_traces
 from collector.store.pool import Connection, Database
 from collector.telemetry.clock import SystemClock
+from collector.telemetry.metrics import Metrics
 from tests.asking import NDJSON, Asker
 from tests.converted import digest_of, span_row
 from tests.db.querying import BANK, SHOP, prepare, write
@@ -61,7 +63,8 @@ async def asker(
         traces.routes(questions, repository),
         spans.routes(questions, SpanRepository(views), repository),
     ]
-    yield Asker(build(Admission(Gate(TlsSettings(), None), Settings()), failures, routers))
+    admission = Admission(Gate(TlsSettings(), None), Settings())
+    yield Asker(build(admission, failures, Answers(Metrics(), clock), routers))
     await database.stop()
 
 

@@ -9,6 +9,7 @@ from typing import Any, Self, cast
 import grpc
 import pytest
 
+from collector.api.counting import Answers
 from collector.api.errors import Failures
 from collector.api.jaeger.storage_server import StorageServer
 from collector.api.jaeger.stored import StoredSpans
@@ -19,6 +20,7 @@ from collector.rows import SpanRow
 from collector.settings import ApiSettings, DatabaseSettings, Settings
 from collector.store.pool import Connection, Database
 from collector.telemetry.clock import SystemClock
+from collector.telemetry.metrics import Metrics
 from collector.wire import jaeger_storage_pb2 as wire
 from tests.db.querying import prepare
 from tests.db.test_stored_traces import span, store
@@ -46,12 +48,14 @@ class Stand:
 
     def __init__(self, settings: DatabaseSettings, *, statement_s_max: float = 60.0) -> None:
         clock = SystemClock()
+        self.metrics = Metrics()
         self.database = Database(settings.model_copy(update={"connections_max": 1}))
         self.server = StorageServer(
             Settings(api=ApiSettings(jaeger_grpc_port=0)),
             StoredSpans(Views(self.database, statement_s_max), clock),
             Turns(1, wait_s_max=0.05),
             Failures(clock),
+            Answers(self.metrics, clock),
             None,
             certificates=None,
             path=None,
@@ -122,6 +126,8 @@ async def test_a_client_that_leaves_ends_its_question(stand: Stand, connection: 
     async with asyncio.timeout(WAIT_S):
         while not isinstance(await stand.services(), wire.GetServicesResponse):
             pass
+    assert stand.metrics.api_requests.values[GET_TRACES, "left"] == 1
+    assert stand.metrics.api_requests.values[GET_SERVICES, "OK"] == 1
 
 
 async def test_a_client_that_takes_nothing_is_in_the_way_for_a_while_only(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import time
+import urllib.request
 from collections.abc import Callable, Generator
 from typing import Any, NamedTuple
 
@@ -128,6 +130,21 @@ def failure(call: Callable[[], object]) -> tuple[grpc.StatusCode, str]:
         call()
     failed: Any = caught.value
     return failed.code(), failed.details()
+
+
+async def test_answers_are_counted_among_the_metrics(stand: Stand, storage: Storage) -> None:
+    """By the call of gRPC as by the route of HTTP; and whether a slow answer was kept."""
+    daemon, path = stand.daemon, "/api/v1/services"
+    assert await asyncio.to_thread(storage.services)
+    for _ in range(2):
+        url = f"http://127.0.0.1:{daemon.api_port}{path}"
+        with await asyncio.to_thread(urllib.request.urlopen, url, timeout=10) as answer:
+            assert answer.status == 200
+
+    for route, status in ((SERVICES, "OK"), (path, "200")):
+        await daemon.until_metric("otlpg_api_requests_total", route=route, status=status)
+        await daemon.until_metric("otlpg_api_answer_seconds_count", route=route)
+    await daemon.until_metric("otlpg_api_slow_answers_total", source="kept")
 
 
 def test_services_and_operations(stand: Stand, storage: Storage) -> None:

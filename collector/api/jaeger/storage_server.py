@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+from collector.api.counting import Answers
 from collector.api.errors import Failures
 from collector.api.jaeger.storage_calls import SERVICES, StorageCalls
 from collector.api.jaeger.storage_service import REQUEST_BYTES_MAX, StorageService
@@ -33,6 +34,7 @@ class StorageServer:
         stored: StoredSpans,
         turns: Turns,
         failures: Failures,
+        answers: Answers,
         keyring: Keyring | None,
         *,
         certificates: Certificates | None,
@@ -48,7 +50,7 @@ class StorageServer:
         self._health = HealthService(SERVICES)
 
         def listener(door: Door, gate: Gate, certificates: Certificates | None) -> GrpcListener:
-            service = StorageService(calls, gate, turns, failures, settings.receive)
+            service = StorageService(calls, gate, turns, failures, answers, settings.receive)
             return GrpcListener(
                 door,
                 (service, self._health),

@@ -12,6 +12,7 @@ from typing import Any, Final, cast
 
 import grpc
 
+from collector.api.counting import LEFT, Answer, Answers
 from collector.api.errors import Failures, verdict_of
 from collector.api.jaeger.storage_calls import Call
 from collector.api.questions import Turns
@@ -41,17 +42,21 @@ class StorageService(grpc.GenericRpcHandler):
         gate: Gate,
         turns: Turns,
         failures: Failures,
+        answers: Answers,
         settings: ReceiveSettings,
     ) -> None:
         """``turns`` are those of all questions: a client that takes its traces slowly holds one."""
         self._gate = gate
         self._turns = turns
         self._failures = failures
+        self._answers = answers
         self._settings = settings
         # A stream of one message has the wire of a single reply, and a call that reads for itself
         # is admitted before its message is read.
         self._handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
-            path: grpc.stream_stream_rpc_method_handler(cast("Any", partial(self._call, call)))
+            path: grpc.stream_stream_rpc_method_handler(
+                cast("Any", partial(self._call, path, call))
+            )
             for path, call in calls.items()
         }
 
@@ -61,23 +66,28 @@ class StorageService(grpc.GenericRpcHandler):
         """Return the handler of a path; None makes it UNIMPLEMENTED."""
         return self._handlers.get(str(handler_call_details.method))
 
-    async def _call(self, call: Call, _requests: object, context: Context) -> None:
+    async def _call(self, path: str, call: Call, _requests: object, context: Context) -> None:
+        answer, status = self._answers.expect(), LEFT
         try:
-            await self._answer(call, context)
+            await self._answer(call, context, answer)
         except asyncio.CancelledError:
             raise
         except Exception as error:  # noqa: BLE001 -- the edge: an exception's text must not leave
             self._failures.note(error)
             verdict = verdict_of(error)
+            status = verdict.code.name
         else:
+            status = "OK"
             return
+        finally:
+            answer.end(path, status)
         await context.abort(
             STATUS_CODES[verdict.code],
             verdict.text,
             to_trailers(verdict, context.time_remaining()),
         )
 
-    async def _answer(self, call: Call, context: Context) -> None:
+    async def _answer(self, call: Call, context: Context, answer: Answer) -> None:
         settings = self._settings
         if header_bytes(context) > settings.header_bytes_max:
             raise TooLargeError(settings.header_bytes_max)
@@ -87,8 +97,13 @@ class StorageService(grpc.GenericRpcHandler):
             allowed=TO_READ,
         )
         body = await _message(context, settings.read_s_max)
+
+        async def write(message: bytes) -> None:
+            answer.begin()
+            await context.write(message)
+
         async with self._turns.one():
-            await call(body, context.write)
+            await call(body, write)
 
 
 async def _message(context: Context, read_s_max: float) -> bytes:

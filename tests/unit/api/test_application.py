@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 
 from collector.api.admission import Admission
 from collector.api.application import build
+from collector.api.counting import Answers
 from collector.api.errors import Failures
 from collector.api.parameters import PageParameters
 from collector.api.questions import written
@@ -20,6 +21,7 @@ from collector.api.routing import gives, router
 from collector.errors import ForbiddenError, NotFoundError
 from collector.receive.auth import Gate
 from collector.settings import Settings, TlsSettings
+from collector.telemetry.metrics import Metrics
 from tests.asking import Asker
 from tests.clocks import HandClock
 
@@ -56,6 +58,7 @@ def asker(admission: Admission | None = None) -> Asker:
     app = build(
         admission or gate,
         Failures(HandClock()),
+        Answers(Metrics(), HandClock()),
         [found],
         others={"/api/v1/stream": stream},
         operations={"/api/v1/stream": {"operationId": "stream", "responses": {}}},

@@ -11,6 +11,7 @@ import pytest
 from collector.api import kept as kept_module
 from collector.api.kept import AWAY_S, BYTES_MAX, ENTRY_BYTES, Kept, Memory
 from collector.errors import LinkError, StoreUnavailableError
+from collector.telemetry.metrics import Metrics
 from tests.clocks import HandClock
 
 LIFETIME_S = 30.0
@@ -59,8 +60,8 @@ class Elsewhere:
 
 async def test_an_answer_is_given_again_for_its_lifetime() -> None:
     """To the same question; another one is asked."""
-    clock, databases = HandClock(), Databases()
-    kept = Kept(LIFETIME_S, databases.identity, clock)
+    clock, databases, metrics = HandClock(), Databases(), Metrics()
+    kept = Kept(LIFETIME_S, databases.identity, clock, metrics)
 
     first = await kept.answer(("services", 1), databases.ask)
     clock.move(timedelta(seconds=LIFETIME_S - 1))
@@ -70,15 +71,16 @@ async def test_an_answer_is_given_again_for_its_lifetime() -> None:
     later = await kept.answer(("services", 1), databases.ask)
 
     assert [first, again, other, later] == [b"one 1", b"one 1", b"one 2", b"one 3"]
+    assert metrics.api_slow_answers.values == {("new",): 3, ("kept",): 1}
 
 
 async def test_another_database_has_its_own_answers() -> None:
     """Also behind the same address, after as long as an answer is kept; and in one Redis."""
     clock, databases, remote = HandClock(), Databases(), Elsewhere()
-    kept = Kept(LIFETIME_S, databases.identity, clock, remote)
+    kept = Kept(LIFETIME_S, databases.identity, clock, Metrics(), remote)
     other_databases = Databases()
     other_databases.here = "two"
-    other = Kept(LIFETIME_S, other_databases.identity, clock, remote)
+    other = Kept(LIFETIME_S, other_databases.identity, clock, Metrics(), remote)
 
     assert await kept.answer(("services",), databases.ask) == b"one 1"
     assert await other.answer(("services",), other_databases.ask) == b"two 1"
@@ -92,7 +94,7 @@ async def test_all_of_a_database_share_what_is_kept_elsewhere() -> None:
     clock, databases, remote = HandClock(), Databases(), Elsewhere()
 
     for _ in range(2):
-        kept = Kept(LIFETIME_S, databases.identity, clock, remote)
+        kept = Kept(LIFETIME_S, databases.identity, clock, Metrics(), remote)
         assert await kept.answer(("services", "shop"), databases.ask) == b"one 1"
 
     ((key, (answer, lifetime_s)),) = remote.answers.items()
@@ -104,7 +106,7 @@ async def test_all_of_a_database_share_what_is_kept_elsewhere() -> None:
 async def test_what_is_away_is_left_alone_for_a_while() -> None:
     """One in ``AWAY_S`` tries it; meanwhile answers are kept here, and then there again."""
     clock, databases, remote = HandClock(), Databases(), Elsewhere()
-    kept = Kept(LIFETIME_S * 10, databases.identity, clock, remote)
+    kept = Kept(LIFETIME_S * 10, databases.identity, clock, Metrics(), remote)
     remote.is_away = True
 
     for _ in range(5):
@@ -122,7 +124,7 @@ async def test_what_is_away_is_left_alone_for_a_while() -> None:
 async def test_an_error_is_no_answer() -> None:
     """The next one asks again."""
     databases = Databases()
-    kept = Kept(LIFETIME_S, databases.identity, HandClock())
+    kept = Kept(LIFETIME_S, databases.identity, HandClock(), Metrics())
 
     async def fail() -> bytes:
         raise StoreUnavailableError("away")
@@ -136,7 +138,7 @@ async def test_what_is_kept_here_is_bounded(monkeypatch: pytest.MonkeyPatch) -> 
     """The oldest go first, and what is very large is not kept at all."""
     monkeypatch.setattr(kept_module, "BYTES_MAX", 10 + 2 * ENTRY_BYTES)
     monkeypatch.setattr(kept_module, "ANSWER_BYTES_MAX", 8)
-    kept = Kept(LIFETIME_S, Databases().identity, HandClock())
+    kept = Kept(LIFETIME_S, Databases().identity, HandClock(), Metrics())
     asked: list[str] = []
 
     async def answer(name: str, size: int) -> None:
@@ -188,7 +190,7 @@ async def test_one_of_all_who_wait_asks_which_database_it_is() -> None:
         await may_answer.wait()
         return "one"
 
-    kept = Kept(LIFETIME_S, identity, HandClock())
+    kept = Kept(LIFETIME_S, identity, HandClock(), Metrics())
     databases = Databases()
     waiting = [asyncio.create_task(kept.answer((number,), databases.ask)) for number in range(20)]
     await asyncio.sleep(0)
@@ -205,7 +207,7 @@ async def test_nothing_is_kept_where_the_lifetime_is_none() -> None:
     async def never() -> str:
         raise AssertionError
 
-    kept = Kept(0, never, HandClock())
+    kept = Kept(0, never, HandClock(), Metrics())
 
     answers = [await kept.answer(("services",), databases.ask) for _ in range(2)]
     assert answers == [b"one 1", b"one 2"]
