@@ -37,10 +37,11 @@ OTHER_TABLES = ("traces", "ingest_ledger", "dead_letters")
 class BenchServer:
     """One server with one migrated database."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **settings: str) -> None:
+        """``settings`` go before ``SERVER_SETTINGS``."""
         self._data_dir = folder / "postgres"
         self.log_dir = folder
-        self._embedded = EmbeddedPostgres(parameters=SERVER_SETTINGS)
+        self._embedded = EmbeddedPostgres(parameters={**SERVER_SETTINGS, **settings})
         self.dsn = ""
 
     def __enter__(self) -> Self:

@@ -37,6 +37,8 @@ from collector.store.pool import Database
 
 Tell = Callable[[str], None]
 WORKERS = 2
+MEMORY_PART = 4
+"""Of the memory PostgreSQL has one part of so many as its buffers, as its manual advises."""
 READY_S_MAX = 30.0
 
 
@@ -53,7 +55,8 @@ def run(options: QueryBenchOptions, tell: Tell) -> dict[str, Any]:
         crew = Crew[sender.Order](sender.main)
         stack.callback(crew.stop)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="otlpg-bench-")))
-        server = stack.enter_context(BenchServer(folder))
+        buffers_mib = psutil.virtual_memory().total // MEMORY_PART // 2**20
+        server = stack.enter_context(BenchServer(folder, shared_buffers=f"{buffers_mib}MB"))
         bench = QueryBench(options, server, crew, tell)
         return {**about_machine(), "postgres": server.about(), **bench.report()}
 
