@@ -17,12 +17,12 @@ from collector.api.parameters import (
     PlaceParameters,
     RangeParameters,
     TraceId,
-    length_ns,
 )
 from collector.api.questions import Questions
 from collector.api.routing import gives, gives_page, router
 from collector.errors import BadParameterError
 from collector.query.filters import Filter
+from collector.query.lengths import length_ns
 from collector.query.log_pages import CURSOR_TYPES, KEY_TYPES
 from collector.query.log_records import LogContext, LogRecord, SeverityStep
 from collector.query.log_repository import CONTEXT_RECORDS, LogRepository

@@ -15,11 +15,11 @@ from collector.api.parameters import (
     PlaceParameters,
     RangeParameters,
     Text,
-    length_ns,
 )
 from collector.api.questions import Questions
 from collector.api.routing import gives, gives_page, router
 from collector.query.filters import Filter
+from collector.query.lengths import length_ns
 from collector.query.metric_repository import MetricRepository
 from collector.query.metric_types import (
     Across,

@@ -22,8 +22,8 @@ from starlette.requests import Request
 
 from collector.errors import BadParameterError
 from collector.query.filters import Filter
+from collector.query.lengths import length_ns
 from collector.query.page import CURSOR_CHARACTERS_MAX, LIMIT, LIMIT_MAX, Cursor
-from collector.query.terms import UNITS_NS
 from collector.query.time_range import TimeRange
 
 STREAM_LIMIT_MAX: Final = 100_000
@@ -33,8 +33,6 @@ SINCE_NS: Final = 3_600 * 10**9
 Q_CHARACTERS_MAX: Final = 4_096
 TEXT_CHARACTERS_MAX: Final = 1_024
 
-_LENGTH: Final = re.compile(r"([0-9]{1,6})(ms|s|m|h|d)", re.ASCII)
-_UNITS_NS: Final = {**UNITS_NS, "d": 86_400 * 10**9}
 _UNIX: Final = re.compile(r"[0-9]{1,19}", re.ASCII)
 _UNIX_SIZES: Final = ((10**11, 10**9), (10**14, 10**6), (10**17, 10**3), (10**20, 1))
 """Below the first number an integer is in units of so many nanoseconds: up to the year 5138 seconds
@@ -59,19 +57,6 @@ def moment_ns(text: str) -> int:
             "must be RFC 3339 with an offset, such as 2026-01-31T12:00:00Z, or unix s, ms, us or ns"
         )
     return (at - _EPOCH) // timedelta(microseconds=1) * 1_000
-
-
-def length_ns(text: str) -> int:
-    """Return how long ``30s``, ``5m``, ``2h`` or ``1d`` is, in nanoseconds.
-
-    Raises:
-        ValueError: it is no such length, or none at all.
-    """
-    found = _LENGTH.fullmatch(text)
-    length = int(found[1]) * _UNITS_NS[found[2]] if found is not None else 0
-    if not length:
-        raise ValueError("must be a length of time such as 30s, 5m, 2h or 1d")
-    return length
 
 
 def _checked_moment(text: str) -> str:

@@ -9,9 +9,10 @@ from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from collector.api.parameters import Length, RangeParameters, Text, length_ns
+from collector.api.parameters import Length, RangeParameters, Text
 from collector.api.questions import Questions
 from collector.api.routing import gives, router
+from collector.query.lengths import length_ns
 from collector.query.service_repository import Operation, RedSeries, Service, ServiceRepository
 
 When = Annotated[RangeParameters, Query()]

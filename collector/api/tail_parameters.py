@@ -13,13 +13,11 @@ from starlette.datastructures import QueryParams
 
 from collector.errors import BadParameterError
 from collector.query.filters import Filter
-from collector.query.terms import UNITS_NS
+from collector.query.lengths import DAY_NS, length_ns
 from collector.rows import Signal
 
 STORED_MAX: Final = 1_000
-SINCE_S_MAX: Final = 3_650 * 86_400
-_SPAN: Final = re.compile(r"(\d{1,9})(ms|s|m|h|d)", re.ASCII)
-_UNITS_NS: Final = {**UNITS_NS, "d": 86_400 * 10**9}
+SINCE_NS_MAX: Final = 3_650 * DAY_NS
 _NUMBER: Final = re.compile(r"\d{1,9}", re.ASCII)
 
 
@@ -124,9 +122,7 @@ def _number(text: str) -> int:
 def _since(text: str | None) -> timedelta | None:
     if text is None:
         return None
-    found = _SPAN.fullmatch(text)
-    if found is not None:
-        seconds = int(found[1]) * _UNITS_NS[found[2]] / 1e9
-        if 0 < seconds <= SINCE_S_MAX:
-            return timedelta(seconds=seconds)
-    raise BadParameterError("since", "must be a time span such as 30s, 5m, 2h or 1d")
+    try:
+        return timedelta(microseconds=length_ns(text, ns_max=SINCE_NS_MAX) // 1_000)
+    except ValueError as error:
+        raise BadParameterError("since", str(error)) from None

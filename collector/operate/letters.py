@@ -13,12 +13,12 @@ from collector.errors import (
     RejectedRequestError,
     StoreError,
     UnlistedStoreError,
-    UsageError,
 )
 from collector.operate.letter_request import as_received, letter_converter
 from collector.operate.replay_result import REMEDIES, why_not
-from collector.rows import PG_EPOCH_UNIX_US, Reason, Signal
-from collector.settings.units import duration_from_text
+from collector.query.moments import moment_ns
+from collector.query.time_range import stored_time
+from collector.rows import Reason, Signal
 from collector.store import letter_queries
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ PAGE_LETTERS = 1_000
 """Letters read by one statement."""
 
 PRIVILEGE = "42501"
-AGE_S_MAX = 100 * 365 * 86_400
 _PG_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 
 EXPLANATIONS: dict[str, str] = {
@@ -77,32 +76,13 @@ def moment(text: str, *, now_ns: int) -> int:
     """Return what ``--since`` and the like mean, as microseconds since 2000-01-01 UTC.
 
     Args:
-        text: a date or a time of ISO 8601, in UTC unless it names its offset, or an age: ``2h``.
+        text: as ``query.moments`` has it; in UTC unless it names its offset.
         now_ns: nanoseconds since 1970.
 
     Raises:
         UsageError: it is neither, or out of reach.
     """
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        return age_ago(text, now_ns=now_ns)
-    at = at if at.tzinfo else at.replace(tzinfo=UTC)
-    return (at - _PG_EPOCH) // timedelta(microseconds=1)
-
-
-def age_ago(text: str, *, now_ns: int) -> int:
-    """Return the moment that is as old as ``text`` says, ``30d``; as ``moment`` otherwise."""
-    hint = "a time such as 2026-01-31T12:00, or an age with its unit, such as 90min, 2h or 30d"
-    seconds = None
-    if not text.strip().isdecimal():
-        try:
-            seconds = duration_from_text(1, hint)(text)
-        except ValueError:
-            seconds = None
-    if not isinstance(seconds, int | float) or not 0 <= seconds < AGE_S_MAX:
-        raise UsageError(f"{text!a} must be {hint}")
-    return now_ns // 1_000 - PG_EPOCH_UNIX_US - round(seconds * 1_000_000)
+    return stored_time(moment_ns(text, now_ns=now_ns, zone=UTC))
 
 
 def iso(received_at: int) -> str:

@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final
 
 from collector.errors import UsageError
-from collector.query.terms import UNITS_NS
+from collector.query.lengths import is_length, length_ns
 from collector.query.time_range import TimeRange
 
-AGE_NS_MAX: Final = 100 * 365 * 86_400 * 10**9
-_AGE: Final = re.compile(r"(\d{1,9})(ms|s|m|h|d|w)", re.ASCII)
-_AGE_UNITS_NS: Final = {**UNITS_NS, "d": 86_400 * 10**9, "w": 7 * 86_400 * 10**9}
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def age_ns(text: str) -> int:
+def age_ns(text: str, *, ns_min: int = 1) -> int:
     """Return how long ``30s``, ``5m``, ``2h``, ``1d`` or ``2w`` is.
 
     Raises:
-        UsageError: it is no such length, or 0, or longer than a hundred years.
+        UsageError: it is no such length, or shorter than ``ns_min``.
     """
-    found = _AGE.fullmatch(text)
-    length = int(found[1]) * _AGE_UNITS_NS[found[2]] if found is not None else 0
-    if not 0 < length <= AGE_NS_MAX:
-        raise UsageError(f"{text!a} must be a length of time such as 30s, 5m, 2h or 1d")
-    return length
+    try:
+        return length_ns(text, ns_min=ns_min)
+    except ValueError as error:
+        raise UsageError(f"{text!a} {error}") from None
 
 
 def moment_ns(text: str, *, now_ns: int, zone: tzinfo | None = None) -> int:
@@ -44,8 +39,8 @@ def moment_ns(text: str, *, now_ns: int, zone: tzinfo | None = None) -> int:
     """
     if text == "now":
         return now_ns
-    if _AGE.fullmatch(text):
-        return now_ns - age_ns(text)
+    if is_length(text):
+        return now_ns - age_ns(text, ns_min=0)
     try:
         at = datetime.fromisoformat(text)
         if at.tzinfo is None:

@@ -20,7 +20,7 @@ HOUR_NS = 3_600 * 10**9
      ("1d", 24 * HOUR_NS), ("2w", 14 * 24 * HOUR_NS)],
 )  # fmt: skip
 def test_a_length_of_time_has_one_unit(text: str, length_ns: int) -> None:
-    """The units are those of `otlpg tail --since`, and weeks."""
+    """As everywhere (``query.lengths``)."""
     assert age_ns(text) == length_ns
 
 
