@@ -15,7 +15,8 @@ from collector.errors import QueryTimeoutError
 from collector.query import trace_sql
 from collector.query.time_range import TimeRange
 from collector.query.trace_reading import dimensions_of
-from collector.rows import RESOURCE_AND_SCOPE_INDEX, Dimensions, Signal, SpanRow
+from collector.rows import Dimensions, SpanRow
+from collector.store.referred import NOTHING
 
 if TYPE_CHECKING:
     from collector.query.view import View, Views
@@ -25,7 +26,6 @@ ALL: Final = 2**63 - 1
 TRACES_PER_VIEW: Final = 100
 """Traces that are read in one transaction; all of them have one time limit."""
 
-_RESOURCE, _SCOPE = RESOURCE_AND_SCOPE_INDEX[Signal.TRACES]
 _TRACE: Final = SpanRow._fields.index("trace_id")
 
 
@@ -77,12 +77,12 @@ class TraceParts:
 
 
 class _Reading:
-    """The spans of some traces in one view, and the dimensions that were met so far."""
+    """The spans of some traces in one view, and what those in memory refer to."""
 
     def __init__(self, view: View, take: Take) -> None:
         self._view = view
         self._take = take
-        self._dimensions = Dimensions({}, {}, {}, {})
+        self._dimensions = NOTHING
         self._rows: list[tuple[Any, ...]] = []
 
     async def run(self, trace_ids: Sequence[bytes]) -> None:
@@ -96,7 +96,8 @@ class _Reading:
         statement = trace_sql.spans_of(list(trace_ids), reach, ALL)
         async for chunk in self._view.chunks(statement, PART_SPANS):
             rows = [tuple(row) for row in chunk]
-            await self._learn(rows)
+            met = [*self._rows, *rows]
+            self._dimensions = await dimensions_of(self._view, met, self._dimensions)
             for row in rows:
                 if self._is_full(row):
                     await self._hand_over()
@@ -112,11 +113,3 @@ class _Reading:
         rows, self._rows = self._rows, []
         if rows:
             await self._take(TracePart(rows[0][_TRACE], rows, self._dimensions))
-
-    async def _learn(self, rows: Sequence[tuple[Any, ...]]) -> None:
-        """Read what rows refer to and is not known yet: of most chunks, nothing."""
-        resources, scopes = self._dimensions.resources, self._dimensions.scopes
-        strange = [r for r in rows if r[_RESOURCE] not in resources or r[_SCOPE] not in scopes]
-        found = await dimensions_of(self._view, strange)
-        resources.update(found.resources)
-        scopes.update(found.scopes)

@@ -3,28 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from collector.query import trace_sql
 from collector.query.dimensions import resource_of, scope_of
 from collector.query.spans import Span, span_of
-from collector.query.statement import Parameters, Statement
 from collector.query.time_range import TimeRange
 from collector.query.trace_types import StoredTraces, Trace
-from collector.rows import (
-    RESOURCE_AND_SCOPE_INDEX,
-    Dimensions,
-    ResourceRow,
-    ScopeRow,
-    Signal,
-    SpanRow,
-)
+from collector.rows import Dimensions, Signal, SpanRow
+from collector.store.referred import NOTHING
+from collector.store.referred import dimensions_of as stored_dimensions
 
 if TYPE_CHECKING:
     from collector.query.view import View
 
-_RESOURCE, _SCOPE = RESOURCE_AND_SCOPE_INDEX[Signal.TRACES]
 _TRACE: Final = SpanRow._fields.index("trace_id")
 
 
@@ -71,23 +64,8 @@ def spans_of(rows: Iterable[tuple[Any, ...]], dimensions: Dimensions) -> tuple[S
     return tuple(span_of(s, resources[s.resource_id], scopes[s.scope_id]) for s in spans)
 
 
-async def dimensions_of(view: View, rows: Collection[tuple[Any, ...]]) -> Dimensions:
-    """Return the resources and scopes of rows in ``SpanRow`` order."""
-    if not rows:
-        return Dimensions({}, {}, {}, {})
-    resources = await view.rows(_rows_by_id(ResourceRow, "resources", {r[_RESOURCE] for r in rows}))
-    scopes = await view.rows(_rows_by_id(ScopeRow, "scopes", {r[_SCOPE] for r in rows}))
-    return Dimensions(
-        {row[0]: ResourceRow._make(row) for row in resources},
-        {row[0]: ScopeRow._make(row) for row in scopes},
-        {},
-        {},
-    )
-
-
-def _rows_by_id(kind: type[ResourceRow | ScopeRow], table: str, ids: Collection[int]) -> Statement:
-    values = Parameters()
-    return values.statement(
-        f"SELECT {', '.join(kind._fields)} FROM {table}"  # noqa: S608 -- our own names
-        f" WHERE {kind._fields[0]} = ANY ({values.add(list(ids), 'bigint[]')})"
-    )
+async def dimensions_of(
+    view: View, rows: Sequence[tuple[Any, ...]], known: Dimensions = NOTHING
+) -> Dimensions:
+    """Return the resources and scopes of rows in ``SpanRow`` order, those that are ``known`` again."""
+    return await stored_dimensions(view.connection, Signal.TRACES, rows, known)

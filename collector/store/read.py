@@ -12,34 +12,21 @@ transaction mode it works as it is: nothing outlives the transaction.
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from collector.rows import (
-    FACT_COLUMNS,
-    FACT_TABLES,
-    RESOURCE_AND_SCOPE_INDEX,
-    SERIES_INDEX,
-    TIME_INDEX,
-    Dimensions,
-    MetricRow,
-    ResourceRow,
-    ScopeRow,
-    SeriesRow,
-    Signal,
-)
+from collector.rows import FACT_COLUMNS, FACT_TABLES, TIME_INDEX, Dimensions, Signal
 from collector.store.failures import translated
 from collector.store.pool import DRIVER_ERRORS
+from collector.store.referred import NOTHING, dimensions_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
 
     from collector.store.pool import Connection
 
 CHUNK_ROWS = 5_000
 TIME_MIN, TIME_MAX = -(2**63), 2**63 - 1
 """PostgreSQL's ``-infinity`` and ``infinity``: no bound."""
-
-Row = TypeVar("Row", ResourceRow, ScopeRow, MetricRow, SeriesRow)
 
 
 class Only(NamedTuple):
@@ -116,11 +103,11 @@ class Snapshot:
             arguments.append(only.values)
         with translated(only=DRIVER_ERRORS):
             cursor = await self._connection.cursor(select, *arguments)
-        dimensions = Dimensions({}, {}, {}, {})
+        dimensions = NOTHING
         while True:
             with translated(only=DRIVER_ERRORS):
                 rows = [tuple(record) for record in await cursor.fetch(chunk_rows)]
-                dimensions = await self._dimensions(signal, rows, dimensions)
+                dimensions = await dimensions_of(self._connection, signal, rows, dimensions)
             if not rows:
                 return
             yield RowChunk(rows, dimensions)
@@ -151,45 +138,3 @@ class Snapshot:
                 [FACT_TABLES[signal] for signal in signals],
             )
         return None if row is None or row[0] is None else (row[0], row[1])
-
-    async def _dimensions(
-        self, signal: Signal, rows: list[tuple[Any, ...]], known: Dimensions
-    ) -> Dimensions:
-        """Return what ``rows`` refer to; what the chunk before had is not asked for again."""
-        metrics: dict[int, MetricRow] = {}
-        series: dict[int, SeriesRow] = {}
-        if signal is Signal.METRICS:
-            series = await self._rows(
-                SeriesRow, "metric_series", _ids(rows, SERIES_INDEX), known.series
-            )
-            references = [(row.resource_id, row.scope_id, row.metric_id) for row in series.values()]
-            metrics = await self._rows(MetricRow, "metrics", _ids(references, 2), known.metrics)
-            resource_ids, scope_ids = _ids(references, 0), _ids(references, 1)
-        else:
-            resource, scope = RESOURCE_AND_SCOPE_INDEX[signal]
-            resource_ids, scope_ids = _ids(rows, resource), _ids(rows, scope)
-        return Dimensions(
-            await self._rows(ResourceRow, "resources", resource_ids, known.resources),
-            await self._rows(ScopeRow, "scopes", scope_ids, known.scopes),
-            metrics,
-            series,
-        )
-
-    async def _rows(
-        self, kind: type[Row], table: str, ids: set[int], known: dict[int, Row]
-    ) -> dict[int, Row]:
-        """Return the rows of a dimension table under ``ids``."""
-        found = {key: known[key] for key in ids & known.keys()}
-        missing = ids - known.keys()
-        if missing:
-            select = (
-                f"SELECT {', '.join(kind._fields)} FROM {table}"  # noqa: S608 -- our own names
-                f" WHERE {kind._fields[0]} = ANY($1::bigint[])"
-            )
-            records = await self._connection.fetch(select, list(missing))
-            found.update((record[0], kind._make(record)) for record in records)
-        return found
-
-
-def _ids(rows: Iterable[tuple[Any, ...]], index: int) -> set[int]:
-    return {row[index] for row in rows}
