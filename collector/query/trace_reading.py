@@ -12,7 +12,7 @@ from collector.query.spans import Span, span_of
 from collector.query.time_range import TimeRange
 from collector.query.trace_types import StoredTraces, Trace
 from collector.rows import Dimensions, Signal, SpanRow
-from collector.store.referred import NOTHING
+from collector.store.referred import NOTHING, with_empty
 from collector.store.referred import dimensions_of as stored_dimensions
 
 if TYPE_CHECKING:
@@ -67,5 +67,9 @@ def spans_of(rows: Iterable[tuple[Any, ...]], dimensions: Dimensions) -> tuple[S
 async def dimensions_of(
     view: View, rows: Sequence[tuple[Any, ...]], known: Dimensions = NOTHING
 ) -> Dimensions:
-    """Return the resources and scopes of rows in ``SpanRow`` order, those that are ``known`` again."""
-    return await stored_dimensions(view.connection, Signal.TRACES, rows, known)
+    """Return the resources and scopes of rows in ``SpanRow`` order; empty ones for those that are gone.
+
+    What is ``known`` is not asked for again.
+    """
+    found = await stored_dimensions(view.connection, Signal.TRACES, rows, known)
+    return with_empty(found, Signal.TRACES, rows)

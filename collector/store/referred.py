@@ -46,18 +46,45 @@ async def dimensions_of(
         series = await _rows(
             connection, SeriesRow, "metric_series", _ids(rows, SERIES_INDEX), known.series
         )
-        references = [(row.resource_id, row.scope_id, row.metric_id) for row in series.values()]
-        metrics = await _rows(connection, MetricRow, "metrics", _ids(references, 2), known.metrics)
-        resource_ids, scope_ids = _ids(references, 0), _ids(references, 1)
-    else:
-        resource, scope = RESOURCE_AND_SCOPE_INDEX[signal]
-        resource_ids, scope_ids = _ids(rows, resource), _ids(rows, scope)
+        metric_ids = {row.metric_id for row in series.values()}
+        metrics = await _rows(connection, MetricRow, "metrics", metric_ids, known.metrics)
+    resource_ids, scope_ids = _around(signal, rows, series)
     return Dimensions(
         await _rows(connection, ResourceRow, "resources", resource_ids, known.resources),
         await _rows(connection, ScopeRow, "scopes", scope_ids, known.scopes),
         metrics,
         series,
     )
+
+
+def with_empty(found: Dimensions, signal: Signal, rows: Sequence[tuple[Any, ...]]) -> Dimensions:
+    """Return ``found`` with an empty resource or scope in place of each that is gone.
+
+    Rows of facts outlive what they refer to only where somebody deletes by hand, or from a backup of
+    some tables. A reader then gets an item without it, as from a join that keeps its left side, and
+    not nothing at all. A series or metric that is gone stays absent: nobody knows what it was.
+    """
+    resource_ids, scope_ids = _around(signal, rows, found.series)
+    resources = {
+        key: ResourceRow(key, None, None, None, "{}", None, None, None, None, b"")
+        for key in resource_ids - found.resources.keys()
+    }
+    scopes = {
+        key: ScopeRow(key, None, None, "{}", None, None, None, b"")
+        for key in scope_ids - found.scopes.keys()
+    }
+    return found._replace(resources=found.resources | resources, scopes=found.scopes | scopes)
+
+
+def _around(
+    signal: Signal, rows: Iterable[tuple[Any, ...]], series: dict[int, SeriesRow]
+) -> tuple[set[int], set[int]]:
+    """Return the ids of the resources and scopes that rows, or their series, refer to."""
+    if signal is Signal.METRICS:
+        found = series.values()
+        return {row.resource_id for row in found}, {row.scope_id for row in found}
+    resource, scope = RESOURCE_AND_SCOPE_INDEX[signal]
+    return _ids(rows, resource), _ids(rows, scope)
 
 
 async def _rows(

@@ -8,7 +8,10 @@ from typing import Any
 import pytest
 
 from collector.errors import BadParameterError
+from collector.query.dimensions import Resource, Scope
+from collector.query.span_repository import SpanRepository
 from collector.query.time_range import TimeRange
+from collector.query.trace_parts import TracePart, TraceParts
 from collector.query.trace_question import TraceQuestion
 from collector.query.trace_repository import TraceRepository
 from collector.query.view import Views
@@ -178,3 +181,35 @@ async def test_an_answer_is_bounded(repository: TraceRepository, connection: Con
     assert [len(rows) for rows in found.rows.values()] == [2]
     assert found.cut == set(ids)
     assert not found.is_whole
+
+
+async def test_spans_outlive_their_resource_and_scope(
+    repository: TraceRepository, connection: Connection, views: Views
+) -> None:
+    """Where somebody has deleted them, each reader gets an empty one: the spans are not lost."""
+    await store(connection, span("lone", attributes='{"a":1}', resource_id=BANK.resource_id))
+    await connection.execute(
+        "DELETE FROM resources WHERE service_name = 'bank'; DELETE FROM scopes"
+    )
+
+    trace = await repository.get(digest_of("lone"))
+    page = await SpanRepository(views).find(HOUR)
+    found = await repository.get_stored([digest_of("lone")])
+    parts: list[TracePart] = []
+
+    async def take(part: TracePart) -> None:
+        parts.append(part)
+
+    await TraceParts(views).read([digest_of("lone")], take)
+
+    assert trace.spans == page.items
+    assert trace.spans[0].attributes == {"a": 1}
+    assert trace.spans[0].resource == Resource(BANK.resource_id, {}, "")
+    assert trace.spans[0].scope == Scope(LIBRARY.scope_id, "", "", {}, "")
+    for restored in (
+        restore_traces(found.rows[digest_of("lone")], found.dimensions),
+        restore_traces(parts[0].rows, parts[0].dimensions),
+    ):
+        [resource_spans] = restored.resource_spans
+        assert not resource_spans.resource.attributes
+        assert len(resource_spans.scope_spans[0].spans) == 1

@@ -9,7 +9,8 @@ from collector.restore.logs import restore_logs
 from collector.restore.metrics import restore_metrics
 from collector.restore.traces import restore_traces
 from collector.rows import Dimensions, Signal
-from collector.store.read import Only, RowChunk, snapshot
+from collector.store.read import Only, snapshot
+from collector.store.referred import with_empty
 
 if TYPE_CHECKING:
     from collector.query.time_range import TimeRange
@@ -70,12 +71,13 @@ async def parts_of(
         async for chunk in frozen.chunks(
             signal, time_min=when.start, time_max=when.end, only=only, chunk_rows=CHUNK_ROWS
         ):
-            for part in _bounded(signal, chunk):
+            known = with_empty(chunk.dimensions, signal, chunk.rows)
+            for part in _bounded(signal, chunk.rows, known):
                 yield part
 
 
-def _bounded(signal: Signal, chunk: RowChunk) -> Iterator[Part]:
-    waiting = [part_of(signal, chunk.rows, chunk.dimensions)]
+def _bounded(signal: Signal, rows: list[tuple[Any, ...]], dimensions: Dimensions) -> Iterator[Part]:
+    waiting = [part_of(signal, rows, dimensions)]
     while waiting:
         part = waiting.pop()
         if len(part.rows) > 1 and part.request.ByteSize() > REQUEST_BYTES_MAX:
