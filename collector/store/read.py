@@ -5,14 +5,15 @@ microseconds (the codecs of ``store/pool.py``), each chunk with the dimension ro
 that ``restore`` can turn every chunk into OTLP by itself.
 
 One REPEATABLE READ transaction holds still what is read, across signals too; rows leave the server
-through a cursor, so memory is bounded by the chunk and not by the range. Behind a pgbouncer in
-transaction mode it works as it is: nothing outlives the transaction.
+through a cursor, so memory is bounded by the chunk and not by the range. Each row says how large the
+next ones are together, so a chunk of large rows is fetched one by one until it has enough bytes.
+Behind a pgbouncer in transaction mode it works as it is: nothing outlives the transaction.
 """
 
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from collector.rows import FACT_COLUMNS, FACT_TABLES, TIME_INDEX, Dimensions, Signal
 from collector.store.failures import translated
@@ -22,9 +23,12 @@ from collector.store.referred import NOTHING, dimensions_of
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
 
+    from asyncpg.cursor import Cursor
+
     from collector.store.pool import Connection
 
 CHUNK_ROWS = 5_000
+CHUNK_BYTES = 16 * 2**20
 TIME_MIN, TIME_MAX = -(2**63), 2**63 - 1
 """PostgreSQL's ``-infinity`` and ``infinity``: no bound."""
 
@@ -77,52 +81,46 @@ class Snapshot:
         time_min: int = TIME_MIN,
         time_max: int = TIME_MAX,
         only: Only | None = None,
+        service: str | None = None,
         chunk_rows: int = CHUNK_ROWS,
+        chunk_bytes: int = CHUNK_BYTES,
     ) -> AsyncIterator[RowChunk]:
         """Yield the rows with ``time_min <= time < time_max``, in no particular order.
 
         The time is the one the row stands under, so give a range: it chooses the leaves to read.
         ``only`` narrows that further; where its column leads an index, only that much is read.
+        ``service`` is by the name that stands in the column of rows, and of series for points.
 
-        Shape: chunks of at most ``chunk_rows`` rows, none of them empty; no chunk for no row.
-        Units: microseconds since 2000-01-01 UTC.
+        Shape: chunks of at most ``chunk_rows`` rows, none of them empty; no chunk for no row. A chunk
+        ends with the row that makes it ``chunk_bytes`` long or longer, without its dimensions.
+        Units: microseconds since 2000-01-01 UTC; bytes of the rows as text, however they are stored.
 
         Raises:
             StoreError: the connection broke, or the schema is not this version's.
         """
         columns = FACT_COLUMNS[signal]
+        assert only is None or only.column in columns, only
         time = columns[TIME_INDEX[signal]]
-        select = (
-            f"SELECT {', '.join(columns)} FROM {FACT_TABLES[signal]}"  # noqa: S608 -- our own names
-            f" WHERE {time} >= $1 AND {time} < $2"
-        )
+        conditions = [f"f.{time} >= $1", f"f.{time} < $2"]
         arguments: list[Any] = [time_min, time_max]
         if only is not None:
-            assert only.column in columns, only.column
-            select += f" AND {only.column} = ANY($3)"
             arguments.append(only.values)
+            conditions.append(f"f.{only.column} = ANY(${len(arguments)})")
+        if service is not None:
+            arguments.append(service)
+            conditions.append(_OF_SERVICE[signal].format(f"${len(arguments)}"))
+        select = _sized(signal, " AND ".join(conditions), chunk_rows)
         with translated(only=DRIVER_ERRORS):
             cursor = await self._connection.cursor(select, *arguments)
+        fetching = _Fetching(cursor, chunk_rows, chunk_bytes)
         dimensions = NOTHING
         while True:
             with translated(only=DRIVER_ERRORS):
-                rows = [tuple(record) for record in await cursor.fetch(chunk_rows)]
+                rows = await fetching.chunk()
                 dimensions = await dimensions_of(self._connection, signal, rows, dimensions)
             if not rows:
                 return
             yield RowChunk(rows, dimensions)
-
-    async def series_of(self, service: str) -> list[int]:
-        """Return the series of a service, by the name that stands in its column.
-
-        Raises:
-            StoreError: the connection broke.
-        """
-        with translated(only=DRIVER_ERRORS):
-            rows = await self._connection.fetch(
-                "SELECT series_id FROM metric_series WHERE service_name = $1", service
-            )
-        return [row[0] for row in rows]
 
     async def reach(self, signals: Collection[Signal]) -> tuple[int, int] | None:
         """Return from when to when rows of these signals can stand; None where there is no leaf.
@@ -138,3 +136,53 @@ class Snapshot:
                 [FACT_TABLES[signal] for signal in signals],
             )
         return None if row is None or row[0] is None else (row[0], row[1])
+
+
+_OF_SERVICE: Final[dict[Signal, str]] = {
+    Signal.TRACES: "f.service_name = {}",
+    Signal.METRICS: "f.series_id IN (SELECT series_id FROM metric_series WHERE service_name = {})",
+    Signal.LOGS: "f.service_name = {}",
+}
+
+
+def _sized(signal: Signal, condition: str, ahead_rows: int) -> str:
+    """Return the statement for rows with two more columns: their bytes, and those of what is ahead.
+
+    The latter is the sum over the next ``ahead_rows`` rows; NULL behind the last one. Only the text
+    says how much it is: a stored value may be compressed, a hundredfold and more. ``OFFSET 0`` keeps
+    it from being made again for each sum that a row is part of.
+    """
+    columns = ", ".join(f"f.{name}" for name in FACT_COLUMNS[signal])
+    return (
+        "SELECT f.*, sum(f.bytes) OVER (ROWS BETWEEN 1 FOLLOWING"  # noqa: S608 -- our own names
+        f" AND {ahead_rows} FOLLOWING)"
+        f" FROM (SELECT {columns}, octet_length(f::text) AS bytes FROM {FACT_TABLES[signal]} AS f"
+        f" WHERE {condition} OFFSET 0) AS f"
+    )
+
+
+class _Fetching:
+    """Rows of ``_sized`` out of a cursor, in chunks of bounded rows and bytes."""
+
+    def __init__(self, cursor: Cursor, rows_max: int, bytes_max: int) -> None:
+        self._cursor = cursor
+        self._rows_max = rows_max
+        self._bytes_max = bytes_max
+        self._ahead_bytes: int | None = None
+        """Of the next ``rows_max`` rows; None before the first, which comes alone."""
+
+    async def chunk(self) -> list[tuple[Any, ...]]:
+        """Return the next rows without the columns of ``_sized``; none at the end."""
+        rows: list[tuple[Any, ...]] = []
+        held_bytes = 0
+        while len(rows) < self._rows_max and held_bytes < self._bytes_max:
+            fits = (
+                self._ahead_bytes is not None and held_bytes + self._ahead_bytes <= self._bytes_max
+            )
+            records = await self._cursor.fetch(self._rows_max - len(rows) if fits else 1)
+            if not records:
+                break
+            rows.extend(record[:-2] for record in records)
+            held_bytes += sum(record[-2] for record in records)
+            self._ahead_bytes = records[-1][-1] or 0
+        return rows

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Any
+from random import Random
+from typing import Any, cast
 
 import pytest
 
 from collector.errors import StoreError
-from collector.rows import FACT_COLUMNS, FACT_TABLES, Dimensions, Signal
+from collector.rows import FACT_COLUMNS, FACT_TABLES, Dimensions, LogRow, Signal
 from collector.settings import DatabaseSettings
 from collector.store import dimensions as store_dimensions
 from collector.store.pool import Connection, connect
@@ -22,10 +23,12 @@ from tests.converted import (
     series_row,
     span_row,
 )
+from tests.db.overhearing import Overheard
 from tests.factories import BASE_UNIX_NANO
 from tests.leaves import make_leaves, pg_us
 
 NOW = pg_us(BASE_UNIX_NANO)
+_BODY = LogRow._fields.index("body_text")
 SHOP, BANK, LIBRARY = resource_row("shop"), resource_row("bank"), scope_row()
 REQUESTS, ERRORS = metric_row("requests"), metric_row("errors")
 SERIES = [series_row(REQUESTS, SHOP, LIBRARY), series_row(ERRORS, BANK, LIBRARY)]
@@ -119,6 +122,67 @@ async def test_each_chunk_has_its_own_dimensions_and_no_others(connection: Conne
     for chunk in chunks:
         assert chunk.dimensions.resources.keys() == {row[-3] for row in chunk.rows}
         assert chunk.dimensions.scopes.keys() == {LIBRARY.scope_id}
+
+
+@pytest.mark.parametrize("stored", ["plain", "compressed"])
+async def test_a_chunk_of_large_rows_is_bounded_by_bytes(
+    connection: Connection, stored: str
+) -> None:
+    """It ends with the row that fills it, wherever large rows stand and however they are stored."""
+    large = 2**20
+    lengths = [1] * 30 + [large] * 7 + [1] * 30 + [5 * large, 1, large] + [large // 2] * 9
+    filler = Random(1).randbytes(3 * large).hex() if stored == "plain" else "x" * 6 * large
+    await _write(
+        connection,
+        Signal.LOGS,
+        [log_row(time=NOW + n, body=filler[:length]) for n, length in enumerate(lengths)],
+    )
+    overheard = Overheard(connection)
+
+    chunks = await _read(
+        cast("Connection", overheard), Signal.LOGS, chunk_rows=50, chunk_bytes=3 * large
+    )
+
+    found = [[len(row[_BODY]) for row in chunk.rows] for chunk in chunks]
+    assert sorted(length for chunk in found for length in chunk) == sorted(lengths)
+    assert all(sum(chunk[:-1]) < 3 * large for chunk in found)
+    assert all(len(chunk) <= 50 for chunk in found)
+    assert len(found) < 10
+    assert overheard.fetches < len(lengths)
+
+
+async def test_small_rows_are_fetched_by_the_chunk(connection: Connection) -> None:
+    """Only the first one comes alone: nothing has told yet what follows."""
+    await _write(connection, Signal.TRACES, _spans(100))
+    overheard = Overheard(connection)
+
+    chunks = await _read(cast("Connection", overheard), Signal.TRACES, chunk_rows=20)
+
+    assert [len(chunk.rows) for chunk in chunks] == [20] * 5
+    assert overheard.fetches == 1 + 5 + 1
+
+
+async def test_a_service_has_its_rows_of_every_signal(connection: Connection) -> None:
+    """Of points those of its series, which stay in the server: a service may have millions."""
+    await _write(connection, Signal.TRACES, _spans(3))
+    await _write(connection, Signal.LOGS, [log_row(time=NOW), log_row(time=NOW, service="bank")])
+    points = [_point(NOW + n, SERIES[n % 2].series_id, *[None] * 16) for n in range(4)]
+    await _write(connection, Signal.METRICS, points)
+    overheard = Overheard(connection)
+
+    found = {
+        signal: [
+            row
+            for chunk in await _read(cast("Connection", overheard), signal, service="shop")
+            for row in chunk.rows
+        ]
+        for signal in Signal
+    }
+
+    assert len(found[Signal.TRACES]) == 3
+    assert len(found[Signal.LOGS]) == 1
+    assert sorted(map(repr, found[Signal.METRICS])) == sorted(map(repr, points[::2]))
+    assert all(arguments[-1] == "shop" for _, *arguments in overheard.asked)
 
 
 async def test_a_range_takes_its_start_and_leaves_its_end(connection: Connection) -> None:

@@ -10,26 +10,11 @@ from collector.operate.verify.look import SERIES
 from collector.rows import Signal
 from collector.store.pool import Connection
 from collector.store.read import Only, snapshot
+from tests.db.overhearing import Overheard
 from tests.factories import BASE_UNIX_NANO
 from tests.leaves import make_leaves, pg_us
 
 NOW = pg_us(BASE_UNIX_NANO)
-
-
-class Overheard:
-    """A connection that keeps what is asked through a cursor."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self.asked: list[tuple[Any, ...]] = []
-
-    async def cursor(self, query: str, *arguments: Any) -> Any:
-        """Open the cursor."""
-        self.asked.append((query, *arguments))
-        return await self._connection.cursor(query, *arguments)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._connection, name)
 
 
 async def plan_of(connection: Connection, query: str, *arguments: Any) -> str:

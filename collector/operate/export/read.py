@@ -9,7 +9,7 @@ from collector.restore.logs import restore_logs
 from collector.restore.metrics import restore_metrics
 from collector.restore.traces import restore_traces
 from collector.rows import Dimensions, Signal
-from collector.store.read import Only, snapshot
+from collector.store.read import snapshot
 from collector.store.referred import with_empty
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collector.store.pool import Connection
 
 CHUNK_ROWS: Final = 500
-"""Rows in memory at once."""
+"""Rows in memory at once; of large ones as many as have ``store.read.CHUNK_BYTES``."""
 REQUEST_BYTES_MAX: Final = 3 * 2**20
 """Of protobuf; a larger one is halved, as far as it has items. An otel-collector takes 4 MiB over
 gRPC unless it is told otherwise."""
@@ -62,14 +62,12 @@ async def parts_of(
         StoreError: PostgreSQL did not answer.
     """
     async with snapshot(connection) as frozen:
-        only = None
-        if service is not None:
-            if signal is Signal.METRICS:
-                only = Only("series_id", await frozen.series_of(service))
-            else:
-                only = Only("service_name", [service])
         async for chunk in frozen.chunks(
-            signal, time_min=when.start, time_max=when.end, only=only, chunk_rows=CHUNK_ROWS
+            signal,
+            time_min=when.start,
+            time_max=when.end,
+            service=service,
+            chunk_rows=CHUNK_ROWS,
         ):
             known = with_empty(chunk.dimensions, signal, chunk.rows)
             for part in _bounded(signal, chunk.rows, known):
