@@ -74,6 +74,7 @@ class Asker:
         scope: dict[str, Any] = {
             "type": "http", "method": method, "path": unquote(path), "raw_path": path.encode(),
             "query_string": urlencode(query, doseq=True).encode(), "root_path": "", "state": {},
+            "client": ("127.0.0.1", 1),
             "headers": [(name.encode(), value.encode()) for name, value in named.items()],
         }  # fmt: skip
         async with asyncio.timeout(ANSWER_S_MAX):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Final
 from urllib.parse import urlsplit
 
 from starlette.requests import Request
@@ -12,6 +13,9 @@ from collector.receive.auth import TO_READ, Gate
 from collector.receive.http_protocol import PEER_NAMES
 from collector.settings import Settings
 from collector.settings.models import is_loopback
+
+CLIENT: Final = "client"
+"""In the state of a request that may read: whose it is, as ``Admission.check`` says."""
 
 
 class Admission:

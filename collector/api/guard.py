@@ -7,12 +7,15 @@ import asyncio
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from collector.api.admission import Admission
+from collector.api.admission import CLIENT, Admission
 from collector.api.errors import Failures
 
 
 class Guard:
-    """Lets in who may read, before anything else is looked at; turns what is raised into answers."""
+    """Lets in who may read, before anything else is looked at; turns what is raised into answers.
+
+    The state of a request that it let in says under ``CLIENT`` whose that is.
+    """
 
     def __init__(self, app: ASGIApp, admission: Admission, failures: Failures) -> None:
         self._app = app
@@ -30,7 +33,8 @@ class Guard:
             await send(message)
 
         try:
-            await self._admission.check(Request(scope))
+            request = Request(scope)
+            setattr(request.state, CLIENT, await self._admission.check(request))
             await self._app(scope, receive, watched)
         except asyncio.CancelledError:
             raise

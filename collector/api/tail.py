@@ -20,7 +20,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from collector.api.admission import Admission
+from collector.api.admission import CLIENT, Admission
 from collector.api.errors import Failures
 from collector.api.leaving import while_there
 from collector.api.stored import StoredItems
@@ -97,7 +97,7 @@ class TailRoute:
             return Response(media_type=_MEDIA_TYPE, headers=_HEADERS)
         after = request.headers.get("last-event-id")
         may_read = partial(self._may_read, request)
-        client = await self._admission.check(request)
+        client: str = getattr(request.state, CLIENT)
         return _Stream(partial(self._stream, parameters, after, client, may_read), self._failures)
 
     async def _stream(

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from structlog.testing import capture_logs
 
-from collector.api.admission import Admission
+from collector.api.admission import CLIENT, Admission
 from collector.api.application import build
 from collector.api.counting import Answers
 from collector.api.errors import Failures
@@ -52,7 +52,7 @@ def asker(admission: Admission | None = None) -> Asker:
                 return written(b'["a"]')
 
     async def stream(request: Request) -> Response:
-        return PlainTextResponse(request.method)
+        return PlainTextResponse(f"{request.method} by {getattr(request.state, CLIENT)}")
 
     gate = Admission(Gate(TlsSettings(), None), Settings())
     app = build(
@@ -77,13 +77,13 @@ async def test_who_may_not_read_hears_nothing_else(path: str) -> None:
 
 
 async def test_every_route_answers_head() -> None:
-    """As it answers GET."""
+    """As it answers GET; whose the request is was found out before."""
     reader = asker()
     for path in PATHS[:5]:
         asked, head = await reader.get(path), await reader.get(path, method="HEAD")
         assert asked.status == head.status == 200
         assert asked.headers["content-type"] == head.headers["content-type"]
-    assert (await reader.get("/api/v1/stream", method="HEAD")).body == b"HEAD"
+    assert (await reader.get("/api/v1/stream", method="HEAD")).body == b"HEAD by 127.0.0.1"
 
 
 @pytest.mark.parametrize(

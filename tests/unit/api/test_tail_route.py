@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 from starlette.requests import Request
 
-from collector.api.admission import Admission
+from collector.api.admission import CLIENT, Admission
 from collector.api.errors import Failures
 from collector.api.tail import TailRoute
 from collector.items import Item
@@ -85,7 +85,8 @@ class Stand:
 
         scope: Any = {
             "type": "http", "method": "GET", "path": "/", "headers": [(b"host", b"localhost")],
-            "query_string": query.encode(), "client": ("127.0.0.1", 1), "state": {},
+            "query_string": query.encode(), "client": ("127.0.0.1", 1),
+            "state": {CLIENT: "127.0.0.1"},
         }  # fmt: skip
         running = asyncio.create_task(self.hub.run())
         await asyncio.sleep(0)
