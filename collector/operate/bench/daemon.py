@@ -7,7 +7,6 @@ which gRPC runs may crash.
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -21,7 +20,7 @@ from urllib.request import urlopen
 import psutil
 
 from collector.errors import CommandError
-from collector.operate.bench.processes import listeners, peak_rss_bytes
+from collector.operate.bench.processes import end, listeners, peak_rss_bytes
 from collector.operate.verify.options import Protocol
 
 READY_S_MAX = 30.0
@@ -106,15 +105,7 @@ class ServedDaemon:
 
     def __exit__(self, *_: object) -> None:
         """Drain and stop it."""
-        process = self._process
-        if process is None or process.poll() is not None:
-            return
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(STOP_S_MAX)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        end(self._process, STOP_S_MAX)
 
     def _await_ready(self) -> None:
         """Return once every worker listens and the daemon calls itself ready."""

@@ -1,11 +1,27 @@
-"""What the machine says of a process tree: CPU seconds, peak memory, who listens."""
+"""What the machine says of a process tree: CPU seconds, peak memory, who listens; and its end."""
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import psutil
+
+
+def end(process: subprocess.Popen[bytes] | None, wait_s_max: float) -> None:
+    """Return once a child of ours has ended; one that does not obey SIGTERM in time is killed.
+
+    Nothing where there is none, or it has ended by itself.
+    """
+    if process is None or process.poll() is not None:
+        return
+    process.terminate()
+    try:
+        process.wait(wait_s_max)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def tree_cpu_s(root: psutil.Process) -> float:

@@ -12,6 +12,7 @@ from typing import Self
 
 from collector.errors import CommandError
 from collector.operate.bench.daemon import free_port
+from collector.operate.bench.processes import end
 
 COMMAND = "redis-server"
 READY_S_MAX = 10.0
@@ -59,15 +60,8 @@ class RedisServer:
 
     def __exit__(self, *_: object) -> None:
         """End it, frozen or not."""
-        if self._process is None:
-            return
         self.resume()
-        self._process.terminate()
-        try:
-            self._process.wait(STOP_S_MAX)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        end(self._process, STOP_S_MAX)
 
     def freeze(self) -> None:
         """Let it keep its connections and answer nothing."""

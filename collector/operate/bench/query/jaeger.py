@@ -16,6 +16,7 @@ import orjson
 from collector.errors import CommandError
 from collector.operate.access import Access
 from collector.operate.bench.daemon import free_port
+from collector.operate.bench.processes import end
 from collector.operate.bench.query.asking import await_answers
 from collector.operate.export.endpoint_sink import EndpointSink
 from collector.operate.export.run import Progress, export
@@ -71,15 +72,7 @@ class Jaeger:
 
     def __exit__(self, *_: object) -> None:
         """End it."""
-        process = self._process
-        if process is None or process.poll() is not None:
-            return
-        process.terminate()
-        try:
-            process.wait(STOP_S_MAX)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        end(self._process, STOP_S_MAX)
 
     async def feed(self, database: Database, when: TimeRange) -> int:
         """Send it the spans of a range, as ``otlpg export`` does; return how many they were.
