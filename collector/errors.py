@@ -244,6 +244,14 @@ class StoreError(OtlpgError):
         self.sqlstate = sqlstate
         self.hint = hint
 
+    @property
+    def is_about_rights(self) -> bool:
+        """Whether our role may not do it: only an operator can mend that.
+
+        Spec: PostgreSQL, "Error Codes": insufficient_privilege.
+        """
+        return self.sqlstate == "42501"
+
 
 class RetryableStoreError(StoreError):
     """The same rows will work later, on a new connection."""

@@ -21,7 +21,6 @@ from collector.receive.status import RETRY_AFTER_S, Code, Verdict, is_expected, 
 from collector.telemetry.clock import Clock
 from collector.telemetry.logging import Trouble
 
-_NO_RIGHT: Final = "42501"
 PROBLEM: Final = "application/problem+json"
 PROBLEM_SCHEMA: Final[Mapping[str, Any]] = {
     "title": "Problem",
@@ -78,7 +77,7 @@ def verdict_of(error: Exception) -> Verdict:
     """
     if not isinstance(error, StoreError):
         return to_verdict(error)
-    if error.sqlstate == _NO_RIGHT:
+    if error.is_about_rights:
         text = "PostgreSQL does not let us read: see api.dsn"
         return Verdict(Code.UNAVAILABLE, True, "no_right", text)
     return Verdict(Code.UNAVAILABLE, True, "postgres_away", "PostgreSQL is away")

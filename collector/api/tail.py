@@ -43,8 +43,6 @@ CHECK_S: Final = 5.0
 SLICE_EVENTS: Final = 64
 """Stored items that go out together; a slow reader has no more of them in its connection."""
 
-_NO_RIGHT: Final = "42501"
-
 SEND_S_MAX: Final = 300.0
 """A reader that takes nothing for so long is let go."""
 
@@ -167,9 +165,7 @@ class TailRoute:
                 error.sqlstate or type(error).__name__,
                 error=str(error),
             )
-            reason = (
-                "the role may not read: see api.dsn" if error.sqlstate == _NO_RIGHT else "for now"
-            )
+            reason = "the role may not read: see api.dsn" if error.is_about_rights else "for now"
             message = f"stored items cannot be read, {reason}"
             return None, [_event("notice", {"message": message})]
         events = [_event("item", item) for item in found.items]

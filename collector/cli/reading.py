@@ -18,8 +18,7 @@ A command is a thin coat: it takes the options from here, asks a repository, and
 ...         else:
 ...             for each in found:
 ...                 out.record(map_of(each))
-...         if not found:
-...             printing.note("no services in this time")
+...         reading.note_rest("services", found=bool(found), more=False, limit=limit)
 
 Which database: that of ``api.dsn``, else that of ``database.*``; where nothing names one, that of the
 `otlpg dev` that runs on this machine. Ctrl-C cancels the question in PostgreSQL and exits with 130.
@@ -38,7 +37,7 @@ from typing import TYPE_CHECKING, Annotated, Final, TypeVar
 
 import typer
 
-from collector.cli import options
+from collector.cli import options, printing
 from collector.cli.connecting import load_beside_dev
 from collector.errors import CommandError, StoreError, UnlistedStoreError
 
@@ -50,7 +49,6 @@ if TYPE_CHECKING:
 
 ResultT = TypeVar("ResultT")
 
-PRIVILEGE: Final = "42501"
 LIMIT_MAX: Final = 1_000
 
 AsJson = Annotated[bool, typer.Option("--json", help="JSON lines on a terminal too, as in a pipe.")]
@@ -78,6 +76,10 @@ Limit = Annotated[int, typer.Option("--limit", "-n", min=1, max=LIMIT_MAX, help=
 Service = Annotated[
     str | None,
     typer.Option("--service", "-s", metavar="NAME", help="Only this service, exactly."),
+]
+Trace = Annotated[
+    str | None,
+    typer.Option("--trace", metavar="ID", help="Only this trace, or ids that begin so."),
 ]
 Words = Annotated[
     list[str] | None,
@@ -122,6 +124,14 @@ def ask(
     return on_database(loaded, lambda database: question(Views(database, timeout_s)))
 
 
+def note_rest(what: str, *, found: bool, more: bool, limit: int) -> None:
+    """Tell on stderr that nothing was found, or that there is more than ``--limit`` lets through."""
+    if not found:
+        printing.note(f"no {what} in this time")
+    elif more:
+        printing.note(f"there are more than {limit:,}: --limit")
+
+
 def load_to_read(config: Path | None, data_dir: Path | None) -> Loaded:
     """Return the settings, with the database that is to be read."""
     loaded = options.load(config, data_dir=data_dir)
@@ -163,7 +173,7 @@ def explained() -> Generator[None]:
     try:
         yield
     except StoreError as error:
-        if error.sqlstate == PRIVILEGE:
+        if error.is_about_rights:
             raise CommandError(
                 "this role may not read what is stored; grant it otlpg_read "
                 "(`otlpg migrate up --roles` makes that role)"

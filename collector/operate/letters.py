@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 PAGE_LETTERS = 1_000
 """Letters read by one statement."""
 
-PRIVILEGE = "42501"
 _PG_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 
 EXPLANATIONS: dict[str, str] = {
@@ -62,7 +61,7 @@ def explained(doing: str) -> Generator[None]:
     try:
         yield
     except StoreError as error:
-        if error.sqlstate == PRIVILEGE:
+        if error.is_about_rights:
             raise CommandError(
                 f"this role may not {doing}: reading dead letters takes otlpg_read, replaying and "
                 "purging them otlpg_ingest or the owner (`otlpg migrate up --roles`)"

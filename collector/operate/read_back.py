@@ -54,7 +54,6 @@ WHERE r.service_instance_id = $1
 ORDER BY l.time, l.time_ns
 """
 
-INSUFFICIENT_PRIVILEGE = "42501"
 
 JSON_COLUMNS = frozenset({"attributes", "events", "links", "body", "quantiles"})
 
@@ -86,7 +85,7 @@ async def read_back(database: DatabaseSettings, sent: Sent) -> Found:
         ]
     except DRIVER_ERRORS as error:
         failure = translate(error)
-        if failure.sqlstate == INSUFFICIENT_PRIVILEGE:
+        if failure.is_about_rights:
             raise CommandError(
                 "all of it was acknowledged, but this role may not read it back: "
                 f"{error}; read as a role of otlpg_read, or add --no-read to send only"
