@@ -7,7 +7,7 @@ from typing import Annotated, cast
 
 import typer
 
-from collector.cli import options, printing, reading
+from collector.cli import options, reading
 from collector.cli.output import output
 from collector.cli.tail import Level
 
@@ -20,10 +20,7 @@ def logs(
     level: Annotated[
         Level | None, typer.Option("--level", help="Of this severity and above.")
     ] = None,
-    trace: Annotated[
-        str | None,
-        typer.Option("--trace", metavar="ID", help="Only this trace, or ids that begin so."),
-    ] = None,
+    trace: reading.Trace = None,
     since: reading.Since = None,
     start: reading.From = None,
     end: reading.To = None,
@@ -42,17 +39,12 @@ def logs(
     As JSON, each is one line of the form that `otlpg tail logs` gives a pipe.
     """
     from collector.cli.tail_text import TailText
-    from collector.operate.tail.query import filter_of, term
+    from collector.operate.tail.query import filter_of
     from collector.query.filters import Filter
     from collector.query.log_items import log_item
     from collector.query.log_repository import LogRepository
 
-    terms = [
-        *([term("service", service)] if service is not None else []),
-        *([f"severity:>={level}"] if level is not None else []),
-        *([term("trace", trace)] if trace is not None else []),
-    ]
-    wanted = Filter.parse(filter_of(words or (), terms))
+    wanted = Filter.parse(filter_of(words or (), service=service, level=level, trace=trace))
     when = reading.time_range(since, start, end, utc=utc)
     with output(as_json=as_json, no_color=no_color, utc=utc) as out:
         page = reading.ask(
@@ -69,7 +61,6 @@ def logs(
                 out.line(text.parts(cast("dict[str, object]", item)))
             else:
                 out.record(item)
-    if not page.items:
-        printing.note("no log records in this time")
-    elif page.next is not None:
-        printing.note(f"there are more than {limit:,}: --limit")
+    reading.note_rest(
+        "log records", found=bool(page.items), more=page.next is not None, limit=limit
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from collector.cli import options, printing, reading
+from collector.cli import options, reading
 from collector.cli.output import Column, output
 from collector.cli.painting import DIM, RED, Brush, Part
 from collector.cli.stored_text import clipped, duration_text
@@ -64,10 +64,7 @@ def services(
         else:
             for line in shown:
                 out.record(_map(line))
-    if not found:
-        printing.note("no services in this time")
-    elif len(found) > limit:
-        printing.note(f"there are more than {limit:,}: --limit")
+    reading.note_rest("services", found=bool(found), more=len(found) > limit, limit=limit)
 
 
 async def _ask(views: Views, when: TimeRange) -> list[_Line]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Final, NoReturn
 
 import typer
 
-from collector.cli import exit_codes, options
+from collector.cli import exit_codes, options, reading
 from collector.cli.streams import require_output
 from collector.errors import CommandError, UsageError
 
@@ -61,14 +61,7 @@ def _service(value: str | None) -> str | None:
 
 def tail(
     what: Annotated[What, typer.Argument(metavar="logs|spans|metrics|all", show_default=False)],
-    words: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="FILTER",
-            help='word "a phrase" field:value @attribute:value; after -- also -negated.',
-            show_default=False,
-        ),
-    ] = None,
+    words: reading.Words = None,
     service: Annotated[
         str | None,
         typer.Option("--service", "-s", callback=_service, help="Only this service, exactly."),
@@ -76,10 +69,7 @@ def tail(
     level: Annotated[
         Level | None, typer.Option("--level", help="Logs of this severity and above.")
     ] = None,
-    trace: Annotated[
-        str | None,
-        typer.Option("--trace", metavar="ID", help="Only this trace, or ids that begin so."),
-    ] = None,
+    trace: reading.Trace = None,
     since: Annotated[
         str | None,
         typer.Option("--since", metavar="DURATION", help="Stored items no older: 30s, 5m, 2h, 1d."),
@@ -98,11 +88,9 @@ def tail(
     wrap: Annotated[
         bool, typer.Option("--wrap", help="Show lines whole that are wider than the terminal.")
     ] = False,
-    utc: Annotated[bool, typer.Option("--utc", help="Times in UTC instead of local ones.")] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="JSON lines on a terminal too, as in a pipe.")
-    ] = False,
-    no_color: Annotated[bool, typer.Option("--no-color", help="No colours.")] = False,
+    utc: reading.Utc = False,
+    as_json: reading.AsJson = False,
+    no_color: reading.NoColor = False,
     url: Annotated[
         str | None,
         typer.Option(
@@ -122,16 +110,11 @@ def tail(
     from collector.cli.tail_screen import Screen, View, make_writer
     from collector.operate.tail.client import Client
     from collector.operate.tail.connection import Server
-    from collector.operate.tail.query import Query, filter_of, term
+    from collector.operate.tail.query import Query, filter_of
 
-    terms = [
-        *([term("service", service)] if service is not None else []),
-        *([f"severity:>={level}"] if level is not None else []),
-        *([term("trace", trace)] if trace is not None else []),
-    ]
     query = Query(
         signal=SIGNALS.get(what, what),
-        filter=filter_of(words or (), terms),
+        filter=filter_of(words or (), service=service, level=level, trace=trace),
         lines=lines if lines is not None else LINES_MAX if since else LINES,
         since=since,
     )

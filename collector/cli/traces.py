@@ -88,10 +88,7 @@ def find(
         else:
             for trace in shown:
                 out.record(_map(trace))
-    if not shown:
-        printing.note("no traces in this time")
-    elif page.next is not None:
-        printing.note(f"there are more than {limit:,}: --limit")
+    reading.note_rest("traces", found=bool(shown), more=page.next is not None, limit=limit)
 
 
 @app.command("show")

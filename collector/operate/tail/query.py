@@ -40,6 +40,17 @@ def term(field: str, value: str) -> str:
     return f'{field}:"{quoted}"'
 
 
-def filter_of(words: Iterable[str], terms: Iterable[str]) -> str:
-    """Return one filter that means all of these."""
+def filter_of(
+    words: Iterable[str],
+    *,
+    service: str | None = None,
+    level: str | None = None,
+    trace: str | None = None,
+) -> str:
+    """Return one filter that means all of these: words of a filter, and options beside it."""
+    terms = [
+        *([term("service", service)] if service is not None else []),
+        *([f"severity:>={level}"] if level is not None else []),
+        *([term("trace", trace)] if trace is not None else []),
+    ]
     return " ".join([*terms, *words])

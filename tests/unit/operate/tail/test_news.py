@@ -78,7 +78,7 @@ def test_a_value_is_quoted_unless_it_is_plain(value: str, expected: str) -> None
 
 def test_the_query_holds_what_was_asked_for() -> None:
     """Empty parameters are not sent; behind a loss, stored items are not asked for again."""
-    query = Query("logs", filter_of(["word", "-status:error"], ["service:a"]), 10, "5m")
+    query = Query("logs", filter_of(["word", "-status:error"], service="a"), 10, "5m")
 
     assert parse_qs(urlsplit(query.target()).query) == {
         "signal": ["logs"], "q": ["service:a word -status:error"], "n": ["10"], "since": ["5m"],
