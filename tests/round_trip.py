@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
@@ -21,26 +21,12 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from collector.convert.request import Converter
 from collector.restore.equality import comparable, points_of
-from collector.restore.logs import restore_logs
-from collector.restore.metrics import restore_metrics
-from collector.restore.traces import restore_traces
-from collector.rows import ConvertedRequest, DeadLetterRow, Dimensions, Signal
+from collector.rows import ConvertedRequest, DeadLetterRow, Signal
 from collector.settings import ConvertSettings
 from tests.factories import ExportRequest, items_in
 from tests.strategies import NOW_UNIX_NANO, RETENTION
 
 Example = TypeVar("Example")
-
-_RESTORE: dict[Signal, Callable[[Any, Dimensions], ExportRequest]] = {
-    Signal.TRACES: restore_traces,
-    Signal.METRICS: restore_metrics,
-    Signal.LOGS: restore_logs,
-}
-
-
-def restore(signal: Signal, rows: list[tuple[Any, ...]], dimensions: Dimensions) -> ExportRequest:
-    """Return the rows of any signal as an OTLP request."""
-    return _RESTORE[signal](rows, dimensions)
 
 
 class Arrivals:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import date
 
 from collector.convert.letters import letters_of
+from collector.restore.requests import restore
 from collector.rows import FACT_TABLES, ConvertedRequest, Signal
 from collector.settings import DatabaseSettings
 from collector.store.known import KnownDimensions
@@ -17,7 +18,6 @@ from collector.telemetry.metrics import Metrics
 from collector.telemetry.probe import Probe
 from tests.factories import ExportRequest
 from tests.leaves import DAY_US, make_leaves, pg_us
-from tests.round_trip import restore
 from tests.strategies import NOW_UNIX_NANO, REQUEST_TYPES
 
 FORGET_AFTER = 50

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import grpc
 import psutil
 
+from collector.restore.requests import restore
 from collector.rows import FACT_COLUMNS, FACT_TABLES, TIME_INDEX, Signal
 from collector.settings import DatabaseSettings
 from collector.store.pool import Connection, connect
@@ -22,7 +23,6 @@ from tests.e2e.daemon import Daemon
 from tests.e2e.senders import numbered_logs
 from tests.equality import assert_same_items
 from tests.factories import ExportRequest
-from tests.round_trip import restore
 from tests.strategies import REQUEST_TYPES
 
 Result = TypeVar("Result")

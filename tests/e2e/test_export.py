@@ -22,6 +22,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 )
 
 from collector.restore.equality import item_texts
+from collector.restore.requests import restore
 from collector.rows import Signal
 from collector.settings import DatabaseSettings
 from collector.store.embedded import EmbeddedPostgres
@@ -32,7 +33,6 @@ from tests.e2e.daemon import Daemon
 from tests.e2e.senders import Caller
 from tests.e2e.test_cli import otlpg
 from tests.factories import items_in, logs_request, metrics_request, trace_request
-from tests.round_trip import restore
 from tests.terminal import Terminal, environment
 
 ITEMS = 700

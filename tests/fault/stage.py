@@ -19,9 +19,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from collector.restore.equality import item_texts
-from collector.restore.logs import restore_logs
-from collector.restore.metrics import restore_metrics
-from collector.restore.traces import restore_traces
+from collector.restore.requests import restore
 from collector.rows import Signal
 from collector.settings import DatabaseSettings
 from collector.store.pool import Connection, connect
@@ -43,11 +41,6 @@ BALANCE_S_MAX = 30.0
 SERVES_AGAIN_S_MAX = 10.0
 """From the end of any fault to acknowledgements of every signal."""
 
-RESTORE: dict[Signal, Callable[..., Any]] = {
-    Signal.TRACES: restore_traces,
-    Signal.METRICS: restore_metrics,
-    Signal.LOGS: restore_logs,
-}
 MESSAGES: dict[Signal, Any] = {
     Signal.TRACES: ExportTraceServiceRequest,
     Signal.METRICS: ExportMetricsServiceRequest,
@@ -173,7 +166,7 @@ async def stored_items(database: DatabaseSettings) -> list[str]:
         async with snapshot(connection) as view:
             for signal in Signal:
                 async for chunk in view.chunks(signal):
-                    texts += item_texts(RESTORE[signal](chunk.rows, chunk.dimensions))
+                    texts += item_texts(restore(signal, chunk.rows, chunk.dimensions))
             texts += await _quarantined_items(connection)
     finally:
         await connection.close()

@@ -34,6 +34,7 @@ from collector.errors import (
     TooManyValuesError,
     UndecodableError,
 )
+from collector.restore.requests import restore
 from collector.rows import ConvertedRequest, Reason, Signal
 from collector.settings import ConvertSettings
 from tests.equality import assert_same_items
@@ -42,7 +43,7 @@ from tests.fuzz import lenient, wire_tree
 from tests.fuzz.case import Case, Encoding
 from tests.fuzz.items import Item, items_of
 from tests.fuzz.memory import held_bytes
-from tests.round_trip import has_valid_ids, restore
+from tests.round_trip import has_valid_ids
 from tests.strategies import NOW_UNIX_NANO, REQUEST_TYPES, RETENTION
 
 Result = TypeVar("Result")

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from collector.restore.logs import restore_logs
-from collector.restore.metrics import restore_metrics
-from collector.restore.traces import restore_traces
+from collector.restore.requests import restore
 from collector.rows import Dimensions, Signal
 from collector.store.read import snapshot
 from collector.store.referred import with_empty
@@ -22,12 +20,6 @@ CHUNK_ROWS: Final = 500
 REQUEST_BYTES_MAX: Final = 3 * 2**20
 """Of protobuf; a larger one is halved, as far as it has items. An otel-collector takes 4 MiB over
 gRPC unless it is told otherwise."""
-
-_RESTORE: Final[dict[Signal, Callable[[list[tuple[Any, ...]], Dimensions], ExportRequest]]] = {
-    Signal.TRACES: restore_traces,
-    Signal.METRICS: restore_metrics,
-    Signal.LOGS: restore_logs,
-}
 
 
 class Part(NamedTuple):
@@ -50,7 +42,7 @@ class Part(NamedTuple):
 
 def part_of(signal: Signal, rows: list[tuple[Any, ...]], dimensions: Dimensions) -> Part:
     """Return these rows as one request."""
-    return Part(signal, _RESTORE[signal](rows, dimensions), rows, dimensions)
+    return Part(signal, restore(signal, rows, dimensions), rows, dimensions)
 
 
 async def parts_of(

@@ -7,7 +7,7 @@ times of the request, so that one leaf is read. Each look is one snapshot.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
@@ -15,9 +15,7 @@ from collector.errors import CommandError, StoreError, StoreUnavailableError
 from collector.operate.verify.marked import SERVICE_NAME, Marked, keyed
 from collector.operate.verify.points import METRIC_NAMES
 from collector.restore.equality import ExportRequest, item_texts
-from collector.restore.logs import restore_logs
-from collector.restore.metrics import restore_metrics
-from collector.restore.traces import restore_traces
+from collector.restore.requests import restore
 from collector.rows import PG_EPOCH_UNIX_US, Signal
 from collector.store.failures import translated
 from collector.store.migrate import check_schema
@@ -35,7 +33,6 @@ AWAY_S_MAX: Final = 60.0
 AGAIN_S: Final = 0.5
 LAG_S: Final = 0.05
 """Between two looks at a replica, where a row may still be on its way."""
-INSUFFICIENT_PRIVILEGE: Final = "42501"
 
 SERIES: Final = """
 SELECT s.series_id
@@ -50,12 +47,6 @@ WHERE id > $1 AND outcome = 'quarantined' AND position($2 IN payload) > 0
 LIMIT 10
 """
 LAST_LETTER: Final = "SELECT coalesce(max(id), 0) FROM dead_letters"
-
-_RESTORE: Final[dict[Signal, Any]] = {
-    Signal.TRACES: restore_traces,
-    Signal.METRICS: restore_metrics,
-    Signal.LOGS: restore_logs,
-}
 
 
 class Seen(NamedTuple):
@@ -178,10 +169,9 @@ def _restored(signal: Signal, chunk: RowChunk) -> ExportRequest:
     Its dimensions are gone, or somebody wrote into it what ``convert`` never does.
     """
     try:
-        restored: ExportRequest = _RESTORE[signal](chunk.rows, chunk.dimensions)
+        return restore(signal, chunk.rows, chunk.dimensions)
     except (KeyError, ValueError):
-        return _RESTORE[signal]([], chunk.dimensions)
-    return restored
+        return restore(signal, [], chunk.dimensions)
 
 
 async def _has_letter(connection: Connection, marked: Marked, after_letter: int) -> bool:
@@ -200,7 +190,7 @@ def _is_whole(marked: Marked, seen: Seen, after_letter: int | None) -> bool:
 
 def _refuse_without_privilege(error: Exception) -> None:
     """End the run where looking again would never help."""
-    if isinstance(error, StoreError) and error.sqlstate == INSUFFICIENT_PRIVILEGE:
+    if isinstance(error, StoreError) and error.is_about_rights:
         raise CommandError(
             f"this role may not read back what is sent: {error}; read as a role of otlpg_read"
         ) from error

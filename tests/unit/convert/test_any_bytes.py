@@ -12,11 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from collector.errors import TooManyItemsError, UndecodableError
+from collector.restore.requests import restore
 from collector.rows import FACT_COLUMNS, ConvertedRequest, Signal
 from tests.equality import assert_same_items
 from tests.factories import items_in, request_of
 from tests.golden.convert import JSON_COLUMNS
-from tests.round_trip import expected_back, restore
+from tests.round_trip import expected_back
 from tests.strategies import NOW_UNIX_NANO, REQUEST_TYPES, hostile_requests, requests
 from tests.unit.convert.converting import converter
 

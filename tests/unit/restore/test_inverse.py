@@ -12,10 +12,11 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue, KeyValueList
 
+from collector.restore.requests import restore
 from collector.rows import Signal
 from tests.equality import assert_same_items
 from tests.factories import ExportRequest, items_in, request_of, trace_request
-from tests.round_trip import Arrivals, expected_back, restore, with_quarantined
+from tests.round_trip import Arrivals, expected_back, with_quarantined
 from tests.strategies import HostileRequest, hostile_requests, requests
 
 
