@@ -142,6 +142,19 @@ async def test_events_come_span_by_span(repository: SpanRepository, connection: 
         await repository.events(DAY, name="\0")
 
 
+async def test_a_span_of_many_events_takes_no_longer_for_each(
+    repository: SpanRepository, connection: Connection
+) -> None:
+    """What is made of all events of a span is made once: a hundred times as long would be too long."""
+    events = json.dumps([{"name": "retry", "attributes": {"n": n}} for n in range(10_000)])
+    span = SpanRow._make(span_row(0, time=NOW, service="shop"))._replace(events=events)
+    await write(connection, Signal.TRACES, span)
+
+    page = await repository.events(DAY, limit=3, timeout_s=5)
+
+    assert [each.event.attributes["n"] for each in page.items] == [9_999, 9_998, 9_997]
+
+
 async def test_exceptions_are_counted_by_type_and_message(
     repository: SpanRepository, connection: Connection
 ) -> None:
