@@ -356,6 +356,16 @@ class TooManyQuestionsError(OtlpgError):
         self.questions_max = questions_max
 
 
+class TooManyAnswersError(OtlpgError):
+    """As much waits for readers who do not take it as may; later it may be less."""
+
+    def __init__(self, bytes_max: int) -> None:
+        super().__init__(
+            f"answers of {bytes_max} bytes wait for their readers, and no more may: come again"
+        )
+        self.bytes_max = bytes_max
+
+
 # -- commands ------------------------------------------------------------------------------------
 
 

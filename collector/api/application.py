@@ -21,6 +21,7 @@ from collector.api.admission import Admission
 from collector.api.counting import Answers, Counted
 from collector.api.errors import PROBLEM, PROBLEM_SCHEMA, Failures
 from collector.api.guard import Guard
+from collector.api.unsent import Unsent
 
 TITLE: Final = "otlpg"
 _ABOUT: Final = (
@@ -71,6 +72,7 @@ def build(
         middleware=[
             Middleware(Counted, answers, paths),
             Middleware(Guard, admission, failures),
+            Middleware(Unsent),
         ],
         exception_handlers={HTTPException: _raised, RequestValidationError: _raised},
         routes=routes,

@@ -29,6 +29,9 @@ async def while_there(receive: Receive, work: Awaitable[T]) -> T:
         leaving.cancel()
         working.cancel()
         await asyncio.wait((working, leaving))
+        # An error would know this frame, and it the error: all that the question had read would wait
+        # for the garbage collector, which counts objects and not bytes.
+        del working, leaving
 
 
 async def _left(receive: Receive) -> None:

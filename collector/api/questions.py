@@ -21,6 +21,7 @@ from collector.api.errors import Failures
 from collector.api.kept import Kept
 from collector.api.leaving import while_there
 from collector.api.parameters import RangeParameters
+from collector.api.unsent import PIECE_BYTES, SEND_S_MAX
 from collector.errors import BadParameterError, TooManyQuestionsError
 from collector.query.page import LIMIT_MAX, Cursor, Page
 from collector.query.time_range import TimeRange
@@ -29,8 +30,6 @@ from collector.telemetry.clock import Clock
 
 TURN_S_MAX: Final = 5.0
 """So long a question waits for its turn."""
-SEND_S_MAX: Final = 60.0
-"""A reader that takes nothing for so long is let go."""
 JSON: Final = "application/json"
 NDJSON: Final = "application/x-ndjson"
 _HEADERS: Final = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
@@ -164,12 +163,14 @@ class Questions:
             return await asyncio.to_thread(encode, await question())
 
     async def _lines(self, page: Page[Any], find: FindPage, limit: int) -> AsyncIterator[bytes]:
-        """Yield the lines of each page; one page is in memory, and no turn is held between them."""
+        """Yield the lines of each page; they alone wait for the reader, and no turn is held."""
         left = limit
         while True:
-            yield await asyncio.to_thread(_lines_of, page)
+            lines = await asyncio.to_thread(_lines_of, page)
             left -= len(page.items)
             following = page.next
+            del page
+            yield lines
             if left <= 0 or following is None:
                 return
             size = min(left, LIMIT_MAX)
@@ -200,9 +201,14 @@ class _Lines(Response):
         del self.headers["content-length"]
         self._lines = lines
         self._failures = failures
+        self._has_begun = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Stream; a stream that breaks ends without its last chunk."""
+        """Stream; a stream that breaks ends without its last chunk.
+
+        Raises:
+            TooManyAnswersError: too much waits already for its first page; nothing has left.
+        """
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         try:
             await while_there(receive, self._write(send))
@@ -210,12 +216,16 @@ class _Lines(Response):
             return
         except TimeoutError:  # it takes nothing; to close would wait for ever until all is taken
             scope["state"][ABORT]()
-        except Exception as error:  # noqa: BLE001 -- the edge: the head is out, no answer can follow
-            self._failures.note(error)
+        except Exception as error:
+            if not self._has_begun:
+                raise
+            self._failures.note(error)  # the head is out, no answer can follow
             scope["state"][ABORT]()
 
     async def _write(self, send: Send) -> None:
         async for chunk in self._lines:
-            async with asyncio.timeout(SEND_S_MAX):
+            # A larger one goes out in pieces, each of which has its time.
+            async with asyncio.timeout(SEND_S_MAX if len(chunk) <= PIECE_BYTES else None):
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            self._has_begun = True
         await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -68,6 +68,7 @@ _TABLE: Final[tuple[tuple[type[errors.OtlpgError], Code, bool, str], ...]] = (
     (errors.KeysAwayError, Code.UNAVAILABLE, True, "keys_away"),
     (errors.TooManyReadersError, Code.UNAVAILABLE, True, "too_many_readers"),
     (errors.TooManyQuestionsError, Code.UNAVAILABLE, True, "too_many_questions"),
+    (errors.TooManyAnswersError, Code.UNAVAILABLE, True, "too_many_answers"),
     (errors.ApiAwayError, Code.UNAVAILABLE, True, "api_away"),
     (errors.NotFoundError, Code.NOT_FOUND, False, "not_found"),
     (errors.QueryTimeoutError, Code.DEADLINE_EXCEEDED, False, "query_timeout"),
