@@ -59,12 +59,16 @@ KIND_BY_NUMBER: dict[int, str] = {
 Spec: opentelemetry-proto trace/v1/trace.proto, enum Span.SpanKind.
 """
 
-STATUS_ERROR = 2
-STATUS_BY_CODE: dict[int, str] = {0: "unset", 1: "ok", STATUS_ERROR: "error"}
+NUMBER_BY_KIND: dict[str, int] = {name: number for number, name in KIND_BY_NUMBER.items()}
+
+STATUS_OK, STATUS_ERROR = 1, 2
+STATUS_BY_CODE: dict[int, str] = {0: "unset", STATUS_OK: "ok", STATUS_ERROR: "error"}
 """Name of a span's status; another code is shown as the text of its number.
 
 Spec: opentelemetry-proto trace/v1/trace.proto, enum Status.StatusCode.
 """
+
+CODE_BY_STATUS: dict[str, int] = {name: code for code, name in STATUS_BY_CODE.items()}
 
 METRIC_TYPES = ("gauge", "sum", "histogram", "exponential_histogram", "summary")
 """Names of OTLP's metric types, as in ``metrics.type``."""

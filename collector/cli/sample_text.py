@@ -6,13 +6,14 @@ import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from collector.items import KIND_BY_NUMBER
+
 if TYPE_CHECKING:
     from collector.operate.read_back import Found
     from collector.operate.send_test import Sent
 
 Row = dict[str, Any]
 
-KINDS = ("unspecified", "internal", "server", "client", "producer", "consumer")
 STATUS = {0: "", 1: "ok", 2: "ERROR"}
 TEMPORALITY = {1: "delta", 2: "cumulative"}
 
@@ -58,7 +59,8 @@ def _tree(spans: list[Row], parent: str | None, depth: int) -> Iterator[str]:
             continue
         indent = "  " * depth
         name = f"{indent}{span['service_name']}: {span['name']}"
-        yield f"{name:<44} {KINDS[span['kind']]:<9} {_ms(span['duration_ns'])} {_remarks(span)}".rstrip()
+        kind = KIND_BY_NUMBER.get(span["kind"], "unspecified")
+        yield f"{name:<44} {kind:<9} {_ms(span['duration_ns'])} {_remarks(span)}".rstrip()
         yield from _tree(spans, span["span_id"], depth + 1)
 
 

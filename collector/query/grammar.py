@@ -25,7 +25,7 @@ from fractions import Fraction
 from typing import NamedTuple, NoReturn
 
 from collector.errors import FilterError
-from collector.items import KIND_BY_NUMBER, SEVERITIES, SEVERITY_BY_NUMBER, STATUS_BY_CODE
+from collector.items import CODE_BY_STATUS, NUMBER_BY_KIND, SEVERITIES, SEVERITY_BY_NUMBER
 from collector.query.terms import (
     DURATION_NS_MAX,
     FIELDS,
@@ -55,9 +55,6 @@ TERMS_MAX = 32
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ns|us|ms|s|m|h)?", re.ASCII)
 _TRACE_PREFIX = re.compile(r"[0-9a-f]{4,32}")
 _SHOWN_CHARACTERS_MAX = 40
-
-_KINDS = {name: number for number, name in KIND_BY_NUMBER.items()}
-_STATUSES = {name: code for code, name in STATUS_BY_CODE.items()}
 
 
 class _Value(NamedTuple):
@@ -219,9 +216,9 @@ def _field_term(field: str, value: _Value) -> PositiveTerm:
             position=value.position - len(value.operator),
         )
     if field == "status":
-        return StatusTerm(_one_of(_STATUSES, value))
+        return StatusTerm(_one_of(CODE_BY_STATUS, value))
     if field == "kind":
-        return KindTerm(_one_of(_KINDS, value))
+        return KindTerm(_one_of(NUMBER_BY_KIND, value))
     if field == "trace":
         prefix = value.text.lower()
         if _TRACE_PREFIX.fullmatch(prefix) is None:

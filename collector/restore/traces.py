@@ -48,32 +48,57 @@ def restore_traces(
 def span_of(row: SpanRow) -> Span:
     """Return one span, every field as it was sent."""
     raw = load_raw(row.raw)
-    start = raw.get("start_time_unix_nano", unix_nano(row.start_time, row.start_ns))
+    start, end = times_of(row, raw)
     return Span(
         trace_id=row.trace_id,
         span_id=row.span_id,
-        parent_span_id=identifier(raw.get("parent_span_id")) or row.parent_span_id or b"",
+        parent_span_id=parent_of(row, raw),
         trace_state=row.trace_state or "",
         flags=row.flags,
         name=row.name,
         kind=open_enum(row.kind),
         start_time_unix_nano=start,
-        end_time_unix_nano=_end(row, raw, start),
+        end_time_unix_nano=end,
         attributes=attribute_list(row.attributes, raw),
         dropped_attributes_count=row.dropped_attributes_count or 0,
-        events=map(_event, raw["events"] if "events" in raw else load(row.events or "[]")),
+        events=map(_event, events_of(row, raw)),
         dropped_events_count=row.dropped_events_count or 0,
-        links=map(_link, raw["links"] if "links" in raw else load(row.links or "[]")),
+        links=map(_link, links_of(row, raw)),
         dropped_links_count=row.dropped_links_count or 0,
         status=_status(row),
     )
 
 
-def _end(row: SpanRow, raw: Raw, start: int) -> int:
-    """Return the end: ``raw`` has it when it is before the start, or when a time was clamped."""
+def times_of(row: SpanRow, raw: Raw) -> tuple[int, int]:
+    """Return start and end as they were sent, in nanoseconds since 1970; 0 for one that was not.
+
+    ``raw`` has the end when it is before the start, and each of them when it was clamped.
+    """
+    start = raw.get("start_time_unix_nano", unix_nano(row.start_time, row.start_ns))
     if "end_time_unix_nano" in raw:
-        return raw["end_time_unix_nano"]
-    return 0 if row.duration_ns is None else start + row.duration_ns
+        return start, raw["end_time_unix_nano"]
+    return start, 0 if row.duration_ns is None else start + row.duration_ns
+
+
+def parent_of(row: SpanRow, raw: Raw) -> bytes:
+    """Return the parent's id as it was sent, of whatever length; empty for a root."""
+    return identifier(raw.get("parent_span_id")) or row.parent_span_id or b""
+
+
+def events_of(row: SpanRow, raw: Raw) -> list[dict[str, Json]]:
+    """Return the events, with OTLP's own field names; what is not there was not given."""
+    return _entries("events", row.events, raw)
+
+
+def links_of(row: SpanRow, raw: Raw) -> list[dict[str, Json]]:
+    """Return the links, likewise; their ids are hex, of whatever length was sent."""
+    return _entries("links", row.links, raw)
+
+
+def _entries(field: str, column: str | None, raw: Raw) -> list[dict[str, Json]]:
+    if field in raw:
+        return raw[field]
+    return [] if column is None else load(column)
 
 
 def _status(row: SpanRow) -> Status | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from base64 import b64decode
 from collections.abc import Callable
-from typing import Any, TypeAlias, cast
+from typing import Any, Final, TypeAlias, cast
 
 import orjson
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue, KeyValueList
@@ -22,6 +22,11 @@ Json: TypeAlias = Any
 
 Raw: TypeAlias = dict[str, Json]
 """A row's decoded ``raw``, by protobuf field name; empty when the row has none."""
+
+DOUBLE: Final = "$double"
+BYTES: Final = "$bytes"
+KVLIST: Final = "$kvlist"
+"""Tags of values that JSON cannot say: the text of a double, base64, a list of pairs."""
 
 
 def load(text: str) -> Json:
@@ -58,45 +63,60 @@ _OF_TYPE: dict[type, Callable[[Json], AnyValue]] = {
     list: _array,
 }
 _OF_TAG: dict[str, Callable[[Json], AnyValue]] = {
-    "$double": lambda text: AnyValue(double_value=float(text)),
-    "$bytes": lambda text: AnyValue(bytes_value=b64decode(text, validate=True)),
-    "$kvlist": lambda pairs: AnyValue(kvlist_value=KeyValueList(values=key_values(pairs))),
+    DOUBLE: lambda text: AnyValue(double_value=float(text)),
+    BYTES: lambda text: AnyValue(bytes_value=b64decode(text, validate=True)),
+    KVLIST: lambda pairs: AnyValue(kvlist_value=KeyValueList(values=key_values(pairs))),
 }
 
 
 def _tagged_or_kvlist(value: dict[str, Json]) -> AnyValue:
-    if len(value) == 1:
-        [(key, content)] = value.items()
-        decode = _OF_TAG.get(key)
-        if decode is not None:
-            return decode(content)
+    found = tagged(value)
+    if found is not None:
+        tag, content = found
+        return _OF_TAG[tag](content)
     return AnyValue(kvlist_value=KeyValueList(values=key_values(value)))
 
 
-def key_values(attributes: Json) -> list[KeyValue]:
-    """Return an attribute list from its map form or from its list form.
+def tagged(value: dict[str, Json]) -> tuple[str, Json] | None:
+    """Return the tag of an object that is ours, and what it holds; None for a sender's map."""
+    if len(value) == 1:
+        [(key, content)] = value.items()
+        if key in _OF_TAG:
+            return key, content
+    return None
 
-    Shape: one KeyValue per entry, in the order of the JSON; list form keeps duplicate keys.
+
+def pairs_of(attributes: Json) -> list[tuple[str, Json]]:
+    """Return the attributes of a map form or of a list form, each value in its JSON form.
+
+    Shape: one pair per entry, in the order of the JSON, its key as it was sent; list form keeps
+    duplicate keys.
     """
     if isinstance(attributes, list):
-        pairs = cast("list[tuple[str, Json]]", attributes)
-        return [KeyValue(key=key, value=any_value(value)) for key, value in pairs]
+        return cast("list[tuple[str, Json]]", attributes)
     entries = cast("dict[str, Json]", attributes)
-    return [
-        KeyValue(key=key.removeprefix("$"), value=any_value(value))
-        for key, value in entries.items()
-    ]
+    return [(key.removeprefix("$"), value) for key, value in entries.items()]
+
+
+def key_values(attributes: Json) -> list[KeyValue]:
+    """Return the same as an attribute list."""
+    return [KeyValue(key=key, value=any_value(value)) for key, value in pairs_of(attributes)]
+
+
+def attribute_pairs(column: str, raw: Raw) -> list[tuple[str, Json]]:
+    """Return the attributes of a row: the list in ``raw`` where keys repeat, else the column."""
+    return pairs_of(raw["attributes"] if "attributes" in raw else load(column))
 
 
 def attribute_list(column: str, raw: Raw, field: str = "attributes") -> list[KeyValue]:
-    """Return the attributes of a row: the list in ``raw`` where keys repeat, else the column."""
+    """Return the same as an attribute list, also of another field."""
     return key_values(raw[field] if field in raw else load(column))
 
 
 def double(value: Json) -> float:
     """Return a double that stands in a JSON column, tagged or not."""
     if isinstance(value, dict):
-        return float(cast("dict[str, str]", value)["$double"])
+        return float(cast("dict[str, str]", value)[DOUBLE])
     return float(value)
 
 

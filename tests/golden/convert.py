@@ -122,14 +122,18 @@ def path_of(case: str) -> Path:
     return FOLDER / f"{case}.json"
 
 
-def rendered(case: str) -> str:
-    """Return what the case becomes now, as the text of its golden file."""
+def converted(case: str) -> ConvertedRequest:
+    """Return what the case becomes now."""
     signal, make = CASES[case]
     payload = make().SerializeToString()
     digest = request_digest(b"", signal, payload)
     converter = Converter(ConvertSettings(), retention_s=RETENTION_S)
-    converted = converter.convert(signal, payload, digest=digest, now_ns=NOW)
-    return json.dumps(_readable(converted), indent=2, ensure_ascii=False) + "\n"
+    return converter.convert(signal, payload, digest=digest, now_ns=NOW)
+
+
+def rendered(case: str) -> str:
+    """Return the same as the text of its golden file."""
+    return json.dumps(_readable(converted(case)), indent=2, ensure_ascii=False) + "\n"
 
 
 def _readable(converted: ConvertedRequest) -> dict[str, Any]:

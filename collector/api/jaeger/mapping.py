@@ -1,4 +1,7 @@
-"""OTLP's spans as Jaeger shows them.
+"""Stored spans as Jaeger shows them.
+
+Rows are written as Jaeger's JSON without OTLP's messages in between: of a long answer these took two
+thirds of the time. What ``raw`` has comes through ``restore/traces.py``, as it does for everybody.
 
 Spec: opentelemetry-collector-contrib pkg/translator/jaeger for what becomes a tag, a log or a
 reference, and Jaeger's own JSON for how they are written.
@@ -6,26 +9,17 @@ reference, and Jaeger's own JSON for how they are written.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Final, TypedDict
-
-from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
-from opentelemetry.proto.resource.v1.resource_pb2 import Resource
-from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, Span, Status
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, TypedDict
 
 from collector.api.jaeger.tags import Tag, tags_of, text_tag
+from collector.items import KIND_BY_NUMBER, STATUS_BY_CODE, STATUS_ERROR, STATUS_OK
+from collector.restore.traces import events_of, links_of, parent_of, times_of
+from collector.restore.values import Json, Raw, attribute_pairs, load_raw, pairs_of
+from collector.rows import Dimensions, ResourceRow, ScopeRow, SpanRow
 
 NO_SERVICE: Final = "unknown_service"
 """Shown for a resource without a name, as SDKs call one."""
-
-KINDS: Final[dict[int, str]] = {
-    Span.SPAN_KIND_INTERNAL: "internal",
-    Span.SPAN_KIND_SERVER: "server",
-    Span.SPAN_KIND_CLIENT: "client",
-    Span.SPAN_KIND_PRODUCER: "producer",
-    Span.SPAN_KIND_CONSUMER: "consumer",
-}
-"""How Jaeger calls OTLP's kinds; it has no word for unspecified."""
 
 _SERVICE: Final = "service.name"
 _REFERENCE: Final = "opentracing.ref_type"
@@ -79,141 +73,162 @@ class JaegerTrace(TypedDict):
     warnings: list[str] | None
 
 
-def trace_of(groups: Iterable[ResourceSpans], warnings: Iterable[str] = ()) -> JaegerTrace:
-    """Return the spans of one trace.
+class JaegerTraces:
+    """Makes Jaeger's traces of rows; what they refer to is made once, however many traces share it."""
 
-    Shape: spans in the order in which they come; one process for each distinct resource. Without
-    any span the trace has no id.
-    """
-    spans: list[JaegerSpan] = []
-    processes = _Processes()
-    for group in groups:
-        process = processes.key_of(group.resource)
-        for scoped in group.scope_spans:
-            spans.extend(_span(span, scoped.scope, process) for span in scoped.spans)
-    return {
-        "traceID": spans[0]["traceID"] if spans else "",
-        "spans": spans,
-        "processes": processes.by_key,
-        "warnings": list(warnings) or None,
-    }
+    def __init__(self, dimensions: Dimensions) -> None:
+        self._dimensions = dimensions
+        self._processes: dict[int, Process] = {}
+        self._scopes: dict[int, list[Tag]] = {}
+
+    def trace_of(
+        self, rows: Sequence[tuple[Any, ...]], warnings: Iterable[str] = ()
+    ) -> JaegerTrace:
+        """Return the spans of one trace.
+
+        Shape: tuples in ``SpanRow`` order in, at least one; spans as ``restore_traces`` would group
+        them, and one process for each distinct resource.
+        """
+        keys: dict[tuple[object, ...], str] = {}
+        processes: dict[str, Process] = {}
+        spans: list[JaegerSpan] = []
+        for resource_id, scopes in _grouped(rows).items():
+            identity = _identity(self._dimensions.resources[resource_id])
+            key = keys.setdefault(identity, f"p{len(keys) + 1}")
+            processes.setdefault(key, self._process(resource_id))
+            for scope_id, of_scope in scopes.items():
+                tags = self._scope_tags(scope_id)
+                spans.extend([_span(row, tags, key) for row in of_scope])
+        return {
+            "traceID": spans[0]["traceID"],
+            "spans": spans,
+            "processes": processes,
+            "warnings": list(warnings) or None,
+        }
+
+    def _process(self, resource_id: int) -> Process:
+        process = self._processes.get(resource_id)
+        if process is None:
+            process = _process(self._dimensions.resources[resource_id])
+            self._processes[resource_id] = process
+        return process
+
+    def _scope_tags(self, scope_id: int) -> list[Tag]:
+        tags = self._scopes.get(scope_id)
+        if tags is None:
+            tags = self._scopes[scope_id] = _scope_tags(self._dimensions.scopes[scope_id])
+        return tags
 
 
 def trace_id_text(trace_id: bytes) -> str:
     """Return how Jaeger writes a trace id: one whose first half is zero has 16 digits."""
-    text = trace_id.hex()
-    return text[16:] if text.startswith("0" * 16) else text
+    return _shortened(trace_id.hex())
 
 
-def service_of(resource: Resource) -> str:
-    """Return what Jaeger calls the service of a resource."""
-    name = NO_SERVICE
-    for attribute in resource.attributes:
-        if attribute.key == _SERVICE and attribute.value.string_value:
-            name = attribute.value.string_value
-    return name
+def service_of(resource: ResourceRow) -> str:
+    """Return what Jaeger calls the service of a resource, here as in its lists of services."""
+    return resource.service_name or NO_SERVICE
 
 
-class _Processes:
-    """The resources of a trace, each once."""
-
-    def __init__(self) -> None:
-        self.by_key: dict[str, Process] = {}
-        self._keys: dict[bytes, str] = {}
-
-    def key_of(self, resource: Resource) -> str:
-        identity = resource.SerializeToString(deterministic=True)
-        key = self._keys.get(identity)
-        if key is None:
-            key = self._keys[identity] = f"p{len(self._keys) + 1}"
-            self.by_key[key] = _process(resource)
-        return key
+def _shortened(trace_id: str) -> str:
+    return trace_id[16:] if trace_id.startswith("0" * 16) else trace_id
 
 
-def _process(resource: Resource) -> Process:
-    others = (attribute for attribute in resource.attributes if attribute.key != _SERVICE)
-    return {"serviceName": service_of(resource), "tags": tags_of(others)}
+def _grouped(rows: Iterable[tuple[Any, ...]]) -> dict[int, dict[int, list[SpanRow]]]:
+    """Return rows by resource, and by scope within, all in the order in which they come."""
+    groups: dict[int, dict[int, list[SpanRow]]] = {}
+    for row in map(SpanRow._make, rows):
+        groups.setdefault(row.resource_id, {}).setdefault(row.scope_id, []).append(row)
+    return groups
 
 
-def _span(span: Span, scope: InstrumentationScope, process: str) -> JaegerSpan:
-    warnings: list[str] = []
-    if span.end_time_unix_nano < span.start_time_unix_nano:
-        warnings.append(_NEGATIVE if span.end_time_unix_nano else _UNENDED)
+def _identity(row: ResourceRow) -> tuple[object, ...]:
+    """Return all of a resource but the schema URL, which makes no other process of it."""
+    return (row.attributes, row.dropped_attributes_count, row.entity_refs, row.raw)
+
+
+def _process(row: ResourceRow) -> Process:
+    pairs = attribute_pairs(row.attributes, load_raw(row.raw))
+    others = (pair for pair in pairs if pair[0] != _SERVICE)
+    return {"serviceName": service_of(row), "tags": tags_of(others)}
+
+
+def _scope_tags(row: ScopeRow) -> list[Tag]:
+    given = (("otel.scope.name", row.name), ("otel.scope.version", row.version))
+    return [text_tag(key, text) for key, text in given if text]
+
+
+def _span(row: SpanRow, scope: list[Tag], process: str) -> JaegerSpan:
+    raw = load_raw(row.raw)
+    start, end = times_of(row, raw)
+    trace_id = trace_id_text(row.trace_id)
     return {
-        "traceID": trace_id_text(span.trace_id),
-        "spanID": span.span_id.hex(),
-        "operationName": span.name,
-        "references": _references(span),
-        "startTime": span.start_time_unix_nano // 1_000,
-        "duration": max(0, span.end_time_unix_nano - span.start_time_unix_nano) // 1_000,
-        "tags": _tags(span, scope),
-        "logs": [_log(event) for event in span.events],
+        "traceID": trace_id,
+        "spanID": row.span_id.hex(),
+        "operationName": row.name,
+        "references": _references(row, raw, trace_id),
+        "startTime": start // 1_000,
+        "duration": max(0, end - start) // 1_000,
+        "tags": _tags(row, raw, scope),
+        "logs": [_log(event) for event in events_of(row, raw)],
         "processID": process,
-        "warnings": warnings or None,
+        "warnings": None if end >= start else [_NEGATIVE if end else _UNENDED],
     }
 
 
-def _tags(span: Span, scope: InstrumentationScope) -> list[Tag]:
+def _tags(row: SpanRow, raw: Raw, scope: list[Tag]) -> list[Tag]:
     """Return the attributes of a span between what else Jaeger knows only as tags."""
-    tags: list[Tag] = []
-    if scope.name:
-        tags.append(text_tag("otel.scope.name", scope.name))
-    if scope.version:
-        tags.append(text_tag("otel.scope.version", scope.version))
-    tags += tags_of(span.attributes)
-    if span.kind in KINDS:
-        tags.append(text_tag("span.kind", KINDS[span.kind]))
-    return tags + _status_tags(span)
-
-
-def _status_tags(span: Span) -> list[Tag]:
-    tags: list[Tag] = []
-    if span.status.code == Status.STATUS_CODE_ERROR:
-        tags.append(text_tag("otel.status_code", "ERROR"))
+    tags = [*scope, *tags_of(attribute_pairs(row.attributes, raw))]
+    if row.kind in KIND_BY_NUMBER:
+        tags.append(text_tag("span.kind", KIND_BY_NUMBER[row.kind]))
+    if row.status_code in (STATUS_OK, STATUS_ERROR):
+        tags.append(text_tag("otel.status_code", STATUS_BY_CODE[row.status_code].upper()))
+    if row.status_code == STATUS_ERROR:
         tags.append({"key": "error", "type": "bool", "value": True})
-    elif span.status.code == Status.STATUS_CODE_OK:
-        tags.append(text_tag("otel.status_code", "OK"))
-    if span.status.message:
-        tags.append(text_tag("otel.status_description", span.status.message))
-    if span.trace_state:
-        tags.append(text_tag("w3c.tracestate", span.trace_state))
+    if row.status_message:
+        tags.append(text_tag("otel.status_description", row.status_message))
+    if row.trace_state:
+        tags.append(text_tag("w3c.tracestate", row.trace_state))
     return tags
 
 
-def _references(span: Span) -> list[Reference]:
+def _references(row: SpanRow, raw: Raw, trace_id: str) -> list[Reference]:
     """Return the parent first, then the links; a link to the parent says what the parent is.
 
     Links whose ids have another length than OTLP's are left out: Jaeger cannot write them.
     """
-    parent = (span.trace_id, span.parent_span_id)
-    has_parent = any(span.parent_span_id)
-    references = [_reference(parent, "CHILD_OF")] if has_parent else []
-    for link in span.links:
-        if len(link.trace_id) != 16 or len(link.span_id) != 8:
+    parent = parent_of(row, raw)
+    has_parent = any(parent)
+    above = (trace_id, parent.hex())
+    references = [_reference(above, "CHILD_OF")] if has_parent else []
+    for link in links_of(row, raw):
+        linked, span_id = link.get("trace_id", ""), link.get("span_id", "")
+        if len(linked) != 32 or len(span_id) != 16:
             continue
-        target = (link.trace_id, link.span_id)
-        kind = _kind_of(link)
-        if has_parent and target == parent:
-            references[0] = _reference(target, kind)
+        target = (_shortened(linked), span_id)
+        if has_parent and target == above:
+            references[0] = _reference(target, _kind_of(link))
         else:
-            references.append(_reference(target, kind))
+            references.append(_reference(target, _kind_of(link)))
     return references
 
 
-def _reference(target: tuple[bytes, bytes], kind: str) -> Reference:
+def _reference(target: tuple[str, str], kind: str) -> Reference:
     trace_id, span_id = target
-    return {"refType": kind, "traceID": trace_id_text(trace_id), "spanID": span_id.hex()}
+    return {"refType": kind, "traceID": trace_id, "spanID": span_id}
 
 
-def _kind_of(link: Span.Link) -> str:
-    for attribute in link.attributes:
-        if attribute.key == _REFERENCE:
-            return "CHILD_OF" if attribute.value.string_value == "child_of" else "FOLLOWS_FROM"
+def _kind_of(link: dict[str, Json]) -> str:
+    for key, value in pairs_of(link.get("attributes", [])):
+        if key == _REFERENCE:
+            return "CHILD_OF" if value == "child_of" else "FOLLOWS_FROM"
     return "FOLLOWS_FROM"
 
 
-def _log(event: Span.Event) -> Log:
-    fields = tags_of(event.attributes)
-    if event.name and all(attribute.key != "event" for attribute in event.attributes):
-        fields.insert(0, text_tag("event", event.name))
-    return {"timestamp": event.time_unix_nano // 1_000, "fields": fields}
+def _log(event: dict[str, Json]) -> Log:
+    pairs = pairs_of(event.get("attributes", []))
+    fields = tags_of(pairs)
+    name = event.get("name", "")
+    if name and all(key != "event" for key, _ in pairs):
+        fields.insert(0, text_tag("event", name))
+    return {"timestamp": event.get("time_unix_nano", 0) // 1_000, "fields": fields}

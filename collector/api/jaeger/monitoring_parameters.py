@@ -10,10 +10,10 @@ from typing import Final, NamedTuple
 
 from starlette.datastructures import QueryParams
 
-from collector.api.jaeger.mapping import KINDS
-from collector.api.jaeger.units import flag_of, milliseconds_of
+from collector.api.jaeger.units import flag_of, kind_of, milliseconds_of
 from collector.api.jaeger.v1_parameters import lookback_of
 from collector.errors import BadParameterError
+from collector.items import NUMBER_BY_KIND
 from collector.query.texts import text_of
 from collector.query.time_range import TimeRange
 from collector.query.windows import Windows
@@ -24,8 +24,7 @@ RATE_NS: Final = 600 * 10**9
 MIN_STEP_MS: Final = 1
 """What a step can be at least."""
 
-_KINDS: Final = {"unspecified": 0, **{name: number for number, name in KINDS.items()}}
-_KIND: Final = "server"
+_KINDS: Final = (NUMBER_BY_KIND["server"],)
 _QUANTILE: Final = re.compile(r"\+?(?:\d{1,18}(?:\.\d{0,18})?|\.\d{1,18})(?:[eE][+-]?\d{1,3})?", re.ASCII)  # fmt: skip
 
 
@@ -58,7 +57,7 @@ def monitored_of(query: QueryParams, now_unix_nano: int) -> Monitored:
     step, rate = _length_us(query, "step", STEP_NS), _length_us(query, "ratePer", RATE_NS)
     return Monitored(
         tuple(text_of("service", service) for service in services),
-        tuple(map(_kind, filter(None, query.getlist("spanKind")))) or (_KINDS[_KIND],),
+        tuple(kind_of("spanKind", text) for text in query.getlist("spanKind") if text) or _KINDS,
         flag_of("groupByOperation", query.get("groupByOperation", "")),
         Windows.of(when, step, rate),
     )
@@ -80,10 +79,3 @@ def quantile_of(query: QueryParams) -> float:
 def _length_us(query: QueryParams, name: str, default_ns: int) -> int:
     text = query.get(name)
     return (milliseconds_of(name, text) if text else default_ns) // 1_000
-
-
-def _kind(text: str) -> int:
-    kind = _KINDS.get(text.lower())
-    if kind is None:
-        raise BadParameterError("spanKind", f"must be one of {', '.join(_KINDS)}")
-    return kind

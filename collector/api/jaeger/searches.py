@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+from collector.api.jaeger.units import kind_of
 from collector.errors import BadParameterError
+from collector.items import CODE_BY_STATUS
 from collector.query.texts import text_of
 
 TRACES_MAX: Final = 1_500
@@ -13,9 +15,6 @@ TRACES: Final = 100
 """Traces of one answer unless somebody says otherwise."""
 ATTRIBUTES_MAX: Final = 32
 IDS_MAX: Final = 100
-
-_KINDS: Final = ("internal", "server", "client", "producer", "consumer")
-_STATUSES: Final = {"ERROR": "error", "OK": "ok", "UNSET": "unset"}
 
 
 class Search(NamedTuple):
@@ -29,8 +28,8 @@ class Search(NamedTuple):
         duration_ns_min: None for any.
         duration_ns_max: None for any.
         attributes: texts that attributes of the span, its resource or an event must have.
-        kind: of the span, in Jaeger's word; None for any.
-        status: error, ok or unset; None for any.
+        kind: OTLP's number; None for any.
+        status_code: OTLP's number; None for any.
         is_error: False for spans that are none; None for any.
         limit: traces.
     """
@@ -42,8 +41,8 @@ class Search(NamedTuple):
     duration_ns_min: int | None
     duration_ns_max: int | None
     attributes: dict[str, str]
-    kind: str | None
-    status: str | None
+    kind: int | None
+    status_code: int | None
     is_error: bool | None
     limit: int
 
@@ -77,17 +76,16 @@ class Search(NamedTuple):
         attributes = {text_of("tags", key): text_of("tags", text) for key, text in tags.items()}
         kind = attributes.pop("span.kind", None)
         status = attributes.pop("otel.status_code", None)
-        if kind is not None and kind not in _KINDS:
-            raise BadParameterError("span.kind", f"must be one of {', '.join(_KINDS)}")
-        if status is not None and status.upper() not in _STATUSES:
+        if status is not None and status.lower() not in CODE_BY_STATUS:
             raise BadParameterError("otel.status_code", "must be ERROR, OK or UNSET")
         error = attributes.pop("error", None)
         if error not in (None, "true", "false"):
             attributes["error"] = error
             error = None
         return cls(
-            service, operation, start, end, least, most, attributes, kind,
-            None if status is None else _STATUSES[status.upper()],
+            service, operation, start, end, least, most, attributes,
+            None if kind is None else kind_of("span.kind", kind),
+            None if status is None else CODE_BY_STATUS[status.lower()],
             None if error is None else error == "true",
             limit,
         )  # fmt: skip

@@ -15,7 +15,6 @@ from typing import Final, TypeVar
 
 from google.protobuf.message import DecodeError, Message
 
-from collector.api.jaeger.mapping import KINDS
 from collector.api.jaeger.storage_messages import (
     between_of,
     moment_of,
@@ -25,6 +24,7 @@ from collector.api.jaeger.storage_messages import (
 )
 from collector.api.jaeger.stored import StoredSpans
 from collector.errors import BadParameterError, MalformedCallError
+from collector.items import KIND_BY_NUMBER
 from collector.query.time_range import TimeRange
 from collector.query.trace_parts import TracePart
 from collector.query.trace_types import TraceSummary
@@ -78,7 +78,8 @@ class StorageCalls:
             raise BadParameterError("service", "is required")
         found = await self._stored.operations(request.service, request.span_kind)
         operations = (
-            wire.Operation(name=one.name, span_kind=KINDS.get(one.kind, "")) for one in found
+            wire.Operation(name=one.name, span_kind=KIND_BY_NUMBER.get(one.kind, ""))
+            for one in found
         )
         await write(wire.GetOperationsResponse(operations=operations).SerializeToString())
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans
-
-from collector.api.jaeger.mapping import KINDS
 from collector.api.jaeger.searches import Search
-from collector.errors import BadParameterError
+from collector.api.jaeger.units import kind_of
+from collector.items import STATUS_ERROR
 from collector.query.service_repository import Operation, ServiceRepository
 from collector.query.texts import text_of
 from collector.query.time_range import TimeRange
@@ -19,36 +16,27 @@ from collector.query.trace_question import TraceQuestion
 from collector.query.trace_repository import SPANS_MAX, TraceRepository
 from collector.query.trace_types import Dependency, StoredTraces, TraceSummary
 from collector.query.view import Views
-from collector.restore.traces import restore_traces
 from collector.telemetry.clock import Clock
 
 KNOWN_NS: Final = 30 * 86_400 * 10**9
 """Services and operations that were not heard of for so long are not named."""
-
-_NUMBERS: Final = {name: number for number, name in KINDS.items()}
-_STATUSES: Final = {"unset": 0, "ok": 1, "error": 2}
-_ERROR: Final = 2
-
-
-class Trace(NamedTuple):
-    """One trace in OTLP."""
-
-    trace_id: bytes
-    groups: Sequence[ResourceSpans]
 
 
 class Traces(NamedTuple):
     """Some traces.
 
     Attributes:
-        traces: those of which there is at least one span.
-        cut: those of the traces that were asked for that lack spans, or are missing.
+        stored: those of which there is at least one span, and which ones lack some.
         is_full: an answer takes no more spans; otherwise what lacks is kept no longer.
     """
 
-    traces: tuple[Trace, ...]
-    cut: frozenset[bytes]
+    stored: StoredTraces
     is_full: bool
+
+    @property
+    def cut(self) -> frozenset[bytes]:
+        """Those of the traces that were asked for that lack spans, or are missing."""
+        return self.stored.cut
 
 
 class StoredSpans:
@@ -83,10 +71,9 @@ class StoredSpans:
             QueryTimeoutError: the time was up.
             StoreError: PostgreSQL did not answer.
         """
-        if kind and kind not in _NUMBERS:
-            raise BadParameterError("spanKind", f"must be one of {', '.join(_NUMBERS)}")
+        number = kind_of("spanKind", kind) if kind else None
         found = await self._services.operations(text_of("service", service), self._known())
-        return tuple(one for one in found if not kind or one.kind == _NUMBERS[kind])
+        return tuple(one for one in found if number is None or one.kind == number)
 
     async def find(self, search: Search) -> Traces:
         """Return the traces that a search wants, the newest match first.
@@ -98,7 +85,7 @@ class StoredSpans:
         found = await self._traces.find_stored(
             _range(search), _question(search), limit=search.limit, spans_max=self._spans_max
         )
-        return await asyncio.to_thread(_restored, found, self._spans_max)
+        return self._told(found)
 
     async def find_summaries(self, search: Search) -> tuple[TraceSummary, ...]:
         """Return what is known of the traces that ``find`` would return, without their spans.
@@ -136,7 +123,10 @@ class StoredSpans:
             StoreError: PostgreSQL did not answer.
         """
         found = await self._traces.get_stored(trace_ids, spans_max=self._spans_max)
-        return await asyncio.to_thread(_restored, found, self._spans_max)
+        return self._told(found)
+
+    def _told(self, found: StoredTraces) -> Traces:
+        return Traces(found, sum(map(len, found.rows.values())) >= self._spans_max)
 
     def _known(self) -> TimeRange:
         now = self._clock.unix_ns()
@@ -148,23 +138,13 @@ def _range(search: Search) -> TimeRange:
 
 
 def _question(search: Search) -> TraceQuestion:
-    status = _STATUSES.get(search.status or "")
     return TraceQuestion(
         service=search.service or None,
         operation=search.operation or None,
         duration_ns_min=search.duration_ns_min,
         duration_ns_max=search.duration_ns_max,
         attributes=search.attributes,
-        kind=_NUMBERS.get(search.kind or ""),
-        status_code=_ERROR if search.is_error else status,
-        other_than_status_code=_ERROR if search.is_error is False else None,
+        kind=search.kind,
+        status_code=STATUS_ERROR if search.is_error else search.status_code,
+        other_than_status_code=STATUS_ERROR if search.is_error is False else None,
     )
-
-
-def _restored(found: StoredTraces, spans_max: int) -> Traces:
-    traces = (
-        Trace(trace_id, restore_traces(rows, found.dimensions).resource_spans)
-        for trace_id, rows in found.rows.items()
-    )
-    is_full = sum(map(len, found.rows.values())) >= spans_max
-    return Traces(tuple(traces), found.cut, is_full)

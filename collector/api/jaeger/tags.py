@@ -1,19 +1,25 @@
-"""Values of attributes as Jaeger's tags."""
+"""Values of attributes, in their stored forms, as Jaeger's tags.
+
+Spec: ``collector/convert/values.py`` for the forms, ``collector/restore/values.py`` for their tags.
+"""
 
 from __future__ import annotations
 
 import math
-from base64 import b64encode
 from collections.abc import Iterable
-from typing import Any, Final, Literal, TypedDict
+from typing import Any, Final, Literal, TypedDict, cast
 
 import orjson
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+
+from collector.restore.values import BYTES, DOUBLE, Json, pairs_of, tagged
 
 INTEGER_MAX: Final = 2**53 - 1
 """The largest integer, of either sign, that JavaScript holds exactly."""
 
 TagType = Literal["string", "bool", "int64", "float64", "binary"]
+
+_AS_IT_IS: Final[dict[type, TagType]] = {str: "string", bool: "bool", float: "float64"}
+"""What a tag holds just as JSON has it."""
 
 
 class Tag(TypedDict):
@@ -24,9 +30,9 @@ class Tag(TypedDict):
     value: str | bool | int | float
 
 
-def tags_of(attributes: Iterable[KeyValue]) -> list[Tag]:
+def tags_of(pairs: Iterable[tuple[str, Json]]) -> list[Tag]:
     """Return one tag per attribute, in the same order."""
-    return [tag_of(attribute.key, attribute.value) for attribute in attributes]
+    return [tag_of(key, value) for key, value in pairs]
 
 
 def text_tag(key: str, text: str) -> Tag:
@@ -34,30 +40,37 @@ def text_tag(key: str, text: str) -> Tag:
     return {"key": key, "type": "string", "value": text}
 
 
-def tag_of(key: str, value: AnyValue) -> Tag:
+def tag_of(key: str, value: Json) -> Tag:
     """Return the tag of any value.
 
     Integers that JavaScript would round are text, and keep their type; so are the doubles that JSON
     does not have. Arrays and maps are the text of their JSON, an empty value is an empty text.
     """
-    kind = value.WhichOneof("value")
-    if kind == "int_value":
-        integer = value.int_value
-        is_exact = -INTEGER_MAX <= integer <= INTEGER_MAX
-        return {"key": key, "type": "int64", "value": integer if is_exact else str(integer)}
-    if kind == "double_value":
-        return {"key": key, "type": "float64", "value": _double(value.double_value)}
-    if kind == "bool_value":
-        return {"key": key, "type": "bool", "value": value.bool_value}
-    if kind == "bytes_value":
-        return {"key": key, "type": "binary", "value": b64encode(value.bytes_value).decode()}
-    if kind in ("array_value", "kvlist_value"):
-        text = orjson.dumps(_plain(value), option=orjson.OPT_SORT_KEYS).decode()
-        return text_tag(key, text)
-    return text_tag(key, value.string_value)
+    kind = _AS_IT_IS.get(type(value))  # pyright: ignore[reportUnknownArgumentType] -- of JSON
+    if kind is not None:
+        return {"key": key, "type": kind, "value": value}
+    if value is None:
+        return text_tag(key, "")
+    if isinstance(value, int):
+        is_exact = -INTEGER_MAX <= value <= INTEGER_MAX
+        return {"key": key, "type": "int64", "value": value if is_exact else str(value)}
+    match _tagged(value):
+        case (tag, content) if tag == DOUBLE:
+            return {"key": key, "type": "float64", "value": _double(content)}
+        case (tag, content) if tag == BYTES:
+            return {"key": key, "type": "binary", "value": content}
+        case _:
+            text = orjson.dumps(_plain(value), option=orjson.OPT_SORT_KEYS).decode()
+            return text_tag(key, text)
 
 
-def _double(value: float) -> float | str:
+def _tagged(value: Json) -> tuple[str, Json] | None:
+    return tagged(cast("dict[str, Json]", value)) if isinstance(value, dict) else None
+
+
+def _double(text: str) -> float | str:
+    """Return a double that was kept as text, or how Jaeger writes what JSON does not have."""
+    value = float(text)
     if math.isfinite(value):
         return value
     if math.isnan(value):
@@ -65,17 +78,15 @@ def _double(value: float) -> float | str:
     return "+Inf" if value > 0 else "-Inf"
 
 
-def _plain(value: AnyValue) -> Any:
-    """Return a value as JSON has it. The depth is bounded by what was stored."""
-    kind = value.WhichOneof("value")
-    if kind == "array_value":
-        return [_plain(entry) for entry in value.array_value.values]
-    if kind == "kvlist_value":
-        return {entry.key: _plain(entry.value) for entry in value.kvlist_value.values}
-    if kind is None:
-        return None
-    if kind == "double_value":
-        return _double(value.double_value)
-    if kind == "bytes_value":
-        return b64encode(value.bytes_value).decode()
-    return getattr(value, kind)
+def _plain(value: Json) -> Any:
+    """Return a value without our tags. The depth is bounded by what was stored."""
+    if isinstance(value, list):
+        return [_plain(entry) for entry in cast("list[Json]", value)]
+    if not isinstance(value, dict):
+        return value
+    tag, content = _tagged(value) or ("", cast("Json", value))
+    if tag == DOUBLE:
+        return _double(content)
+    if tag == BYTES:
+        return content
+    return {key: _plain(entry) for key, entry in pairs_of(content)}

@@ -4,19 +4,13 @@ from __future__ import annotations
 
 import re
 from base64 import b64decode
-from datetime import datetime, timedelta
 from typing import Final
 
+from collector.api.moments import unix_nano_or_none
 from collector.errors import BadParameterError
+from collector.items import NUMBER_BY_KIND
 
 _INTEGER: Final = re.compile(r"-?\d{1,19}", re.ASCII)
-_RFC_3339: Final = re.compile(
-    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:[.,](\d{1,18}))?([Zz]|[+ -]\d\d:\d\d)", re.ASCII
-)
-_EPOCH: Final = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
-_UNITS_BY_SIZE: Final = ((10**11, 10**9), (10**14, 10**6), (10**17, 10**3))
-"""A number below the first of each pair is in units of so many nanoseconds; others are in one."""
-
 _DURATION: Final = re.compile(
     r"(?:(?:\d{1,12}(?:\.\d{0,12})?|\.\d{1,12})(?:ns|us|µs|μs|ms|s|m|h))+"
 )
@@ -27,37 +21,21 @@ _DURATION_NS: Final = {
 }  # fmt: skip
 _DURATION_NS_MAX: Final = 2**63 - 1
 _DURATION_CHARACTERS_MAX: Final = 64
+_KINDS: Final = {"unspecified": 0, **NUMBER_BY_KIND}
 _HEX: Final = re.compile(r"[0-9a-fA-F]{1,32}", re.ASCII)
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/_-]{22}(?:==)?|[A-Za-z0-9+/_-]{11}=?", re.ASCII)
 
 
 def unix_nano_of(name: str, text: str) -> int:
-    """Return a time in nanoseconds since 1970.
-
-    Numbers are seconds, milliseconds, microseconds or nanoseconds by their size: Grafana sends
-    milliseconds where Jaeger documents microseconds. From 1973 to 5138 no number means two times.
-    Everything else is RFC 3339, in which a query string may have made a blank of a plus.
+    """Return a time in nanoseconds since 1970, as ``api.moments`` reads it.
 
     Raises:
-        BadParameterError: it is neither.
+        BadParameterError: it is none.
     """
-    if _INTEGER.fullmatch(text):
-        number = int(text)
-        for limit, unit in _UNITS_BY_SIZE:
-            if abs(number) < limit:
-                return number * unit
-        return number
-    found = _RFC_3339.fullmatch(text)
+    found = unix_nano_or_none(text)
     if found is None:
-        raise _no_time(name)
-    date, clock, fraction, zone = found.groups()
-    zone = "+00:00" if zone in "Zz" else zone.replace(" ", "+")
-    try:
-        since = datetime.fromisoformat(f"{date}T{clock}{zone}") - _EPOCH
-    except (ValueError, OverflowError):
-        raise _no_time(name) from None
-    below = int((fraction or "").ljust(9, "0")[:9])
-    return since // timedelta(microseconds=1) * 1_000 + below
+        raise BadParameterError(name, "must be a unix time or RFC 3339")
+    return found
 
 
 def duration_ns_of(name: str, text: str) -> int:
@@ -104,6 +82,18 @@ def count_of(name: str, text: str, *, most: int) -> int:
     raise BadParameterError(name, f"must be a number from 1 to {most}")
 
 
+def kind_of(name: str, text: str) -> int:
+    """Return OTLP's number of a span's kind, whose name is in any case; 0 is ``unspecified``.
+
+    Raises:
+        BadParameterError: there is no such kind.
+    """
+    kind = _KINDS.get(text.lower())
+    if kind is None:
+        raise BadParameterError(name, f"must be one of {', '.join(_KINDS)}")
+    return kind
+
+
 def flag_of(name: str, text: str) -> bool:
     """Return a truth value as Go reads one.
 
@@ -141,7 +131,3 @@ def _raw_id(text: str) -> bytes | None:
         padded = text.rstrip("=").replace("-", "+").replace("_", "/")
         return b64decode(padded + "=" * (-len(padded) % 4))
     return None
-
-
-def _no_time(name: str) -> BadParameterError:
-    return BadParameterError(name, "must be a unix time or RFC 3339")

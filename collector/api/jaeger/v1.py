@@ -14,10 +14,11 @@ from starlette.responses import Response
 
 from collector.api.jaeger import v1_parameters
 from collector.api.jaeger.answering import Answer, Answering, json_answer, long_answer
-from collector.api.jaeger.mapping import KINDS, JaegerTrace, trace_id_text, trace_of
+from collector.api.jaeger.mapping import JaegerTrace, JaegerTraces, trace_id_text
 from collector.api.jaeger.stored import StoredSpans, Traces
 from collector.api.jaeger.units import flag_of, trace_id_of
 from collector.errors import BadParameterError, NotFoundError
+from collector.items import KIND_BY_NUMBER
 
 _CUT: Final = "some spans are missing: an answer takes no more of them"
 _GONE: Final = "some spans are missing: they are kept no longer"
@@ -57,7 +58,9 @@ class V1Routes:
         if not service:
             raise BadParameterError("service", "is required")
         found = await self._stored.operations(service, request.query_params.get("spanKind", ""))
-        content = [{"name": one.name, "spanKind": KINDS.get(one.kind, "")} for one in found]
+        content = [
+            {"name": one.name, "spanKind": KIND_BY_NUMBER.get(one.kind, "")} for one in found
+        ]
         return json_answer(content_of(content))
 
     async def _search(self, request: Request) -> Response:
@@ -76,7 +79,7 @@ class V1Routes:
         v1_parameters.between_of(request.query_params)
         flag_of("raw", request.query_params.get("raw", ""))
         found = await self._stored.get_many([trace_id])
-        if not found.traces:
+        if not found.stored.rows:
             raise NotFoundError("trace not found")
         return await _traces(found)
 
@@ -87,15 +90,16 @@ async def _traces(found: Traces, errors: list[Any] | None = None) -> Response:
 
 def _shown(found: Traces) -> list[JaegerTrace]:
     warnings = (_CUT if found.is_full else _GONE,)
+    traces = JaegerTraces(found.stored.dimensions)
     return [
-        trace_of(trace.groups, warnings if trace.trace_id in found.cut else ())
-        for trace in found.traces
+        traces.trace_of(rows, warnings if trace_id in found.cut else ())
+        for trace_id, rows in found.stored.rows.items()
     ]
 
 
 def _errors(trace_ids: Sequence[bytes], found: Traces) -> list[dict[str, Any]]:
     """Return what there is to say of those traces that are not in the answer."""
-    there = {trace.trace_id for trace in found.traces}
+    there = found.stored.rows.keys()
     errors: list[dict[str, Any]] = []
     for trace_id in trace_ids:
         if trace_id in there:

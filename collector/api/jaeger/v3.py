@@ -14,12 +14,13 @@ from starlette.responses import Response
 
 from collector.api.jaeger import v3_parameters
 from collector.api.jaeger.answering import Answer, Answering, json_answer, long_answer
-from collector.api.jaeger.mapping import KINDS
 from collector.api.jaeger.stored import StoredSpans, Traces
 from collector.api.jaeger.summaries import summaries_of
 from collector.api.jaeger.units import flag_of, trace_id_of
 from collector.errors import BadParameterError, NotFoundError
+from collector.items import KIND_BY_NUMBER
 from collector.restore.otlp_json import document_of
+from collector.restore.traces import restore_traces
 
 _INTERNAL: Final = "internal"
 """What an operation without a kind is called here."""
@@ -53,7 +54,7 @@ class V3Routes:
             raise BadParameterError("service", "is required")
         found = await self._stored.operations(service, v3_parameters.value_of(query, "spanKind"))
         operations = [
-            {"name": one.name, "spanKind": KINDS.get(one.kind, _INTERNAL)} for one in found
+            {"name": one.name, "spanKind": KIND_BY_NUMBER.get(one.kind, _INTERNAL)} for one in found
         ]
         return json_answer({"operations": operations})
 
@@ -62,7 +63,7 @@ class V3Routes:
         search = v3_parameters.search_of(request.query_params)
         found = await self._stored.find(search)
         known = await self._stored.find_summaries(search) if found.cut else ()
-        return await long_answer(lambda: {"summaries": summaries_of(found, known)})
+        return await long_answer(lambda: {"summaries": summaries_of(found.stored, known)})
 
     async def _search(self, request: Request) -> Response:
         query = request.query_params
@@ -82,10 +83,16 @@ class V3Routes:
 
 async def _traces(found: Traces, otherwise: str) -> Response:
     """Answer with all spans as one message; none at all is not found, as Jaeger has it."""
-    if not found.traces:
+    stored = found.stored
+    if not stored.rows:
         raise NotFoundError(otherwise)
-    groups = chain.from_iterable(trace.groups for trace in found.traces)
-    return await long_answer(lambda: {"result": document_of(TracesData(resource_spans=groups))})
+
+    def content() -> dict[str, Any]:
+        requests = (restore_traces(rows, stored.dimensions) for rows in stored.rows.values())
+        groups = chain.from_iterable(request.resource_spans for request in requests)
+        return {"result": document_of(TracesData(resource_spans=groups))}
+
+    return await long_answer(content)
 
 
 def _problem(status: int, text: str) -> dict[str, Any]:

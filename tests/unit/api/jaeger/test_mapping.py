@@ -1,11 +1,13 @@
-"""api.jaeger.mapping: OTLP's spans as Jaeger writes them."""
+"""api.jaeger.mapping: spans that were sent, as Jaeger writes them."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import (
     AnyValue,
     ArrayValue,
@@ -16,12 +18,28 @@ from opentelemetry.proto.common.v1.common_pb2 import (
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span, Status
 
-from collector.api.jaeger.mapping import NO_SERVICE, JaegerSpan, trace_id_text, trace_of
-from collector.api.jaeger.tags import INTEGER_MAX, tag_of
+from collector.api.jaeger.mapping import (
+    NO_SERVICE,
+    JaegerSpan,
+    JaegerTrace,
+    JaegerTraces,
+    trace_id_text,
+)
+from collector.api.jaeger.tags import INTEGER_MAX
+from collector.rows import Signal
 from tests.factories import key_values, trace_request
+from tests.golden.jaeger import CASES, path_of, rendered
+from tests.round_trip import Arrivals
 
 TRACE = bytes.fromhex("83a9efd15c1c98a977e0711cc93ee28b")
 START = 1_706_678_909_209_712_000
+
+
+def trace_of(groups: Iterable[ResourceSpans], warnings: Iterable[str] = ()) -> JaegerTrace:
+    """Return how spans are shown that are one trace, as soon as they are rows."""
+    request = ExportTraceServiceRequest(resource_spans=groups)
+    converted = Arrivals().convert(Signal.TRACES, request.SerializeToString())
+    return JaegerTraces(converted.dimensions).trace_of(converted.rows, warnings)
 
 
 def grouped(*spans: Span, resource: Resource | None = None, **scope: Any) -> ResourceSpans:
@@ -153,7 +171,9 @@ def test_a_status_of_ok_is_no_error() -> None:
 )
 def test_every_kind_of_value_has_its_type(value: AnyValue, kind: str, expected: Any) -> None:
     """What JavaScript cannot hold is text of the same type."""
-    found = tag_of("k", value)
+    span = span_with(attributes=[KeyValue(key="k", value=value)])
+
+    [found] = shown(span)["tags"]
 
     assert found == {"key": "k", "type": kind, "value": expected}
     assert type(found["value"]) is type(expected)
@@ -242,7 +262,7 @@ def test_each_resource_is_one_process() -> None:
 
     found = trace_of(groups)
 
-    assert [span["processID"] for span in found["spans"]] == ["p1", "p2", "p1"]
+    assert [span["processID"] for span in found["spans"]] == ["p1", "p1", "p2"]
     assert found["processes"] == {
         "p1": {"serviceName": "shop", "tags": [{"key": "host", "type": "string", "value": "a"}]},
         "p2": {"serviceName": NO_SERVICE, "tags": []},
@@ -262,3 +282,35 @@ def test_every_span_of_a_realistic_request_is_shown() -> None:
     for span, source in zip(found["spans"], spans, strict=True):
         above = [source.parent_span_id.hex()] if source.parent_span_id else []
         assert [r["spanID"] for r in span["references"]][: len(above)] == above
+
+
+def test_resources_that_differ_by_their_schema_alone_are_one_process() -> None:
+    """Jaeger has no schemas; spans of the second come behind those of the first."""
+    groups = [grouped(span_with()), grouped(span_with(name="other"))]
+    groups[1].schema_url = "https://opentelemetry.io/schemas/1.30.0"
+
+    found = trace_of(groups)
+
+    assert [(span["operationName"], span["processID"]) for span in found["spans"]] == [
+        ("", "p1"),
+        ("other", "p1"),
+    ]
+    assert list(found["processes"]) == ["p1"]
+
+
+def test_a_key_that_begins_with_a_dollar_is_shown_as_it_was_sent() -> None:
+    """Also deep inside, and beside the tags of otlpg's own forms."""
+    deep = {"$double": "1", "$": 1.5}
+    span = span_with(attributes=key_values({"$bytes": "x", "$map": deep, "one": {"$kvlist": 1}}))
+
+    assert {tag["key"]: tag["value"] for tag in shown(span)["tags"]} == {
+        "$bytes": "x",
+        "$map": '{"$":1.5,"$double":"1"}',
+        "one": '{"$kvlist":1}',
+    }
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_answers_are_those_of_the_golden_file(case: str) -> None:
+    """After a change on purpose: ``.venv/bin/python -m tests.golden.jaeger``."""
+    assert rendered(case) == path_of(case).read_bytes()

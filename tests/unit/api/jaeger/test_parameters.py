@@ -13,8 +13,9 @@ from starlette.datastructures import QueryParams
 
 from collector.api.jaeger import v1_parameters, v3_parameters
 from collector.api.jaeger.searches import ATTRIBUTES_MAX, IDS_MAX, TRACES, TRACES_MAX, Search
-from collector.api.jaeger.units import duration_ns_of, trace_id_of, unix_nano_of
+from collector.api.jaeger.units import duration_ns_of, kind_of, trace_id_of, unix_nano_of
 from collector.errors import BadParameterError
+from collector.items import NUMBER_BY_KIND, STATUS_OK
 
 NOW = 1_767_268_800_000_000_000
 HOUR = 3_600 * 10**9
@@ -173,7 +174,11 @@ def test_tags_that_jaeger_makes_are_fields_again() -> None:
         "service=shop&tag=span.kind:server&tag=otel.status_code:OK&tag=error:timeout&tag=a:b:c"
     )
 
-    assert (found.kind, found.status, found.is_error) == ("server", "ok", None)
+    assert (found.kind, found.status_code, found.is_error) == (
+        NUMBER_BY_KIND["server"],
+        STATUS_OK,
+        None,
+    )
     assert found.attributes == {"error": "timeout", "a": "b:c"}
 
 
@@ -303,10 +308,18 @@ def test_the_third_api_wants_a_range(more: str, name: str) -> None:
     assert caught.value.name == name
 
 
+@pytest.mark.parametrize("text", ["server", "SERVER", "Server"])
+def test_a_kind_is_read_in_any_case(text: str) -> None:
+    """Clients of Jaeger write it both ways."""
+    assert kind_of("spanKind", text) == NUMBER_BY_KIND["server"]
+    assert kind_of("spanKind", "unspecified") == 0
+
+
 READERS: list[Callable[[str], Any]] = [
     lambda text: unix_nano_of("p", text),
     lambda text: duration_ns_of("p", text),
     lambda text: trace_id_of("p", text),
+    lambda text: kind_of("p", text),
     lambda text: v1_parameters.texts_of("p", text),
 ]
 

@@ -20,6 +20,7 @@ from collector.api.jaeger.storage_messages import (
     trace_ids_of,
 )
 from collector.errors import BadParameterError
+from collector.items import NUMBER_BY_KIND
 from collector.rows import Dimensions
 from collector.wire.jaeger_storage_pb2 import (
     AnyValue,
@@ -92,7 +93,7 @@ def test_words_of_jaeger_become_fields() -> None:
         NOW,
     )
 
-    assert (found.service, found.operation, found.kind) == ("shop", "GET", "server")
+    assert (found.service, found.operation, found.kind) == ("shop", "GET", NUMBER_BY_KIND["server"])
     assert found.is_error is True
     assert found.attributes == {"http.status_code": "200"}
     assert (found.duration_ns_min, found.duration_ns_max) == (1, 2_000_000_005)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span, Status
 
 from collector.api.jaeger.mapping import NO_SERVICE
-from collector.api.jaeger.stored import Trace
 from collector.api.jaeger.summaries import summary_of
+from collector.rows import Signal
 from tests.factories import key_values
+from tests.round_trip import Arrivals
 
 TRACE = b"t" * 16
 FAILED = Status(code=Status.STATUS_CODE_ERROR)
@@ -29,6 +31,13 @@ def of(service: str, *spans: Span) -> ResourceSpans:
     return ResourceSpans(resource=resource, scope_spans=[ScopeSpans(spans=spans)])
 
 
+def summary(*groups: ResourceSpans) -> dict[str, Any]:
+    """Return what a list shows of spans that were sent."""
+    request = ExportTraceServiceRequest(resource_spans=groups)
+    converted = Arrivals().convert(Signal.TRACES, request.SerializeToString())
+    return summary_of(converted.rows, converted.dimensions)
+
+
 def test_a_summary_counts_spans_errors_and_orphans() -> None:
     """The root is the earliest span without a parent; services come by name."""
     groups = [
@@ -40,7 +49,7 @@ def test_a_summary_counts_spans_errors_and_orphans() -> None:
         of("", span("lost", "nowhere", start_time_unix_nano=7)),
     ]
 
-    assert summary_of(Trace(TRACE, groups)) == {
+    assert summary(*groups) == {
         "traceId": TRACE.hex(),
         "rootServiceName": "shop",
         "rootOperationName": "root",
@@ -59,7 +68,7 @@ def test_a_summary_counts_spans_errors_and_orphans() -> None:
 
 def test_a_trace_whose_root_has_not_come_has_none() -> None:
     """As Jaeger leaves out what it does not know."""
-    found = summary_of(Trace(TRACE, [of("shop", span("child", "nowhere"))]))
+    found = summary(of("shop", span("child", "nowhere")))
 
     assert found == {
         "traceId": TRACE.hex(),
