@@ -13,13 +13,12 @@ A parameter that its model does not know is an error, and so is one that comes t
 from __future__ import annotations
 
 import re
-from contextlib import suppress
-from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from starlette.requests import Request
 
+from collector.api.moments import unix_nano_or_none
 from collector.errors import BadParameterError
 from collector.query.filters import Filter
 from collector.query.lengths import length_ns
@@ -33,12 +32,6 @@ SINCE_NS: Final = 3_600 * 10**9
 Q_CHARACTERS_MAX: Final = 4_096
 TEXT_CHARACTERS_MAX: Final = 1_024
 
-_UNIX: Final = re.compile(r"[0-9]{1,19}", re.ASCII)
-_UNIX_SIZES: Final = ((10**11, 10**9), (10**14, 10**6), (10**17, 10**3), (10**20, 1))
-"""Below the first number an integer is in units of so many nanoseconds: up to the year 5138 seconds
-are told from milliseconds, and so on; what is meant lies after 1973."""
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-
 
 def moment_ns(text: str) -> int:
     """Return nanoseconds since 1970 of RFC 3339, or of unix s, ms, us or ns by its size.
@@ -46,17 +39,12 @@ def moment_ns(text: str) -> int:
     Raises:
         ValueError: it is neither; the text goes to the reader.
     """
-    if _UNIX.fullmatch(text):
-        number = int(text)
-        return next(number * unit for below, unit in _UNIX_SIZES if number < below)
-    at: datetime | None = None
-    with suppress(ValueError):
-        at = datetime.fromisoformat(text.replace(" ", "+"))  # a plus that was not escaped
-    if at is None or at.tzinfo is None or "T" not in text.upper():
+    found = unix_nano_or_none(text)
+    if found is None:
         raise ValueError(
             "must be RFC 3339 with an offset, such as 2026-01-31T12:00:00Z, or unix s, ms, us or ns"
         )
-    return (at - _EPOCH) // timedelta(microseconds=1) * 1_000
+    return found
 
 
 def _checked_moment(text: str) -> str:
