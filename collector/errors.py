@@ -1,8 +1,11 @@
-"""Every exception of otlpg; each answers: will the same bytes work later?
+"""Every exception of otlpg; of a request each answers: will the same bytes work later?
 
-Names end in ``Error``, numbers are attributes, texts never carry SQL, a DSN or text of a sender.
-``receive/status.py`` maps the request errors to gRPC and HTTP, ``cli`` maps the command errors to
-exit codes. This file knows neither protocol.
+Names end in ``Error``, numbers are attributes. What a sender or a reader may hear is in words of ours:
+never SQL, a DSN or a payload, at most the name of a parameter or a piece of a filter. Texts of a
+``StoreError`` may quote PostgreSQL and are for the log; those of commands are for who typed them.
+
+``receive/status.py`` maps what senders and readers hear to gRPC and HTTP, ``cli/exit_codes.py`` the
+command errors to exit codes. This file knows neither protocol.
 """
 
 

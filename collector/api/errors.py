@@ -70,6 +70,11 @@ class Failures:
             self._trouble.error("request failed by our own fault", kind, exc_info=error)
 
 
+def problem_complaint(text: str) -> tuple[str, bytes]:
+    """Return content type and body of the answer to what is no HTTP, as to any malformed call."""
+    return PROBLEM, _document(HTTPStatus.BAD_REQUEST, Code.INVALID_ARGUMENT, "malformed_call", text)
+
+
 def verdict_of(error: Exception) -> Verdict:
     """Return what a reader hears of ``error``, in either protocol.
 
@@ -118,17 +123,22 @@ def _bad_parameter(error: RequestValidationError) -> BadParameterError:
 def _problem(
     status: int, code: int, cause: str, detail: str, headers: Mapping[str, str] | None = None
 ) -> Response:
-    body = {
-        "type": "about:blank",
-        "title": HTTPStatus(status).phrase,
-        "status": int(status),
-        "detail": detail,
-        "code": int(code),
-        "cause": cause,
-    }
     return Response(
-        orjson.dumps(body),
+        _document(status, code, cause, detail),
         status,
         {**(headers or {}), "cache-control": "no-store"},
         media_type=PROBLEM,
+    )
+
+
+def _document(status: int, code: int, cause: str, detail: str) -> bytes:
+    return orjson.dumps(
+        {
+            "type": "about:blank",
+            "title": HTTPStatus(status).phrase,
+            "status": int(status),
+            "detail": detail,
+            "code": int(code),
+            "cause": cause,
+        }
     )

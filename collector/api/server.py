@@ -9,6 +9,7 @@ from typing import Final
 import uvicorn
 from starlette.types import ASGIApp
 
+from collector.api.errors import problem_complaint
 from collector.receive.certificates import Certificates
 from collector.receive.http_protocol import protocol_for
 from collector.receive.listeners import shared_sockets
@@ -69,7 +70,7 @@ class ApiServer:
         self._server = EmbeddedServer(
             uvicorn.Config(
                 self._app,
-                http=protocol_for(receive.connection_age_s_max),
+                http=protocol_for(receive.connection_age_s_max, problem_complaint),
                 ws="none",
                 lifespan="off",
                 log_config=None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -36,12 +37,22 @@ ABORT: Final = "abort"
 PEER_NAMES: Final = "peer_names"
 """Key in ``scope["state"]``: the names in the sender's certificate; none without one."""
 
+Complaint = Callable[[str], tuple[str, bytes]]
+"""Makes content type and body of the answer to what is no HTTP, of a text that says so."""
 
-def protocol_for(age_s_max: float) -> type[H11Protocol]:
+
+def status_complaint(text: str) -> tuple[str, bytes]:
+    """Complain in a ``google.rpc.Status``; in JSON, since no content type is known."""
+    content = {"code": code_pb2.INVALID_ARGUMENT, "message": text}
+    return "application/json", json.dumps(content).encode()
+
+
+def protocol_for(age_s_max: float, complaint: Complaint) -> type[H11Protocol]:
     """Return a protocol whose connections should live about ``age_s_max``."""
 
     class AgingProtocol(BoundedProtocol):
         age_s = age_s_max
+        complain = staticmethod(complaint)
 
     return AgingProtocol
 
@@ -50,6 +61,7 @@ class BoundedProtocol(H11Protocol):
     """One connection of a sender, which cannot stay for ever without sending a request."""
 
     age_s: float
+    complain: Complaint
     _line: LingeringTransport
 
     def __init__(
@@ -98,10 +110,10 @@ class BoundedProtocol(H11Protocol):
             self._end_in(LINGER_S_MAX)
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what is no HTTP as any other bad call; in JSON, since no content type is known."""
-        content = json.dumps({"code": code_pb2.INVALID_ARGUMENT, "message": msg}).encode()
+        """Answer what is no HTTP as any other bad call."""
+        content_type, content = self.complain(msg)
         headers = [
-            ("content-type", "application/json"),
+            ("content-type", content_type),
             ("content-length", str(len(content))),
             ("connection", "close"),
         ]

@@ -11,7 +11,7 @@ import uvicorn
 from collector.receive.auth import Gate
 from collector.receive.certificates import Certificates
 from collector.receive.export import Export
-from collector.receive.http_protocol import protocol_for
+from collector.receive.http_protocol import protocol_for, status_complaint
 from collector.receive.http_service import OtlpHttpService
 from collector.receive.listeners import shared_sockets
 from collector.receive.tls_listener import TlsListener
@@ -71,7 +71,7 @@ class HttpServer:
         self._server = EmbeddedServer(
             uvicorn.Config(
                 self._service.app(),
-                http=protocol_for(settings.connection_age_s_max),
+                http=protocol_for(settings.connection_age_s_max, status_complaint),
                 ws="none",
                 lifespan="off",
                 log_config=None,

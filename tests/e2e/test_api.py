@@ -15,6 +15,7 @@ import jsonschema_rs
 import orjson
 import pytest
 
+from collector.api.errors import PROBLEM_SCHEMA
 from collector.operate import tokens
 from collector.receive.token import Scope
 from collector.rows import Signal
@@ -25,6 +26,7 @@ from tests.e2e.senders import Caller
 from tests.factories import logs_request, metrics_request, trace_request
 from tests.server_activity import until_counted
 
+WAIT_S = 20.0
 FOLDER = Path(__file__).parent / "described"
 RUN_S_MAX = 600
 WAITING = (
@@ -156,3 +158,18 @@ async def test_a_reader_who_hangs_up_ends_its_question(stand: Stand) -> None:
     assert (await bystander.fetchval("SELECT count(*) FROM resources")) > 0, "it holds its lock yet"
     await bystander.close()
     await connection.close()
+
+
+async def test_what_is_no_http_is_told_as_any_other_bad_call(stand: Stand) -> None:
+    """A problem document, and the connection is over."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", stand.daemon.api_port)
+    writer.write(b"GET /api/v1/services SPDY/9\r\n\r\n")
+
+    head, _, body = (await asyncio.wait_for(reader.read(), WAIT_S)).partition(b"\r\n\r\n")
+    writer.close()
+
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert b"content-type: application/problem+json" in head.lower()
+    said = orjson.loads(body)
+    assert (said["status"], said["code"], said["cause"]) == (400, 3, "malformed_call")
+    assert jsonschema_rs.validator_for(dict(PROBLEM_SCHEMA)).is_valid(said)
