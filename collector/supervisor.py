@@ -221,7 +221,14 @@ class Supervisor:
         return [*command, name, *paths]
 
     def _make_sockets(self, held: contextlib.ExitStack) -> Path | None:
-        """Return where workers and the API meet: a folder for this user alone."""
+        """Return where workers and the API meet, a folder for this user alone; None: they need none."""
+        lost: dict[str, str] = {}
+        if self._settings.redis.url is None:
+            lost["redis.url"] = "no live tails without Redis"
+        if self._settings.api.jaeger_grpc:
+            lost["api.jaeger_grpc"] = "Jaeger reads at its own port alone"
+        if not lost:
+            return None
         try:
             folder = Path(held.enter_context(TemporaryDirectory(prefix="otlpg-")))
             for path in Sockets.within(folder):
@@ -230,10 +237,9 @@ class Supervisor:
                 path.unlink()
         except OSError as error:
             self._log.warning(
-                "no live tails without Redis, and Jaeger reads at its own port alone: there is no "
-                "folder for a socket",
+                f"{', and '.join(lost.values())}: there is no folder for a socket",
                 error=error.strerror or str(error),
-                setting="redis.url",
+                setting=next(iter(lost)),
             )
             return None
         return folder

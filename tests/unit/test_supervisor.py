@@ -7,16 +7,25 @@ import errno
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 from structlog.testing import capture_logs
 
 from collector import __version__
 from collector.errors import OtlpgError, SchemaError
-from collector.settings import ApiSettings, ReceiveSettings, Settings, TelemetrySettings
+from collector.settings import (
+    ApiSettings,
+    ReceiveSettings,
+    RedisSettings,
+    Settings,
+    TelemetrySettings,
+)
 from collector.settings.worker import from_worker_json
 from collector.supervisor import Supervisor
 from collector.telemetry.metrics import Snapshot
@@ -353,3 +362,33 @@ async def test_no_room_for_the_first_worker_ends_the_start(
 
     with pytest.raises(OtlpgError, match="worker 0 cannot start: Too many open files"):
         await Run(script(OBEDIENT)).task
+
+
+@pytest.mark.parametrize(
+    ("redis", "jaeger", "warned"),
+    [
+        (None, True, "no live tails without Redis, and Jaeger reads at its own port alone"),
+        (None, False, "no live tails without Redis"),
+        ("redis://localhost", True, "Jaeger reads at its own port alone"),
+        ("redis://localhost", False, ""),
+    ],
+)
+def test_a_folder_for_sockets_is_made_and_missed_only_where_one_is_needed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, redis: str | None, jaeger: bool, warned: str
+) -> None:
+    """By live tails without Redis, and by Jaeger at the port of OTLP; the warning says by which."""
+    settings = Settings(
+        redis=RedisSettings(url=None if redis is None else SecretStr(redis)),
+        api=ApiSettings(jaeger_grpc=jaeger),
+    )
+    supervisor = Supervisor(settings, on_ready=lambda _: None)
+    folders: list[Path | None] = []
+    with capture_logs() as logged, ExitStack() as held:
+        for temporary in (tmp_path, Path("/dev/null/nowhere")):
+            monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+            folders.append(supervisor._make_sockets(held))  # pyright: ignore[reportPrivateUsage]
+
+    assert [folder is not None for folder in folders] == [bool(warned), False]
+    assert [line["event"] for line in logged] == (
+        [f"{warned}: there is no folder for a socket"] if warned else []
+    )
