@@ -22,6 +22,7 @@ from collector.settings import DatabaseSettings
 from collector.store.pool import Connection
 from tests.certificates import DAY, Authority, Pair, ServerFiles
 from tests.e2e.daemon import POLL_S, Daemon
+from tests.e2e.jaeger_storage import Storage
 from tests.e2e.senders import (
     GRPC_EXPORTERS,
     HTTP_EXPORTERS,
@@ -173,7 +174,10 @@ SENDERS: dict[str, tuple[Callable[[Authority], Pair | None], grpc.StatusCode, in
     "another name": (lambda ca: other(ca, EVIL), DENIED, 403),
     "common name beside a DNS name": (lambda ca: allowed(ca, EVIL), DENIED, 403),
 }
-"""What a sender shows, and what it hears over gRPC and HTTP; 0: there is no handshake."""
+"""What a sender shows, and what it hears over gRPC and HTTP; 0: there is no handshake.
+
+As a Jaeger that reads over gRPC it hears the same, at the port of its own and at that of OTLP.
+"""
 
 
 async def test_client_certificates(
@@ -186,6 +190,7 @@ async def test_client_certificates(
         database_settings,
         OTLPG_TLS__CLIENT_CA_FILE=str(senders_ca.write(tmp_path, "senders")),
         OTLPG_TLS__CLIENT_NAMES=f"{ALLOWED},spiffe://shop/web",
+        OTLPG_API__ENABLED="true",
         **files.environment,
     ) as daemon:
         for name, (make, code, status) in SENDERS.items():
@@ -193,11 +198,16 @@ async def test_client_certificates(
             heard = (
                 await asyncio.to_thread(client.send_grpc, daemon.grpc_port),
                 await asyncio.to_thread(client.send_http, daemon.http_port, tmp_path),
+                await asyncio.to_thread(client.read_grpc, daemon.jaeger_port),
+                await asyncio.to_thread(client.read_grpc, daemon.grpc_port),
             )
-            if heard != (code, status):
+            if heard != (code, status, code, code):
                 wrong.append(f"{name}: {heard}")
+        with Storage(daemon.jaeger_port) as in_clear, pytest.raises(grpc.RpcError) as caught:
+            await asyncio.to_thread(in_clear.services)
 
     assert not wrong
+    assert "UNAVAILABLE" in str(caught.value)
 
 
 @pytest.mark.parametrize("names", ["", ALLOWED])

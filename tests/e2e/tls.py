@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from collector.rows import Signal
 from tests.certificates import Pair
 from tests.e2e.daemon import POLL_S, Daemon
+from tests.e2e.jaeger_storage import Storage
 from tests.e2e.senders import METHODS, numbered_logs
 
 WAIT_S = 20.0
@@ -47,12 +48,26 @@ class Client(NamedTuple):
                 return failed.code()
         return grpc.StatusCode.OK
 
+    def read_grpc(self, port: int) -> grpc.StatusCode:
+        """Return the code that a question of Jaeger's ends with."""
+        with Storage(port, credentials=self.credentials()) as storage:
+            try:
+                storage.services()
+            except grpc.RpcError as error:
+                failed: Any = error
+                return failed.code()
+        return grpc.StatusCode.OK
+
+    def credentials(self) -> grpc.ChannelCredentials:
+        """Return what gRPC needs to be this sender."""
+        key, certificate = (self.pair.key, self.pair.certificate) if self.pair else (None, None)
+        return grpc.ssl_channel_credentials(self.ca, key, certificate)
+
     def channel(self, port: int) -> grpc.Channel:
         """Return a channel of its own."""
-        key, certificate = (self.pair.key, self.pair.certificate) if self.pair else (None, None)
         return grpc.secure_channel(
             f"localhost:{port}",
-            grpc.ssl_channel_credentials(self.ca, key, certificate),
+            self.credentials(),
             options=[("grpc.use_local_subchannel_pool", 1)],
         )
 
