@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +17,10 @@ from collector.operate.bench.query.asking import Asked, Asker, figures_of
 from collector.operate.bench.query.case import Question, Repositories
 from collector.operate.bench.query.data import Shape
 from collector.operate.bench.query.data.filling import Filled, fill
-from collector.operate.bench.query.jaeger import Jaeger
+from collector.operate.bench.query.jaeger import Jaeger, Milestones
 from collector.operate.bench.query.summary import summary, wrong_answers
+from collector.operate.export.run import Progress
+from collector.query.time_range import TimeRange
 from collector.rows import Signal
 from collector.settings import DatabaseSettings
 from collector.store.pool import Connection, Database
@@ -152,6 +155,18 @@ def test_a_program_that_is_no_jaeger_is_told_with_its_last_words(tmp_path: Path)
 
     with pytest.raises(CommandError, match="no such flag: --config"), Jaeger(program, tmp_path):
         pass
+
+
+def test_feeding_is_told_in_steps() -> None:
+    """Once for each, however often there is progress, and not before the range is known."""
+    told: list[str] = []
+    hear = Milestones(told.append)
+    hear(Progress())
+    for number in range(1, 1_001):
+        hear(Progress(TimeRange(0, 1_000), number, Counter({Signal.TRACES: 2 * number})))
+
+    assert len(told) == 20
+    assert told[-1] == "Jaeger has 2,000 spans, 100% of the time range"
 
 
 @pytest.mark.long

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.error import URLError
 from urllib.parse import urlencode
 
+from collector.operate.bench.query.jaeger import OWN_TRACES_OFF
 from tests.interop.waiting import free_port, wait_until
 
 CONFIG = Path(__file__).with_name("jaeger.yaml")
@@ -27,6 +28,7 @@ class Jaeger:
         self._command = [str(binary), "--config", str(CONFIG)]
         self._environment = {
             **os.environ,
+            **OWN_TRACES_OFF,
             "STORAGE_AT": f"127.0.0.1:{storage_at}",
             "RECEIVE_AT": f"127.0.0.1:{self.port}",
             "HTTP_AT": f"127.0.0.1:{self.http_port}",

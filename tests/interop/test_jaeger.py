@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import socket
 import time
 from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
@@ -14,6 +15,8 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from collector.operate.bench.query import jaeger as measured
+from collector.operate.bench.query.asking import HttpLine
 from collector.rows import Signal
 from tests.e2e.daemon import Daemon
 from tests.e2e.senders import Caller
@@ -212,3 +215,19 @@ def spans_of_v3(answer: dict[str, Any]) -> set[tuple[str, str]]:
         for scoped in group["scopeSpans"]
         for span in scoped["spans"]
     }
+
+
+def test_the_jaeger_that_is_measured_sends_nothing_of_its_own(
+    jaeger_built: jaeger_programs.JaegerPrograms, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would at its end, at the latest, to where somebody's daemon may listen."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", address)
+        with measured.Jaeger(jaeger_built.jaeger, tmp_path) as jaeger:
+            line = HttpLine(jaeger.http_port)
+            line.body("/api/services")
+            line.close()
+        listener.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            listener.accept()

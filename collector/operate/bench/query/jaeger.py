@@ -6,7 +6,9 @@ what it has to keep in memory besides is its own choice.
 
 from __future__ import annotations
 
+import os
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 from typing import Any, Final, Self
@@ -30,6 +32,14 @@ STORAGE: Final = "badger"
 READY_S_MAX: Final = 60.0
 STOP_S_MAX: Final = 60.0
 LOG_TAIL_BYTES: Final = 2_000
+TELL_SHARE: Final = 0.05
+"""Feeding is told after each such part; of 5 million spans it takes about a minute."""
+
+OWN_TRACES_OFF: Final = {"OTEL_TRACES_SAMPLER": "always_off"}
+"""Jaeger would send traces of its own to port 4317, where a daemon of somebody's may listen.
+
+Spec: jaeger internal/jtracer/jtracer.go, and OpenTelemetry's environment variables.
+"""
 
 
 class Jaeger:
@@ -54,6 +64,7 @@ class Jaeger:
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(  # noqa: S603 -- what the user named
                 [self._program, "--config", config],
+                env=os.environ | OWN_TRACES_OFF,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -74,8 +85,10 @@ class Jaeger:
         """End it."""
         end(self._process, STOP_S_MAX)
 
-    async def feed(self, database: Database, when: TimeRange) -> int:
+    async def feed(self, database: Database, when: TimeRange, tell: Callable[[str], None]) -> int:
         """Send it the spans of a range, as ``otlpg export`` does; return how many they were.
+
+        ``tell`` hears from time to time how many it has.
 
         Raises:
             StoreError: PostgreSQL did not answer.
@@ -91,7 +104,7 @@ class Jaeger:
             when=when,
             service=None,
             progress=progress,
-            tell=lambda _: None,
+            tell=Milestones(tell),
         )
         if sink.complaint:
             raise CommandError(sink.complaint)
@@ -131,3 +144,22 @@ class Jaeger:
             },
             "exporters": {"jaeger_storage_exporter": {"trace_storage": "here"}},
         }
+
+
+class Milestones:
+    """Tells how far feeding is, once for each ``TELL_SHARE`` of the time range."""
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        self._tell = tell
+        self._told = 0
+
+    def __call__(self, progress: Progress) -> None:
+        """Hear of progress."""
+        if progress.when is None or not progress.when.length_us:
+            return
+        share = (progress.done - progress.when.start) / progress.when.length_us
+        if int(share / TELL_SHARE) > self._told:
+            self._told = int(share / TELL_SHARE)
+            self._tell(
+                f"Jaeger has {progress.items.total():,} spans, {share:.0%} of the time range"
+            )

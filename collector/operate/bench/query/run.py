@@ -182,7 +182,7 @@ class QueryBench:
         with Jaeger(program, self._server.log_dir) as jaeger:
             self._tell("Jaeger is being fed with the spans")
             database = self._database()
-            fed = asyncio.run(jaeger.feed(database, self._options.shape.all_days()))
+            fed = asyncio.run(jaeger.feed(database, self._options.shape.all_days(), self._tell))
             self._tell(f"Jaeger has {fed:,} spans")
             figures = self._over_http(questions, jaeger.http_port)
             return {"storage": STORAGE, "spans": fed, "http": figures}
