@@ -52,21 +52,17 @@ async def answers(redis: RedisServer) -> AsyncGenerator[RedisAnswers]:
 
 
 @pytest.fixture
-async def asker(
-    connection: Connection, database_settings: DatabaseSettings, answers: RedisAnswers
-) -> AsyncGenerator[Asker]:
+async def asker(connection: Connection, views: Views, answers: RedisAnswers) -> Asker:
     """Who asks about a shop and a bank, and hears the same for an hour."""
     await prepare(connection)
     await write(connection, Signal.TRACES, span_row(1, time=NOW - 60_000_000, service="shop"))
-    database, clock = Database(database_settings), SystemClock()
-    views = Views(database, 30)
+    clock = SystemClock()
     kept = Kept(FOREVER_S, partial(database_identity, views), clock, Metrics(), answers)
     questions = Questions(Turns(2), Failures(clock), clock, kept)
     app = FastAPI()
     app.include_router(services.routes(questions, ServiceRepository(views)))
     app.include_router(metrics.routes(questions, MetricRepository(views)))
-    yield Asker(app)
-    await database.stop()
+    return Asker(app)
 
 
 async def services_of(asker: Asker) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
 from typing import Any
 from urllib.parse import quote
 
@@ -18,22 +17,18 @@ from collector.query.metric_repository import MetricRepository
 from collector.query.service_repository import ServiceRepository
 from collector.query.view import Views
 from collector.rows import LogRow, PointRow, Signal
-from collector.settings import DatabaseSettings
-from collector.store.pool import Connection, Database
+from collector.store.pool import Connection
 from collector.telemetry.clock import SystemClock
 from tests.asking import NDJSON, Asker
 from tests.converted import digest_of, log_row, point_row, span_row
-from tests.db.querying import SERIES, prepare, write
+from tests.db.querying import MINUTE_US, SERIES, prepare, write
 from tests.db.writing import NOW
 
-MINUTE_US = 60_000_000
 TRACE = digest_of("trace").hex()
 
 
 @pytest.fixture
-async def asker(
-    connection: Connection, database_settings: DatabaseSettings
-) -> AsyncGenerator[Asker]:
+async def asker(connection: Connection, views: Views) -> Asker:
     """Who asks about three records of a shop and one of a bank, a span of ``a/b``, and points.
 
     There is no gate, and an error comes out as it is.
@@ -49,15 +44,13 @@ async def asker(
         value=None, value_int=2**53 + 1
     )
     await write(connection, Signal.METRICS, *points, last)
-    database = Database(database_settings)
-    views, clock = Views(database, 30), SystemClock()
+    clock = SystemClock()
     questions = Questions(Turns(2), Failures(clock), clock)
     app = FastAPI()
     app.include_router(logs.routes(questions, LogRepository(views)))
     app.include_router(services.routes(questions, ServiceRepository(views)))
     app.include_router(metrics.routes(questions, MetricRepository(views)))
-    yield Asker(app)
-    await database.stop()
+    return Asker(app)
 
 
 async def test_logs_come_in_pages_both_ways(asker: Asker) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
@@ -19,18 +18,16 @@ from collector.query.span_repository import SpanRepository
 from collector.query.trace_repository import TraceRepository
 from collector.query.view import Views
 from collector.receive.auth import Gate
-from collector.rows import Signal, SpanRow
-from collector.settings import DatabaseSettings, Settings, TlsSettings
-from collector.store import traces as store_traces
-from collector.store.pool import Connection, Database
+from collector.rows import SpanRow
+from collector.settings import Settings, TlsSettings
+from collector.store.pool import Connection
 from collector.telemetry.clock import SystemClock
 from collector.telemetry.metrics import Metrics
 from tests.asking import NDJSON, Asker
 from tests.converted import digest_of, span_row
-from tests.db.querying import BANK, SHOP, prepare, write
+from tests.db.querying import BANK, MINUTE_US, SHOP, prepare, write_spans
 from tests.db.writing import NOW
 
-MINUTE_US = 60_000_000
 TRACE = digest_of("trace").hex()
 PROTOBUF = {"accept": "application/x-protobuf"}
 THROWN = [
@@ -40,9 +37,7 @@ THROWN = [
 
 
 @pytest.fixture
-async def asker(
-    connection: Connection, database_settings: DatabaseSettings
-) -> AsyncGenerator[Asker]:
+async def asker(connection: Connection, views: Views) -> Asker:
     """Who asks of a shop that was called and called a bank, which failed; and of five other traces."""
     await prepare(connection)
     root = SpanRow._make(span_row(1, time=NOW - MINUTE_US, root=True, duration_ns=5_000_000_000))
@@ -53,10 +48,9 @@ async def asker(
         )._replace(parent_span_id=root.span_id, events=json.dumps(THROWN)),
         *(span_row(n, time=NOW - 2 * MINUTE_US - n, trace=f"other {n}", resource=SHOP) for n in range(5)),
     ]  # fmt: skip
-    await write(connection, Signal.TRACES, *rows)
-    await store_traces.upsert(connection, await store_traces.parameters(rows), timeout_s=10)
-    database, clock = Database(database_settings), SystemClock()
-    views, failures = Views(database, 30), Failures(clock)
+    await write_spans(connection, *rows)
+    clock = SystemClock()
+    failures = Failures(clock)
     questions = Questions(Turns(2), failures, clock)
     repository = TraceRepository(views)
     routers = [
@@ -64,8 +58,7 @@ async def asker(
         spans.routes(questions, SpanRepository(views), repository),
     ]
     admission = Admission(Gate(TlsSettings(), None), Settings())
-    yield Asker(build(admission, failures, Answers(Metrics(), clock), routers))
-    await database.stop()
+    return Asker(build(admission, failures, Answers(Metrics(), clock), routers))
 
 
 async def walked(asker: Asker, path: str, **query: Any) -> list[Any]:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from random import Random
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
-import orjson
 import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
@@ -29,6 +28,7 @@ from collector.query.terms import (
 from collector.rows import Signal
 from collector.settings import DatabaseSettings
 from collector.store.pool import Connection
+from tests.db.querying import sorted_texts, text_of
 from tests.factories import ExportRequest
 from tests.filters import filter_about, filters
 from tests.long_requests import long_requests
@@ -154,7 +154,8 @@ def _check(
         cut = [item for item in everything if "cut" in item]
         for filter_, (found, count) in zip(asked, answers, strict=True):
             expected = [item for item in whole if filter_.matches(item)]
-            assert _sorted(i for i in found if "cut" not in i) == _sorted(expected), str(filter_)
+            found_whole = [item for item in found if "cut" not in item]
+            assert sorted_texts(found_whole) == sorted_texts(expected), str(filter_)
             assert count == len(found), str(filter_)
             assert not expected or signal in filter_.signals()
             tally[True] += len(expected)
@@ -171,8 +172,8 @@ def _check_cut(filter_: Filter, cut: list[Item], found: list[Item]) -> int:
     left out matches no term: what a row says then is not for ``matches`` to know.
     """
     decided = 0
-    rows = Counter(_sorted(found))
-    for item, text in zip(cut, map(_dumped, cut), strict=True):
+    rows = Counter(sorted_texts(found))
+    for item, text in zip(cut, map(text_of, cut), strict=True):
         if all(_is_about_what_is_left(term, item) for term in filter_.terms):
             assert (rows[text] > 0) == filter_.matches(item), str(filter_)
             decided += 1
@@ -213,11 +214,3 @@ async def _found(connection: Connection, signal: Signal, filter_: Filter) -> tup
         *condition.parameters,
     )
     return items, count
-
-
-def _sorted(items: Iterable[Any]) -> list[bytes]:
-    return sorted(map(_dumped, items))
-
-
-def _dumped(item: Any) -> bytes:
-    return orjson.dumps(item, option=orjson.OPT_SORT_KEYS)

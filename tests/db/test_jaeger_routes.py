@@ -21,8 +21,7 @@ from collector.store.pool import Connection, Database
 from collector.telemetry.clock import SystemClock
 from tests.asking import Asker
 from tests.converted import digest_of
-from tests.db.querying import BANK, prepare
-from tests.db.test_stored_traces import span, store
+from tests.db.querying import BANK, prepare, span, write_spans
 from tests.db.writing import NOW
 
 SPANS_MAX = 5
@@ -50,7 +49,7 @@ async def asker(
     """Who asks about three traces, the newest first: two spans, six, and two that failed."""
     await prepare(connection)
     bank: dict[str, Any] = {"service_name": "bank", "resource_id": BANK.resource_id}
-    await store(
+    await write_spans(
         connection,
         *(span("whole", number, minutes=1) for number in range(2)),
         *(span("cut", number, minutes=2 + number) for number in range(6)),

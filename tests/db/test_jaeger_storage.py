@@ -16,14 +16,12 @@ from collector.api.jaeger.stored import StoredSpans
 from collector.api.questions import Turns
 from collector.query import view
 from collector.query.view import Views
-from collector.rows import SpanRow
 from collector.settings import ApiSettings, DatabaseSettings, Settings
 from collector.store.pool import Connection, Database
 from collector.telemetry.clock import SystemClock
 from collector.telemetry.metrics import Metrics
 from collector.wire import jaeger_storage_pb2 as wire
-from tests.db.querying import prepare
-from tests.db.test_stored_traces import span, store
+from tests.db.querying import prepare, span, write_spans
 from tests.server_activity import until_counted
 
 GET_TRACES = "/jaeger.storage.v2.TraceReader/GetTraces"
@@ -39,7 +37,7 @@ NARROW = [("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", 2**16)]
 """A client whose window stays small: what it does not take waits at the server."""
 WAIT_S = 30.0
 
-TRACE = span("large")[SpanRow._fields.index("trace_id")]
+TRACE = span("large").trace_id
 QUESTION = wire.GetTracesRequest(query=[wire.GetTraceParams(trace_id=TRACE)]).SerializeToString()
 
 
@@ -104,7 +102,7 @@ async def large(connection: Connection) -> None:
         span("large", number, minutes=30 - number / SPANS, attributes=attributes)
         for number in range(SPANS)
     ]
-    await store(connection, *rows)
+    await write_spans(connection, *rows)
 
 
 @pytest.fixture

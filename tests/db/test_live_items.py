@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import orjson
 import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
@@ -16,6 +13,7 @@ from collector.rows import ConvertedRequest, Signal
 from collector.settings import DatabaseSettings
 from collector.store.pool import Connection
 from collector.tail.message import Head, decode, encode
+from tests.db.querying import sorted_texts
 from tests.factories import ExportRequest
 from tests.long_requests import long_requests
 from tests.round_trip import Arrivals, for_all
@@ -55,7 +53,7 @@ async def test_a_live_item_is_the_stored_one(
         stored = await _stored(connection, signal)
         await storage.forget(signal)
 
-        assert _sorted(live) == _sorted(stored)
+        assert sorted_texts(live) == sorted_texts(stored)
         compared += len(live)
         cut += sum("cut" in item for item in live)
 
@@ -75,7 +73,3 @@ def _published(signal: Signal, converted: ConvertedRequest) -> list[Item]:
 async def _stored(connection: Connection, signal: Signal) -> list[Item]:
     sql, parameters = statement(signal, Filter(), TIME_MIN, TIME_MAX, ITEMS_MAX)
     return [ITEM_OF[signal](row) for row in await connection.fetch(sql, *parameters)]
-
-
-def _sorted(items: list[Any]) -> list[bytes]:
-    return sorted(orjson.dumps(item, option=orjson.OPT_SORT_KEYS) for item in items)

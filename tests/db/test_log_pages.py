@@ -24,7 +24,7 @@ from collector.rows import ConvertedRequest, LogRow, Signal
 from collector.settings import DatabaseSettings
 from collector.store.pool import Connection
 from tests.converted import log_row
-from tests.db.querying import prepare, write
+from tests.db.querying import HOUR, prepare, sorted_texts, write
 from tests.db.writing import NOW
 from tests.factories import ExportRequest
 from tests.filters import filter_about, filters
@@ -35,7 +35,6 @@ from tests.strategies import NOW_UNIX_NANO, requests
 
 LOGS = Signal.LOGS
 _UNCUT = {"attributes_cut": False, "resource_cut": False}
-HOUR = TimeRange(NOW - 3_600_000_000, NOW)
 PAGES_MAX = 500
 GENERATED = TimeRange(pg_us(NOW_UNIX_NANO) - 5 * DAY_US, pg_us(NOW_UNIX_NANO) + 5 * DAY_US)
 
@@ -128,7 +127,7 @@ def _check(
             wanted = [fields for item, fields in stored if filter_.matches(item)]
             keys = [record.place for record in found]
             assert keys == sorted(keys, reverse=newest_first), str(filter_)
-            assert _sorted(map(_fields, found)) == _sorted(wanted), str(filter_)
+            assert sorted_texts(map(_fields, found)) == sorted_texts(wanted), str(filter_)
             tally.append(len(found))
         await storage.forget(LOGS)
 
@@ -182,10 +181,6 @@ def _fields(record: LogRecord) -> tuple[Any, ...]:
         record.scope_name,
         record.scope_version,
     )
-
-
-def _sorted(records: Any) -> list[bytes]:
-    return sorted(orjson.dumps(one, option=orjson.OPT_SORT_KEYS) for one in records)
 
 
 @pytest.mark.postgres_versions

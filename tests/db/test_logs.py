@@ -21,15 +21,12 @@ from collector.query.view import Views
 from collector.rows import LogRow, Signal
 from collector.store.pool import Connection
 from tests.converted import digest_of, log_row, resource_row
-from tests.db.querying import leaf_of, prepare, write
-from tests.db.test_query_plans import plan_of
+from tests.db.querying import HOUR, MINUTE_US, leaf_of, plan_of, prepare, write
 from tests.db.writing import NOW
 from tests.golden_sql import check_golden
 from tests.leaves import DAY_US
 
 LOGS = Signal.LOGS
-MINUTE_US = 60_000_000
-HOUR = TimeRange(NOW - 60 * MINUTE_US, NOW)
 KEY = LogKey(NOW - 1, 5, -7)
 FIXED = TimeRange(0, 60 * MINUTE_US)
 PARSED = Filter.parse('service:shop severity:>=warn "out of memory" -@http.route:/health')
@@ -215,7 +212,7 @@ async def test_an_index_serves_and_other_leaves_are_pruned(
     await write(connection, LOGS, log_row(time=NOW - 1))
     await connection.execute("SET enable_seqscan = off")
 
-    plan = await plan_of(connection, statement.sql, list(statement.parameters))
+    plan = await plan_of(connection, *statement)
 
     assert f"{await leaf_of(connection, LOGS, NOW)}_{index}_idx" in plan
     for days in (2, 20, 40):

@@ -22,7 +22,7 @@ from collector.query.view import View
 from collector.rows import Signal
 from collector.store.pool import Connection
 from tests.db.measuring import MINUTE_US, START, Measured, metric, point, series_of, store
-from tests.db.querying import leaf_of
+from tests.db.querying import leaf_of, plan_of
 from tests.golden_sql import check_golden
 from tests.leaves import DAY_US
 
@@ -89,19 +89,11 @@ async def planner(connection: Connection) -> Connection:
     return connection
 
 
-async def plan_of(connection: Connection, statement: Statement) -> str:
-    """Return the plan of a statement."""
-    lines = await connection.fetch(
-        f"EXPLAIN (VERBOSE, COSTS OFF) {statement.sql}", *statement.parameters
-    )
-    return "\n".join(line[0] for line in lines)
-
-
 @pytest.mark.postgres_versions
 @pytest.mark.parametrize("name", STATEMENTS)
 async def test_every_statement_is_one(name: str, planner: Connection) -> None:
     """PostgreSQL understands it, with its parameters."""
-    assert await plan_of(planner, STATEMENTS[name])
+    assert await plan_of(planner, *STATEMENTS[name])
 
 
 @pytest.mark.postgres_versions
@@ -110,7 +102,7 @@ async def test_points_come_through_the_index_of_the_leaves_of_the_range(
     name: str, planner: Connection
 ) -> None:
     """Series by series in the order of time; other days are not looked at."""
-    plan = await plan_of(planner, STATEMENTS[name])
+    plan = await plan_of(planner, *STATEMENTS[name])
 
     day = await leaf_of(planner, Signal.METRICS, WHEN.start)
     assert f"{day}_series_id_time_idx" in plan
@@ -123,7 +115,7 @@ async def test_a_day_ends_where_its_leaf_does(planner: Connection) -> None:
     """A range that begins with a day looks back into the one before for where counters stood."""
     steps = Steps.of(TimeRange(START, START + DAY_US), MINUTE_US)
 
-    plan = await plan_of(planner, sql.increases(SELECTED, steps, sql.NUMBER))
+    plan = await plan_of(planner, *sql.increases(SELECTED, steps, sql.NUMBER))
 
     assert await leaf_of(planner, Signal.METRICS, START - DAY_US) in plan
     assert await leaf_of(planner, Signal.METRICS, START + DAY_US) not in plan
@@ -132,7 +124,7 @@ async def test_a_day_ends_where_its_leaf_does(planner: Connection) -> None:
 @pytest.mark.parametrize("name", ["metric_series_grouped", "metric_series_newest"])
 async def test_series_come_through_their_metric(name: str, planner: Connection) -> None:
     """And that by its name, of which there may be very many."""
-    plan = await plan_of(planner, STATEMENTS[name])
+    plan = await plan_of(planner, *STATEMENTS[name])
 
     assert "metrics_name_idx" in plan
     assert "metric_series_metric_id_service_name_idx" in plan or "metric_series_pkey" in plan
@@ -154,7 +146,7 @@ async def test_a_view_that_prefers_hashing_does_not_sort_what_it_groups(
     statement = STATEMENTS["metric_explicit_histograms"]
     async with planner.transaction():
         await View(planner).prefer_hashing()
-        hashed = await plan_of(planner, statement)
+        hashed = await plan_of(planner, *statement)
 
     assert hashed.startswith("HashAggregate")
-    assert (await plan_of(planner, statement)).startswith("GroupAggregate")
+    assert (await plan_of(planner, *statement)).startswith("GroupAggregate")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from fractions import Fraction
 from math import ceil
 from random import Random
-from typing import Any
 
 import pytest
 
@@ -16,20 +15,17 @@ from collector.query.performance_repository import (
     PerformancePoint,
     PerformanceRepository,
 )
-from collector.query.time_range import TimeRange, unix_ns
+from collector.query.time_range import unix_ns
 from collector.query.view import Views
 from collector.query.windows import Windows
 from collector.rows import Signal, SpanRow
 from collector.store.pool import Connection
 from tests.converted import span_row
-from tests.db.querying import leaf_of, prepare, write
-from tests.db.test_query_plans import plan_of
+from tests.db.querying import HOUR, MINUTE_US, any_span, leaf_of, plan_of, prepare, write
 from tests.db.writing import NOW
 from tests.golden_sql import check_golden
 from tests.leaves import DAY_US
 
-MINUTE_US = 60_000_000
-HOUR = TimeRange(NOW - 60 * MINUTE_US, NOW)
 WINDOWS = Windows.of(HOUR, 5 * MINUTE_US, 12 * MINUTE_US)
 TRACES = Signal.TRACES
 
@@ -47,7 +43,10 @@ async def test_calls_errors_and_durations_are_those_of_a_naive_count(
 ) -> None:
     """Of each service, of several kinds, together and by operation; quantiles within 2.2 %."""
     dice = Random(1)
-    spans = [_any_span(number, dice) for number in range(1_500)]
+    spans = [
+        any_span(dice, number, time=NOW + MINUTE_US - dice.randrange(80 * MINUTE_US))
+        for number in range(1_500)
+    ]
     await write(connection, TRACES, *spans)
 
     for kinds, by_operation, share in (
@@ -61,7 +60,7 @@ async def test_calls_errors_and_durations_are_those_of_a_naive_count(
         )
 
         expected: dict[tuple[str | None, str | None], list[SpanRow]] = {}
-        for span in map(SpanRow._make, spans):
+        for span in spans:
             if span.kind in kinds and span.service_name and _is_in(span, *WINDOWS.reach):
                 key = span.service_name, span.name if by_operation else None
                 expected.setdefault(key, []).append(span)
@@ -109,7 +108,7 @@ async def test_only_leaves_of_the_windows_are_read(
         WINDOWS, ["shop", "bank"], [2], by_operation=True, with_durations=True, series_max=10
     )
 
-    plan = await plan_of(connection, statement.sql, list(statement.parameters))
+    plan = await plan_of(connection, *statement)
 
     today = await leaf_of(connection, TRACES, NOW)
     assert f"{today}_service_name_start_time_idx" in plan
@@ -126,19 +125,6 @@ def test_the_sql_is_what_it_was() -> None:
                 series_max=10,
             ),
         )  # fmt: skip
-
-
-def _any_span(number: int, dice: Random) -> tuple[Any, ...]:
-    row = span_row(
-        number,
-        time=NOW + MINUTE_US - dice.randrange(80 * MINUTE_US),
-        name=dice.choice(("GET /", "PUT /", "pay")),
-        service=dice.choice(("shop", "bank", None)),
-        root=dice.random() < 0.2,
-        status=dice.choice((0, 1, 2)),
-        duration_ns=dice.choice((None, 0, 1, dice.randrange(10**4), dice.randrange(2**62))),
-    )
-    return SpanRow(*row)._replace(kind=dice.randrange(6))
 
 
 def _is_in(span: SpanRow, start: int, end: int) -> bool:

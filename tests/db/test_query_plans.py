@@ -6,8 +6,6 @@ be used, not that it always pays.
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from collector.query.filters import Filter
@@ -16,7 +14,7 @@ from collector.query.sql import FROM, where
 from collector.rows import Signal
 from collector.store.pool import Connection
 from tests.converted import log_row, point_row, span_row
-from tests.db.querying import SERIES, leaf_of, prepare, write
+from tests.db.querying import SERIES, leaf_of, plan_of, prepare, write
 from tests.db.writing import NOW
 from tests.leaves import DAY_US
 
@@ -32,12 +30,6 @@ async def planner(connection: Connection) -> Connection:
     await write(connection, LOGS, log_row(time=NOW))
     await connection.execute("SET enable_seqscan = off")
     return connection
-
-
-async def plan_of(connection: Connection, sql: str, parameters: list[Any]) -> str:
-    """Return the plan of a statement."""
-    lines = await connection.fetch(f"EXPLAIN (VERBOSE, COSTS OFF) {sql}", *parameters)
-    return "\n".join(line[0] for line in lines)
 
 
 @pytest.mark.postgres_versions

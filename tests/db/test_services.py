@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import date, timedelta
 from math import ceil
 from random import Random
-from typing import Any
 
 import pytest
 
@@ -24,14 +23,11 @@ from collector.rows import Signal, SpanRow
 from collector.store import dimensions as store_dimensions
 from collector.store.pool import Connection
 from tests.converted import dimensions, resource_row, span_row
-from tests.db.querying import leaf_of, prepare, write
-from tests.db.test_query_plans import plan_of
+from tests.db.querying import HOUR, MINUTE_US, any_span, leaf_of, plan_of, prepare, write
 from tests.db.writing import NOW
 from tests.golden_sql import check_golden
 from tests.leaves import DAY_US
 
-MINUTE_US = 60_000_000
-HOUR = TimeRange(NOW - 60 * MINUTE_US, NOW)
 TRACES = Signal.TRACES
 
 
@@ -105,7 +101,9 @@ async def test_rate_errors_and_durations_are_those_of_a_naive_count(
 ) -> None:
     """Counts are exact; a quantile is within 2.2 % of the exact one."""
     dice = Random(1)
-    spans = [_any_span(number, dice) for number in range(2_000)]
+    spans = [
+        any_span(dice, number, time=NOW - dice.randrange(70 * MINUTE_US)) for number in range(2_000)
+    ]
     await write(connection, TRACES, *spans)
 
     found = await repository.red(HOUR, 10 * MINUTE_US, by_operation=by_operation)
@@ -174,7 +172,7 @@ async def test_operations_come_out_of_the_index(
     await connection.execute("SET enable_seqscan = off; SET enable_bitmapscan = off")
 
     statement = service_sql.operations("shop", HOUR, 10)
-    plan = await plan_of(connection, statement.sql, list(statement.parameters))
+    plan = await plan_of(connection, *statement)
 
     today = await leaf_of(connection, TRACES, NOW)
     assert f"Index Scan Backward using {today}_service_name_start_time_idx" in plan
@@ -188,7 +186,7 @@ async def test_red_reads_only_leaves_of_the_range(
     await connection.execute("SET enable_seqscan = off")
     statement = service_sql.red(HOUR, MINUTE_US, "shop", by_operation=True, series_max=10)
 
-    plan = await plan_of(connection, statement.sql, list(statement.parameters))
+    plan = await plan_of(connection, *statement)
 
     today = await leaf_of(connection, TRACES, NOW)
     assert f"{today}_service_name_start_time_idx" in plan
@@ -211,26 +209,12 @@ def test_the_sql_is_what_it_was() -> None:
         )
 
 
-def _any_span(number: int, dice: Random) -> tuple[Any, ...]:
-    row = span_row(
-        number,
-        time=NOW - dice.randrange(70 * MINUTE_US),
-        name=dice.choice(("GET /", "PUT /", "pay")),
-        service=dice.choice(("shop", "bank", None)),
-        root=dice.random() < 0.2,
-        status=dice.choice((0, 1, 2)),
-        duration_ns=dice.choice((None, 0, 1, dice.randrange(10**4), dice.randrange(2**62))),
-    )
-    return SpanRow(*row)._replace(kind=dice.randrange(6))
-
-
 def _naive_red(
-    spans: list[tuple[Any, ...]], step_us: int, *, by_operation: bool
+    spans: list[SpanRow], step_us: int, *, by_operation: bool
 ) -> dict[tuple[str, str | None], dict[int, list[SpanRow]]]:
     """Return the spans that count: by series, then by the start of their step."""
     found: dict[tuple[str, str | None], dict[int, list[SpanRow]]] = {}
-    for row in spans:
-        span = SpanRow(*row)
+    for span in spans:
         is_entry = span.kind in (2, 5) or span.parent_span_id is None
         if (
             span.service_name is None

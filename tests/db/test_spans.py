@@ -22,13 +22,12 @@ from collector.query.view import Views
 from collector.rows import Signal, SpanRow
 from collector.store.pool import Connection
 from tests.converted import digest_of, span_row
-from tests.db.querying import BANK, SHOP, leaf_of, prepare, write
+from tests.db.querying import BANK, MINUTE_US, SHOP, leaf_of, plan_of, prepare, write
 from tests.db.writing import NOW
 from tests.golden_sql import check_golden
 from tests.leaves import DAY_US
 
-MINUTE = 60_000_000
-DAY = TimeRange(NOW - DAY_US, NOW + MINUTE)
+DAY = TimeRange(NOW - DAY_US, NOW + MINUTE_US)
 LATER = [span_row(time=NOW + 1, trace=f"later {n}", service="shop") for n in range(100)]
 
 
@@ -45,7 +44,7 @@ def some_spans(dice: Random, count: int) -> list[SpanRow]:
         SpanRow._make(
             span_row(
                 number // 10,
-                time=NOW - dice.randrange(20) * MINUTE,
+                time=NOW - dice.randrange(20) * MINUTE_US,
                 trace=f"t{dice.randrange(3)}",
                 service=dice.choice(["shop", "bank", None]),
                 status=dice.choice([0, 2]),
@@ -217,9 +216,8 @@ async def test_an_index_is_used_and_other_days_are_not_looked_at(connection: Con
     await connection.execute("SET enable_seqscan = off")
     today = await leaf_of(connection, Signal.TRACES, NOW)
     other = await leaf_of(connection, Signal.TRACES, NOW - 20 * DAY_US)
-    for name, (sql, parameters) in STATEMENTS.items():
-        lines = await connection.fetch(f"EXPLAIN (COSTS OFF) {sql}", *parameters)
+    for name, statement in STATEMENTS.items():
+        plan = await plan_of(connection, *statement)
 
-        plan = "\n".join(line[0] for line in lines)
         assert f"{today}_service_name_start_time_idx" in plan, name
         assert other not in plan

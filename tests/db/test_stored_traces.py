@@ -16,29 +16,10 @@ from collector.query.trace_question import TraceQuestion
 from collector.query.trace_repository import TraceRepository
 from collector.query.view import Views
 from collector.restore.traces import restore_traces
-from collector.rows import Signal, SpanRow
-from collector.store import traces as store_traces
 from collector.store.pool import Connection
-from tests.converted import digest_of, span_row
-from tests.db.querying import BANK, LIBRARY, SHOP, prepare, write
+from tests.converted import digest_of
+from tests.db.querying import BANK, HOUR, LIBRARY, MINUTE_US, SHOP, prepare, span, write_spans
 from tests.db.writing import NOW
-
-MINUTE_US = 60_000_000
-HOUR = TimeRange(NOW - 60 * MINUTE_US, NOW)
-
-
-def span(trace: str, number: int = 0, *, minutes: float = 1, **columns: Any) -> tuple[Any, ...]:
-    """Return a span of a trace, so many minutes ago."""
-    row = span_row(
-        number, time=NOW - round(minutes * MINUTE_US), trace=trace, resource=SHOP, scope=LIBRARY
-    )
-    return SpanRow._make(row)._replace(**columns)
-
-
-async def store(connection: Connection, *rows: tuple[Any, ...]) -> None:
-    """Commit spans, and what the flush says of their traces."""
-    await write(connection, Signal.TRACES, *rows)
-    await store_traces.upsert(connection, await store_traces.parameters(rows), timeout_s=10)
 
 
 @pytest.fixture
@@ -53,7 +34,7 @@ async def test_traces_come_whole_and_the_newest_match_first(
 ) -> None:
     """Also with spans of other services and days; a trace has its place by what matched."""
     bank: dict[str, Any] = {"service_name": "bank", "resource_id": BANK.resource_id}
-    await store(
+    await write_spans(
         connection,
         span("old", 1, minutes=50, raw='{"parent_span_id":"01"}'),
         span("old", 2, minutes=1, **bank),
@@ -121,7 +102,7 @@ async def test_one_span_has_all_of_it(repository: TraceRepository, connection: C
     What two spans have is not added up: a fast one that failed and a slow one that did not are no
     slow failure.
     """
-    await store(
+    await write_spans(
         connection,
         span("trace", attributes=ATTRIBUTES, events=EVENTS, status_code=2),
         span("two", 1, minutes=90, status_code=2, duration_ns=5),
@@ -159,7 +140,7 @@ async def test_traces_are_read_by_id_in_the_order_of_the_ids(
     repository: TraceRepository, connection: Connection
 ) -> None:
     """However old they are; those that do not exist are left out, and nothing is an answer."""
-    await store(connection, span("a", minutes=20 * 24 * 60), span("b"))
+    await write_spans(connection, span("a", minutes=20 * 24 * 60), span("b"))
 
     found = await repository.get_stored([digest_of("b"), bytes(16), digest_of("a")])
 
@@ -172,7 +153,7 @@ async def test_traces_are_read_by_id_in_the_order_of_the_ids(
 
 async def test_an_answer_is_bounded(repository: TraceRepository, connection: Connection) -> None:
     """What is read, not what is stored; and it says which traces lack spans, also all of them."""
-    await store(connection, *[span("big", n, minutes=n + 1) for n in range(3)], span("more"))
+    await write_spans(connection, *[span("big", n, minutes=n + 1) for n in range(3)], span("more"))
     ids = [digest_of("big"), digest_of("more")]
     assert (await repository.get_stored(ids, spans_max=4)).is_whole
 

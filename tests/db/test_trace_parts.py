@@ -14,10 +14,7 @@ from collector.query.trace_parts import TracePart, TraceParts
 from collector.query.view import View, Views
 from collector.rows import SpanRow
 from collector.store.pool import Connection
-from tests.db.querying import BANK, LIBRARY, SHOP, prepare
-from tests.db.test_stored_traces import span, store
-
-_TRACE = SpanRow._fields.index("trace_id")
+from tests.db.querying import BANK, LIBRARY, SHOP, prepare, span, write_spans
 
 
 class Taker:
@@ -40,7 +37,7 @@ async def reader(connection: Connection, views: Views) -> TraceParts:
 
 def id_of(trace: str) -> bytes:
     """Return the id of a trace."""
-    return span(trace)[_TRACE]
+    return span(trace).trace_id
 
 
 async def test_traces_come_in_order_and_one_after_another(
@@ -48,7 +45,7 @@ async def test_traces_come_in_order_and_one_after_another(
 ) -> None:
     """Each once and whole, over days and services, by start; what is not there is left out."""
     bank: dict[str, Any] = {"service_name": "bank", "resource_id": BANK.resource_id}
-    await store(
+    await write_spans(
         connection,
         span("one", 1, minutes=5),
         span("two", 2, minutes=4, **bank),
@@ -64,7 +61,7 @@ async def test_traces_come_in_order_and_one_after_another(
     assert len(starts) == 2
     assert starts == sorted(starts)
     for part in taker.parts:
-        assert {row[_TRACE] for row in part.rows} == {part.trace_id}
+        assert {SpanRow._make(row).trace_id for row in part.rows} == {part.trace_id}
         assert part.dimensions.resources.keys() <= {SHOP.resource_id, BANK.resource_id}
         assert part.dimensions.scopes.keys() == {LIBRARY.scope_id}
     assert taker.parts[1].dimensions.resources.keys() >= {SHOP.resource_id, BANK.resource_id}
@@ -75,7 +72,7 @@ async def test_a_trace_larger_than_a_part_comes_in_several(
 ) -> None:
     """Nothing is missing and nothing comes twice; a small trace is not divided."""
     monkeypatch.setattr(trace_parts, "PART_SPANS", 4)
-    await store(
+    await write_spans(
         connection,
         *(span("small", number, minutes=50) for number in range(3)),
         *(span("large", number, minutes=40 - number / 100) for number in range(10)),
@@ -103,7 +100,7 @@ async def test_more_traces_than_one_view_reads(
     """The order holds across views."""
     monkeypatch.setattr(trace_parts, "TRACES_PER_VIEW", 2)
     names = ["a", "b", "c", "d", "e"]
-    await store(connection, *(span(name, number) for number, name in enumerate(names)))
+    await write_spans(connection, *(span(name, number) for number, name in enumerate(names)))
     taker = Taker()
 
     await reader.read([id_of(name) for name in reversed(names)], taker.take)
@@ -119,7 +116,7 @@ async def test_one_time_limit_is_for_all_views(
     monkeypatch.setattr(trace_parts, "TRACES_PER_VIEW", 1)
     monkeypatch.setattr(view, "ANSWER_S_MAX", 0.0)
     await prepare(connection)
-    await store(connection, *(span(name, number) for number, name in enumerate("abc")))
+    await write_spans(connection, *(span(name, number) for number, name in enumerate("abc")))
     limits: list[float | None] = []
     lend = views.open
     taken: list[bytes] = []

@@ -19,16 +19,23 @@ from collector.query.trace_sql import Edge
 from collector.query.trace_types import Dependency
 from collector.query.view import Views
 from collector.rows import Signal, SpanRow
-from collector.store import traces as store_traces
 from collector.store.pool import Connection
 from tests.converted import digest_of, span_row
-from tests.db.querying import BANK, LIBRARY, SHOP, leaf_of, prepare, write
+from tests.db.querying import (
+    BANK,
+    LIBRARY,
+    MINUTE_US,
+    SHOP,
+    leaf_of,
+    plan_of,
+    prepare,
+    write_spans,
+)
 from tests.db.writing import NOW
 from tests.golden_sql import check_golden
 from tests.leaves import DAY_US
 
-MINUTE = 60_000_000
-DAY = TimeRange(NOW - DAY_US, NOW + MINUTE)
+DAY = TimeRange(NOW - DAY_US, NOW + MINUTE_US)
 
 
 @pytest.fixture
@@ -37,18 +44,12 @@ async def repository(views: Views) -> TraceRepository:
     return TraceRepository(views)
 
 
-async def store(connection: Connection, *rows: tuple[Any, ...]) -> None:
-    """Commit spans as a flush does."""
-    await write(connection, Signal.TRACES, *rows)
-    await store_traces.upsert(connection, await store_traces.parameters(rows), timeout_s=10)
-
-
 def some_spans(dice: Random, count: int) -> list[tuple[Any, ...]]:
     """Return spans of few traces, many of them at the same moment."""
     return [
         span_row(
             number,
-            time=NOW - dice.randrange(40) * MINUTE,
+            time=NOW - dice.randrange(40) * MINUTE_US,
             trace=f"t{dice.randrange(25)}",
             name=dice.choice(["GET /", "POST /"]),
             service=dice.choice(["shop", "bank", None]),
@@ -96,7 +97,7 @@ async def test_pages_hold_what_a_naive_reader_finds(
     wanted, matches = QUESTIONS[place]
     rows = some_spans(dice, 150)
     await prepare(connection)
-    await store(connection, *rows)
+    await write_spans(connection, *rows)
     newest: dict[bytes, int] = {}
     for span in map(SpanRow._make, rows):
         if matches(span):
@@ -107,7 +108,8 @@ async def test_pages_hold_what_a_naive_reader_finds(
     page = await repository.find(DAY, wanted, limit=4)
     pages = [page]
     while page.next is not None:
-        await store(connection, span_row(time=NOW + 1, trace=f"new {len(pages)}", service="shop"))
+        newer = span_row(time=NOW + 1, trace=f"new {len(pages)}", service="shop")
+        await write_spans(connection, newer)
         page = await repository.find(DAY, wanted, limit=4, cursor=page.next)
         pages.append(page)
     back = pages[-1]
@@ -126,7 +128,7 @@ async def test_a_summary_is_merged_over_days(
     """A trace that passes midnight is one."""
     await prepare(connection)
     midnight = NOW - NOW % DAY_US
-    await store(
+    await write_spans(
         connection,
         span_row(1, time=midnight - 2, root=True, name="root", duration_ns=9_000),
         span_row(2, time=midnight + 2, service="bank", status=2, duration_ns=4_000),
@@ -146,7 +148,7 @@ async def test_a_trace_comes_whole_and_says_when_it_does_not(
     """From all its days without a range, by start; a range or a limit cuts it."""
     await prepare(connection)
     rows = [span_row(n, time=NOW - n * DAY_US // 2, resource=BANK if n else SHOP) for n in range(3)]
-    await store(connection, *rows, span_row(9, time=NOW, trace="other"))
+    await write_spans(connection, *rows, span_row(9, time=NOW, trace="other"))
     trace_id = digest_of("trace")
 
     found = await repository.get(trace_id)
@@ -170,7 +172,7 @@ async def test_dependencies_are_parents_of_other_services(
     await prepare(connection)
     parent = list(span_row(0, time=NOW, root=True))
     parent[4] = digest_of("trace parent")[:8]
-    await store(
+    await write_spans(
         connection,
         tuple(parent),
         span_row(1, time=NOW, service="bank", status=2),
@@ -225,10 +227,8 @@ async def test_an_index_is_used_and_other_days_are_not_looked_at(
     """What is asked for bounds what is read."""
     await prepare(connection)
     await connection.execute("SET enable_seqscan = off")
-    sql, parameters = STATEMENTS[name]
 
-    lines = await connection.fetch(f"EXPLAIN (COSTS OFF) {sql}", *parameters)
+    plan = await plan_of(connection, *STATEMENTS[name])
 
-    plan = "\n".join(line[0] for line in lines)
     assert f"{await leaf_of(connection, Signal.TRACES, NOW)}_{index}" in plan
     assert await leaf_of(connection, Signal.TRACES, NOW - 20 * DAY_US) not in plan

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import cast
 
 import pytest
 
@@ -11,18 +11,11 @@ from collector.rows import Signal
 from collector.store.pool import Connection
 from collector.store.read import Only, snapshot
 from tests.db.overhearing import Overheard
+from tests.db.querying import plan_of
 from tests.factories import BASE_UNIX_NANO
 from tests.leaves import make_leaves, pg_us
 
 NOW = pg_us(BASE_UNIX_NANO)
-
-
-async def plan_of(connection: Connection, query: str, *arguments: Any) -> str:
-    """Return the plan where a table is read through only if no index fits."""
-    async with connection.transaction():
-        await connection.execute("SET LOCAL enable_seqscan = off")
-        rows = await connection.fetch(f"EXPLAIN {query}", *arguments)
-    return "\n".join(row[0] for row in rows)
 
 
 @pytest.mark.parametrize(
@@ -44,8 +37,9 @@ async def test_rows_are_found_by_an_index(
         async for _ in view.chunks(signal, time_min=NOW, time_max=NOW + 1, only=only):
             pass
 
-    [asked] = overheard.asked
-    plan = await plan_of(connection, *asked)
+    [(sql, *parameters)] = overheard.asked
+    await connection.execute("SET enable_seqscan = off")
+    plan = await plan_of(connection, sql, parameters)
 
     assert "Seq Scan" not in plan, plan
     [condition] = [line for line in plan.splitlines() if "Index Cond:" in line]
@@ -54,6 +48,8 @@ async def test_rows_are_found_by_an_index(
 
 async def test_series_are_found_by_indexes(connection: Connection) -> None:
     """However many series there are, those of the canary are looked up."""
-    plan = await plan_of(connection, SERIES, ["a"], "otlpg-verify", "here")
+    await connection.execute("SET enable_seqscan = off")
+
+    plan = await plan_of(connection, SERIES, [["a"], "otlpg-verify", "here"])
 
     assert "Seq Scan" not in plan, plan

@@ -11,12 +11,10 @@ from collector.rows import LogRow, Signal
 from collector.settings import DatabaseSettings
 from collector.store.pool import Connection, resolve_dsn
 from tests.converted import digest_of, log_row, span_row
-from tests.db.querying import prepare, write
+from tests.db.querying import MINUTE_US, prepare, write
 from tests.db.writing import NOW
 from tests.e2e.test_cli import otlpg
 from tests.terminal import Terminal
-
-MINUTE_US = 60_000_000
 
 
 @pytest.fixture

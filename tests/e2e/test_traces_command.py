@@ -13,17 +13,15 @@ from google.protobuf import json_format
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from collector.cli import run
-from collector.rows import Signal, SpanRow
+from collector.rows import SpanRow
 from collector.settings import DatabaseSettings
-from collector.store import traces as store_traces
 from collector.store.pool import Connection, resolve_dsn
 from tests.converted import digest_of, span_row
-from tests.db.querying import BANK, prepare, write
+from tests.db.querying import BANK, MINUTE_US, prepare, write_spans
 from tests.db.writing import NOW
 from tests.e2e.daemon import FOREIGN_SETTINGS
 from tests.terminal import Terminal
 
-MINUTE_US = 60_000_000
 TRACE = digest_of("trace").hex()
 SHORT = "00000000000000ab"
 EVENTS = json.dumps(
@@ -43,8 +41,7 @@ async def database(connection: Connection, database_settings: DatabaseSettings) 
     )._replace(parent_span_id=root.span_id, events=EVENTS)  # fmt: skip
     short = SpanRow._make(span_row(1, time=NOW - 2 * MINUTE_US, root=True))
     rows = [root, child, short._replace(trace_id=bytes.fromhex(SHORT).rjust(16, b"\0"))]
-    await write(connection, Signal.TRACES, *rows)
-    await store_traces.upsert(connection, await store_traces.parameters(rows), timeout_s=10)
+    await write_spans(connection, *rows)
     return database_settings
 
 
