@@ -1,4 +1,4 @@
-"""Fixtures of tests that ask a real PostgreSQL what is stored."""
+"""Fixtures of tests that write into a real PostgreSQL and ask what is stored."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 from collector.query.view import Views
 from collector.settings import DatabaseSettings
 from collector.store.pool import Database
+from tests.db.writing import make_leaves
 
 
 @pytest.fixture
@@ -17,3 +18,10 @@ async def views(database_settings: DatabaseSettings) -> AsyncGenerator[Views]:
     database = Database(database_settings)
     yield Views(database, 60)
     await database.stop()
+
+
+@pytest.fixture
+async def settings(database_settings: DatabaseSettings) -> DatabaseSettings:
+    """A database with leaves around now."""
+    await make_leaves(database_settings)
+    return database_settings

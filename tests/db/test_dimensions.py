@@ -27,7 +27,7 @@ from tests.converted import (
     span_row,
 )
 from tests.db.flushing import flushing
-from tests.db.writing import NOW, context, count, make_leaves, rows_of
+from tests.db.writing import NOW, context, count, rows_of
 
 if TYPE_CHECKING:
     from collector.rows import ConvertedRequest, ResourceRow
@@ -35,13 +35,6 @@ if TYPE_CHECKING:
     from collector.store.pool import Connection
 
 pytestmark = pytest.mark.postgres_versions
-
-
-@pytest.fixture
-async def settings(database_settings: DatabaseSettings) -> DatabaseSettings:
-    """A database with leaves around now."""
-    await make_leaves(database_settings)
-    return database_settings
 
 
 def spans(name: str, *resources: ResourceRow) -> ConvertedRequest:

@@ -17,7 +17,7 @@ from collector.telemetry.clock import SystemClock
 from tests.converted import dimensions as dimensions_of
 from tests.converted import log_row, request, resource_row, scope_row, span_row
 from tests.db.flushing import HOLD_S, flushing
-from tests.db.writing import NOW, count, make_leaves, rows_of
+from tests.db.writing import NOW, count, rows_of
 from tests.fault.proxy import COMMIT_FAULTS, Fault, wire_to
 
 if TYPE_CHECKING:
@@ -40,10 +40,9 @@ KILL = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application
 
 
 @pytest.fixture
-async def settings(database_settings: DatabaseSettings) -> DatabaseSettings:
+async def settings(settings: DatabaseSettings) -> DatabaseSettings:
     """A database with leaves around now, and a name by which its flushers can be told."""
-    await make_leaves(database_settings)
-    return database_settings.model_copy(update={"app_name": "flusher"})
+    return settings.model_copy(update={"app_name": "flusher"})
 
 
 def spans(name: str, number: int = 3, *, trace: str | None = None) -> ConvertedRequest:

@@ -19,26 +19,25 @@ from collector.telemetry.metrics import Metrics
 from collector.telemetry.probe import TestProbe
 from tests.converted import log_row, request
 from tests.db.flushing import flushing
-from tests.db.writing import NOW, make_leaves, rows_of
+from tests.db.writing import NOW, rows_of
 from tests.fault.proxy import Fault, wire_to
-from tests.unit.tail.flushed import HandLink
+from tests.unit.tail.links import HandPublisherLink
 
 XIDS = "SELECT DISTINCT xmin::text::bigint FROM logs ORDER BY 1"
 STEP_S_MAX = 30.0
 
 
 @pytest.fixture
-async def settings(database_settings: DatabaseSettings) -> DatabaseSettings:
+async def settings(settings: DatabaseSettings) -> DatabaseSettings:
     """A database with leaves around now, whose flushers soon find out that an answer is lost."""
-    await make_leaves(database_settings)
-    return database_settings.model_copy(update={"statement_s_max": 0.2})
+    return settings.model_copy(update={"statement_s_max": 0.2})
 
 
 class Tails:
     """A publisher for somebody who listens, and what it sent."""
 
     def __init__(self) -> None:
-        self.link = HandLink(Signal.LOGS)
+        self.link = HandPublisherLink(Signal.LOGS)
         self.probe = TestProbe()
         self.metrics = Metrics()
         self.publisher = Publisher(

@@ -20,7 +20,7 @@ from collector.telemetry.metrics import Metrics
 from collector.telemetry.probe import TestProbe
 from tests.clocks import HandClock
 from tests.converted import day_of, digest_of, log_row, request
-from tests.db.writing import NOW, context, count, make_leaves, partitions, rows_of
+from tests.db.writing import NOW, context, count, partitions, rows_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
@@ -34,21 +34,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.postgres_versions
 
 TODAY = day_of(NOW)
-
-
-@pytest.fixture
-async def settings(database_settings: DatabaseSettings) -> DatabaseSettings:
-    """A database with leaves around now."""
-    await make_leaves(database_settings)
-    return database_settings
-
-
-@pytest.fixture
-async def peer(settings: DatabaseSettings) -> AsyncGenerator[Connection]:
-    """A second connection, as another process would hold it."""
-    opened = await connect(settings)
-    yield opened
-    opened.terminate()
 
 
 def key(name: str, day: date = TODAY) -> LedgerKey:
@@ -93,7 +78,7 @@ async def test_claim_counts_and_tells_what_was_there(
 
 
 async def test_claims_in_opposite_orders_never_wait_in_a_circle(
-    settings: DatabaseSettings, connection: Connection, peer: Connection
+    settings: DatabaseSettings, connection: Connection, other_connection: Connection
 ) -> None:
     """Keys are locked in one order, whatever order they come in."""
     keys = [key(f"request {n}") for n in range(300)]
@@ -103,25 +88,27 @@ async def test_claims_in_opposite_orders_never_wait_in_a_circle(
             async with worker.transaction():
                 await claim(worker, order, timeout_s=5)
 
-    await asyncio.gather(work(connection, keys), work(peer, keys[::-1]))
+    await asyncio.gather(work(connection, keys), work(other_connection, keys[::-1]))
 
     assert await count(connection, "ingest_ledger", "seen = 40") == 300
 
 
 async def test_request_of_a_peer_that_dies_before_its_commit_is_stored(
-    settings: DatabaseSettings, connection: Connection, peer: Connection
+    settings: DatabaseSettings, connection: Connection, other_connection: Connection
 ) -> None:
     """The peer's claim goes with its transaction: whoever waited for it is the first one."""
     dying, waiting = TestProbe(), TestProbe()
     dying.hold("flush.before_commit")
-    first = asyncio.create_task(write_batch(peer, [logs("a")], context(settings, probe=dying)))
+    first = asyncio.create_task(
+        write_batch(other_connection, [logs("a")], context(settings, probe=dying))
+    )
     await dying.reached("flush.before_commit")
     second = asyncio.create_task(
         write_batch(connection, [logs("a")], context(settings, probe=waiting))
     )
     await waiting.reached("flush.copied")
 
-    peer.terminate()
+    other_connection.terminate()
     dying.release("flush.before_commit")
 
     with pytest.raises(RetryableStoreError):
@@ -132,7 +119,7 @@ async def test_request_of_a_peer_that_dies_before_its_commit_is_stored(
 
 
 async def test_peer_frozen_in_mid_copy_blocks_nobody(
-    settings: DatabaseSettings, connection: Connection, peer: Connection
+    settings: DatabaseSettings, connection: Connection, other_connection: Connection
 ) -> None:
     """A backend that waits for the rest of a COPY for ever holds no claim: others store theirs."""
     half_way, never = asyncio.Event(), asyncio.Event()
@@ -143,8 +130,8 @@ async def test_peer_frozen_in_mid_copy_blocks_nobody(
         await never.wait()
 
     async def freeze() -> None:
-        await peer.execute(f"BEGIN; {lookup_sql([key('a')])}")
-        await peer.copy_records_to_table("logs", records=half_of_the_rows())
+        await other_connection.execute(f"BEGIN; {lookup_sql([key('a')])}")
+        await other_connection.copy_records_to_table("logs", records=half_of_the_rows())
 
     frozen = asyncio.create_task(freeze())
     await half_way.wait()
@@ -225,14 +212,18 @@ RETENTION = PartitionSettings().retention_days
 @pytest.mark.parametrize("first", [0, 1], ids=["today first", "tomorrow first"])
 @pytest.mark.parametrize("days", [-RETENTION, LEDGER_DAYS_AHEAD + 1], ids=["oldest", "newest"])
 async def test_workers_on_both_sides_of_midnight(
-    settings: DatabaseSettings, connection: Connection, peer: Connection, days: int, first: int
+    settings: DatabaseSettings,
+    connection: Connection,
+    other_connection: Connection,
+    days: int,
+    first: int,
 ) -> None:
     """One says the request's day, the other the sentinel: their claims meet all the same."""
     one = replace(logs("a"), day=TODAY + timedelta(days=days))
     here, there = await around_midnight(settings, one.day, first)
     fast, slow = TestProbe(), TestProbe()
     fast.hold("flush.before_commit")
-    storing = asyncio.create_task(write_batch(peer, [one], replace(here, probe=fast)))
+    storing = asyncio.create_task(write_batch(other_connection, [one], replace(here, probe=fast)))
     await fast.reached("flush.before_commit")
     repeating = asyncio.create_task(write_batch(connection, [one], replace(there, probe=slow)))
     await slow.reached("flush.copied")
@@ -282,12 +273,14 @@ async def around_midnight(
 
 @pytest.mark.parametrize("moment", ["flush.begun", "flush.copied"])
 async def test_claim_comes_after_the_copy(
-    settings: DatabaseSettings, connection: Connection, peer: Connection, moment: str
+    settings: DatabaseSettings, connection: Connection, other_connection: Connection, moment: str
 ) -> None:
     """A writer that hangs before its claim makes nobody wait, and finds itself the second."""
     probe = TestProbe()
     probe.hold(moment)
-    hanging = asyncio.create_task(write_batch(peer, [logs("a")], context(settings, probe=probe)))
+    hanging = asyncio.create_task(
+        write_batch(other_connection, [logs("a")], context(settings, probe=probe))
+    )
     await probe.reached(moment)
 
     hasty = settings.model_copy(update={"lock_s_max": 0.2})

@@ -30,7 +30,7 @@ from tests.converted import (
     span_row,
 )
 from tests.db.flushing import flushing
-from tests.db.writing import NOW, context, count, make_leaves, rows_of
+from tests.db.writing import NOW, context, count, rows_of
 from tests.factories import request_of
 from tests.unit.convert.converting import DAY_S, item_payload
 
@@ -70,13 +70,6 @@ def watch(monkeypatch: pytest.MonkeyPatch, name: str) -> list[tuple[Any, ...]]:
 
     monkeypatch.setattr(poison, name, called)
     return calls
-
-
-@pytest.fixture
-async def settings(database_settings: DatabaseSettings) -> DatabaseSettings:
-    """A database with leaves around now."""
-    await make_leaves(database_settings)
-    return database_settings
 
 
 def logs(name: str, number: int, bad: dict[int, dict[str, Any]]) -> ConvertedRequest:

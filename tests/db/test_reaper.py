@@ -20,7 +20,7 @@ from collector.telemetry.metrics import Metrics
 from collector.telemetry.probe import TestProbe
 from tests.conftest import settings_of
 from tests.converted import log_row
-from tests.db.writing import NOW, count, make_leaves
+from tests.db.writing import NOW, count
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -33,10 +33,9 @@ pytestmark = pytest.mark.postgres_versions
 
 
 @pytest.fixture
-async def settings(database_settings: DatabaseSettings) -> DatabaseSettings:
+async def settings(settings: DatabaseSettings) -> DatabaseSettings:
     """A database with leaves around now, whose transactions are old at once."""
-    await make_leaves(database_settings)
-    return database_settings.model_copy(update={"reap_after_s": 0.05})
+    return settings.model_copy(update={"reap_after_s": 0.05})
 
 
 async def ask(connection: Connection) -> None:

@@ -22,7 +22,7 @@ from tests.converted import (
     series_row,
 )
 from tests.db.flushing import flushing
-from tests.db.writing import NOW, count, make_leaves
+from tests.db.writing import NOW, count
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,10 +48,9 @@ class MinuteClock(SystemClock):
 
 
 @pytest.fixture
-async def settings(database_settings: DatabaseSettings) -> DatabaseSettings:
+async def settings(settings: DatabaseSettings) -> DatabaseSettings:
     """A database with leaves around now, and a name by which its flushers can be told."""
-    await make_leaves(database_settings)
-    return database_settings.model_copy(update={"app_name": "flusher"})
+    return settings.model_copy(update={"app_name": "flusher"})
 
 
 def points(name: str, metrics: Sequence[str]) -> ConvertedRequest:

@@ -10,7 +10,6 @@ import pytest
 from collector.rows import DeadLetterRow, Signal
 from collector.settings import DatabaseSettings
 from collector.store import traces
-from collector.store.pool import connect
 from collector.store.transaction import write_batch
 from collector.telemetry.probe import TestProbe
 from tests.converted import (
@@ -24,30 +23,15 @@ from tests.converted import (
     series_row,
     span_row,
 )
-from tests.db.writing import NOW, context, count, make_leaves, rows_of
+from tests.db.writing import NOW, context, count, rows_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterable
+    from collections.abc import Iterable
 
     from collector.rows import ConvertedRequest
     from collector.store.pool import Connection
 
 pytestmark = pytest.mark.postgres_versions
-
-
-@pytest.fixture
-async def settings(database_settings: DatabaseSettings) -> DatabaseSettings:
-    """A database with leaves around now."""
-    await make_leaves(database_settings)
-    return database_settings
-
-
-@pytest.fixture
-async def peer(settings: DatabaseSettings) -> AsyncGenerator[Connection]:
-    """A second connection, as another process would hold it."""
-    opened = await connect(settings)
-    yield opened
-    opened.terminate()
 
 
 def logs(name: str = "logs", number: int = 3) -> ConvertedRequest:
@@ -168,7 +152,7 @@ async def test_request_without_rows_keeps_its_letters(
 
 
 async def test_peer_with_the_same_bytes_waits_and_finds_them_stored(
-    settings: DatabaseSettings, connection: Connection, peer: Connection
+    settings: DatabaseSettings, connection: Connection, other_connection: Connection
 ) -> None:
     """Two connections, the same request at once: one stores it, the other takes its word."""
     slow, fast = TestProbe(), TestProbe()
@@ -178,7 +162,11 @@ async def test_peer_with_the_same_bytes_waits_and_finds_them_stored(
     )
     await fast.reached("flush.before_commit")
     second = asyncio.create_task(
-        write_batch(peer, [spans(), spans("other")], context(settings, Signal.TRACES, probe=slow))
+        write_batch(
+            other_connection,
+            [spans(), spans("other")],
+            context(settings, Signal.TRACES, probe=slow),
+        )
     )
     await slow.reached("flush.copied")
 

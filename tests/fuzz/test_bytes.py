@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
 from random import Random
 
 import pytest
@@ -12,9 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from collector.rows import Signal
-from collector.settings import DatabaseSettings
 from tests.fuzz.case import DOORS, Case, Door, load_all
-from tests.fuzz.http_door import http_door
 from tests.fuzz.judge import Judge
 from tests.fuzz.mutate import mutate
 from tests.round_trip import for_all
@@ -29,15 +26,6 @@ examples = hypothesis_settings(
 many_examples = hypothesis_settings(examples, max_examples=2_000, derandomize=False)
 
 CHANGES_MAX = 4
-
-
-@pytest.fixture
-async def judge(database_settings: DatabaseSettings) -> AsyncGenerator[Judge]:
-    """A judge with a listener and a database of its own."""
-    async with http_door() as door:
-        judge = Judge(database_settings, door)
-        yield judge
-        judge.stop()
 
 
 def changed(door: Door) -> SearchStrategy[Case]:

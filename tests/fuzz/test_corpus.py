@@ -3,28 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncGenerator
 
 import pytest
 
 from collector.rows import Signal
-from collector.settings import DatabaseSettings
 from tests.fuzz.case import CORPUS, Encoding, load_all
-from tests.fuzz.http_door import http_door
 from tests.fuzz.judge import Judge
 from tests.fuzz.oracle import TURN_S_MAX
 from tests.fuzz.seeds import seeds
 
 BYTES_MAX = 300_000
-
-
-@pytest.fixture
-async def judge(database_settings: DatabaseSettings) -> AsyncGenerator[Judge]:
-    """A judge with a listener and a database of its own."""
-    async with http_door() as door:
-        judge = Judge(database_settings, door)
-        yield judge
-        judge.stop()
 
 
 def test_the_corpus_holds_every_seed_and_stays_small() -> None:

@@ -24,7 +24,7 @@ from collector.tail.reader import Skipped
 from collector.tail.subscriber import STRANGERS
 from collector.telemetry.metrics import Metrics
 from tests.clocks import HandClock
-from tests.unit.tail.test_subscriber import HandLink
+from tests.unit.tail.links import HandSubscriberLink
 
 STEP_S_MAX = 20.0
 
@@ -54,7 +54,10 @@ class Stand:
         clock = HandClock()
         settings = Settings()
         self.hub = Hub(
-            settings.tail, lambda _: HandLink(publishers=0), clock=clock, metrics=Metrics()
+            settings.tail,
+            lambda _: HandSubscriberLink(publishers=0),
+            clock=clock,
+            metrics=Metrics(),
         )
         self.stored = Stored(*stored)
         made: Any = self.stored

@@ -21,7 +21,7 @@ from collector.tail.reader import Event, LinkState, Notice, Reader, Shown, Skipp
 from collector.tail.subscriber import STRANGERS
 from collector.telemetry.metrics import Metrics
 from tests.clocks import HandClock
-from tests.unit.tail.test_subscriber import HandLink
+from tests.unit.tail.links import HandSubscriberLink
 
 LOGS = frozenset({Signal.LOGS})
 
@@ -36,13 +36,13 @@ class Stand:
 
     def __init__(self, **settings: Any) -> None:
         self.metrics = Metrics()
-        self.links: list[HandLink] = []
+        self.links: list[HandSubscriberLink] = []
         self.hub = Hub(
             TailSettings(**settings), self._link, clock=HandClock(), metrics=self.metrics
         )
 
-    def _link(self, _: Signal) -> HandLink:
-        self.links.append(HandLink(publishers=0))
+    def _link(self, _: Signal) -> HandSubscriberLink:
+        self.links.append(HandSubscriberLink(publishers=0))
         return self.links[-1]
 
     def show(self, *bodies: str, signal: Signal = Signal.LOGS) -> None:

@@ -21,7 +21,8 @@ from collector.telemetry.metrics import Metrics
 from collector.telemetry.probe import TestProbe
 from tests.clocks import HandClock
 from tests.converted import dimensions
-from tests.unit.tail.flushed import HandLink, logs, numbered, points, spans
+from tests.unit.tail.flushed import logs, numbered, points, spans
+from tests.unit.tail.links import HandPublisherLink
 
 MADE = {Signal.LOGS: numbered(0, 2), Signal.TRACES: spans("a", "b"), Signal.METRICS: points(2)}
 
@@ -30,7 +31,7 @@ class Stand:
     """A publisher, the link in the test's hand, and what it counted."""
 
     def __init__(self, *listened: Signal, **settings: Any) -> None:
-        self.link = HandLink(*listened)
+        self.link = HandPublisherLink(*listened)
         self.probe = TestProbe()
         self.metrics = Metrics()
         self.clock = HandClock()
@@ -268,10 +269,9 @@ async def test_whatever_a_link_raises_the_publisher_goes_on(error: Exception) ->
     assert len(stand.messages()) == 1
 
 
-async def test_pauses_grow_and_are_short_again_after_a_good_while(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """A Redis that was away in January is not waited for in June."""
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """How long it wants to wait before each new attempt; it waits for none."""
     pauses: list[float] = []
     real_sleep = asyncio.sleep
 
@@ -281,6 +281,11 @@ async def test_pauses_grow_and_are_short_again_after_a_good_while(
 
     monkeypatch.setattr(module.asyncio, "sleep", sleep)
     monkeypatch.setattr(module, "RETRY_S_MIN", 0.25)
+    return pauses
+
+
+async def test_pauses_grow_and_are_short_again_after_a_good_while(pauses: list[float]) -> None:
+    """A Redis that was away in January is not waited for in June."""
     stand = Stand(Signal.LOGS)
     stand.link.fail()
     async with stand.running():
@@ -296,19 +301,8 @@ async def test_pauses_grow_and_are_short_again_after_a_good_while(
     assert pauses[before] == 0.25
 
 
-async def test_a_link_on_this_machine_is_tried_again_soon(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_a_link_on_this_machine_is_tried_again_soon(pauses: list[float]) -> None:
     """However long the API was away: it is back within a second, and its readers with it."""
-    pauses: list[float] = []
-    real_sleep = asyncio.sleep
-
-    async def sleep(delay_s: float) -> None:
-        pauses.append(delay_s)
-        await real_sleep(0)
-
-    monkeypatch.setattr(module.asyncio, "sleep", sleep)
-    monkeypatch.setattr(module, "RETRY_S_MIN", 0.25)
     stand = Stand(Signal.LOGS)
     stand.link.retry_s_max = LocalPublisherLink.retry_s_max
     stand.link.fail()

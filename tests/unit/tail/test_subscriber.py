@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from datetime import timedelta
 
 import pytest
@@ -17,59 +17,15 @@ from collector.tail.message import Head, encode
 from collector.tail.subscriber import PUBLISHERS_MAX, Feed, Started
 from tests.clocks import HandClock
 from tests.unit.tail.flushed import numbered
+from tests.unit.tail.links import END, HandSubscriberLink
 from tests.unit.tail.noting import Notes
-
-END = b""
-"""Breaks the link of the test."""
-
-
-class HandLink:
-    """A subscriber's link into which the test puts messages."""
-
-    def __init__(self, publishers: int = 1) -> None:
-        self.publishers = publishers
-        self.failure: Exception | None = None
-        self.hellos = 0
-        self.may_answer = asyncio.Event()
-        self.may_answer.set()
-        self._queue: asyncio.Queue[bytes] = asyncio.Queue()
-        self._change = asyncio.Condition()
-
-    @contextlib.asynccontextmanager
-    async def subscribed(self) -> AsyncGenerator[AsyncIterator[bytes]]:
-        """Listen, unless there is a failure."""
-        if self.failure is not None:
-            raise self.failure
-        yield self._messages()
-
-    async def _messages(self) -> AsyncIterator[bytes]:
-        while (raw := await self._queue.get()) != END:
-            yield raw
-        raise LinkError("broken by the test")
-
-    async def hello(self) -> int:
-        """Count the hello."""
-        async with self._change:
-            self.hellos += 1
-            self._change.notify_all()
-        await self.may_answer.wait()
-        return self.publishers
-
-    async def said_hello(self, times: int = 1) -> None:
-        """Return once so many hellos were said."""
-        async with self._change:
-            await self._change.wait_for(lambda: self.hellos >= times)
-
-    def put(self, raw: bytes) -> None:
-        """Let a message come."""
-        self._queue.put_nowait(raw)
 
 
 class Stand:
     """A feed, the link in the test's hand, and what it told."""
 
     def __init__(self, publishers: int = 1, workers: int = 0) -> None:
-        self.link = HandLink(publishers)
+        self.link = HandSubscriberLink(publishers)
         self.notes = Notes()
         self.clock = HandClock()
         self.database: str | None = None
@@ -383,7 +339,7 @@ async def test_without_a_database_of_its_own_everything_is_shown() -> None:
 async def test_workers_that_are_not_there_yet_are_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     """The link, or its other end, was away: a reader is told that they exist, and waits for them."""
     monkeypatch.setattr(module, "GREETING_S_MAX", 0.05)
-    link = HandLink(publishers=0)
+    link = HandSubscriberLink(publishers=0)
     feed = Feed(link, Notes(), HandClock(), workers=2)
     listening = asyncio.create_task(feed.run())
 
