@@ -45,6 +45,7 @@ class Gate(GrpcServer):
         self.starting = asyncio.Event()
         self.listens = asyncio.Event()
         self.pausing = asyncio.Event()
+        self.shortened = asyncio.Event()
         self.may_start = asyncio.Event()
         self.may_start.set()
 
@@ -59,6 +60,10 @@ class Gate(GrpcServer):
     async def _pause(self, pause_s: float) -> None:
         self.pausing.set()
         await super()._pause(pause_s)
+
+    async def _shorten(self, count: int) -> None:
+        await super()._shorten(count)
+        self.shortened.set()
 
     async def give_up(self) -> None:
         """Make the call that ends gRPC's server, and return when its successor is about to listen."""
@@ -147,10 +152,12 @@ async def test_a_server_that_was_given_up_makes_room_where_descriptors_run_short
     def hardly_any_left(_kind: int) -> tuple[int, int]:
         return used + 2, used + 2
 
+    server.shortened.clear()
     monkeypatch.setattr(resource, "getrlimit", hardly_any_left)
     async with asyncio.timeout(WAIT_S):
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await call
+        await server.shortened.wait()  # the caller may hear of the end before it is over here
 
     assert caught.value.code() is CUT
     assert server.retiring == 0
