@@ -563,5 +563,17 @@ def items_in(request: ExportRequest) -> int:
     )
 
 
+def spans_with_services(request: ExportTraceServiceRequest) -> list[tuple[str, Span]]:
+    """Return every span, in its order, behind the name of its service."""
+    return [
+        (attribute.value.string_value, span)
+        for group in request.resource_spans
+        for attribute in group.resource.attributes
+        if attribute.key == "service.name"
+        for scoped in group.scope_spans
+        for span in scoped.spans
+    ]
+
+
 def _count(groups: Iterable[Sequence[object]]) -> int:
     return sum(map(len, groups))

@@ -22,6 +22,7 @@ from tests.converted import digest_of, log_row, point_row, span_row
 from tests.db.querying import BANK, SERIES, SHOP, leaf_of, prepare, write
 from tests.db.writing import NOW
 from tests.leaves import DAY_US
+from tests.server_activity import until_counted
 
 TRACES, METRICS, LOGS = Signal.TRACES, Signal.METRICS, Signal.LOGS
 SECOND_US = 1_000_000
@@ -260,7 +261,11 @@ async def test_all_signals_are_read_as_of_one_moment(
     async with other_connection.transaction():
         await other_connection.execute(f"LOCK TABLE {leaf} IN ACCESS EXCLUSIVE MODE")
         search = asyncio.create_task(recent(connection))
-        await _waits_for_a_lock(writer, connection.get_server_pid())
+        waiting = (
+            f"SELECT count(*) FROM pg_locks WHERE pid = {connection.get_server_pid()}"
+            " AND NOT granted"
+        )
+        await until_counted(writer, waiting, 1)
         await write(writer, LOGS, log_row(time=NOW))
 
     found = await search
@@ -268,15 +273,6 @@ async def test_all_signals_are_read_as_of_one_moment(
     writer.terminate()
     assert [item["signal"] for item in found.items] == ["traces"]
     assert found.is_whole
-
-
-async def _waits_for_a_lock(connection: Connection, backend: int) -> None:
-    """Return once another backend waits for a lock."""
-    async with asyncio.timeout(20):
-        while not await connection.fetchval(
-            "SELECT count(*) FROM pg_locks WHERE pid = $1 AND NOT granted", backend
-        ):
-            pass
 
 
 async def test_no_item_is_asked_for(connection: Connection) -> None:

@@ -168,7 +168,7 @@ async def test_spans_outlive_their_resource_and_scope(
     repository: TraceRepository, connection: Connection, views: Views
 ) -> None:
     """Where somebody has deleted them, each reader gets an empty one: the spans are not lost."""
-    await store(connection, span("lone", attributes='{"a":1}', resource_id=BANK.resource_id))
+    await write_spans(connection, span("lone", attributes='{"a":1}', resource_id=BANK.resource_id))
     await connection.execute(
         "DELETE FROM resources WHERE service_name = 'bank'; DELETE FROM scopes"
     )

@@ -19,7 +19,7 @@ from collector.rows import Signal
 from collector.settings import DatabaseSettings
 from tests.e2e.daemon import Daemon
 from tests.e2e.senders import Caller
-from tests.factories import trace_request
+from tests.factories import spans_with_services, trace_request
 
 MINUTE_NS = 60 * 10**9
 
@@ -47,14 +47,7 @@ class Stand(NamedTuple):
 
     def spans(self) -> list[tuple[str, Span]]:
         """Return every span that was sent, with its service."""
-        return [
-            (attribute.value.string_value, span)
-            for group in self.sent.resource_spans
-            for attribute in group.resource.attributes
-            if attribute.key == "service.name"
-            for scoped in group.scope_spans
-            for span in scoped.spans
-        ]
+        return spans_with_services(self.sent)
 
     def trace(self) -> tuple[bytes, list[tuple[str, Span]]]:
         """Return the id and the spans of one trace."""

@@ -6,6 +6,7 @@ import asyncio
 import signal
 import time
 import urllib.request
+from collections import Counter
 from collections.abc import Callable, Generator
 from typing import Any, NamedTuple
 
@@ -31,7 +32,7 @@ from tests.e2e.jaeger_storage import (
 )
 from tests.e2e.senders import Caller
 from tests.equality import assert_same_items
-from tests.factories import trace_request
+from tests.factories import spans_with_services, trace_request
 
 MINUTE_NS = 60 * 10**9
 SERVICES = f"{READER}GetServices"
@@ -60,14 +61,9 @@ class Stand(NamedTuple):
             **fields,
         )
 
-    def traces(self) -> dict[bytes, set[bytes]]:
-        """Return the spans of each trace."""
-        found: dict[bytes, set[bytes]] = {}
-        for group in self.sent.resource_spans:
-            for scoped in group.scope_spans:
-                for span in scoped.spans:
-                    found.setdefault(span.trace_id, set()).add(span.span_id)
-        return found
+    def trace_ids(self) -> set[bytes]:
+        """Return the ids of all traces but the large one."""
+        return {span.trace_id for _, span in spans_with_services(self.sent)}
 
 
 def moment(unix_nano: int) -> Timestamp:
@@ -151,10 +147,8 @@ def test_services_and_operations(stand: Stand, storage: Storage) -> None:
     """Names, and kinds in Jaeger's words."""
     kinds = {1: "internal", 2: "server", 3: "client", 4: "producer", 5: "consumer"}
     by_service: dict[str, set[tuple[str, str]]] = {"large": {("page", "")}}
-    for group in stand.sent.resource_spans:
-        [service] = [a.value.string_value for a in group.resource.attributes if a.key == "service.name"]  # fmt: skip
-        of_it = by_service.setdefault(service, set())
-        of_it |= {(s.name, kinds[s.kind]) for scoped in group.scope_spans for s in scoped.spans}
+    for service, span in spans_with_services(stand.sent):
+        by_service.setdefault(service, set()).add((span.name, kinds[span.kind]))
 
     assert storage.services() == sorted(by_service)
     for service, operations in by_service.items():
@@ -167,7 +161,7 @@ def test_services_and_operations(stand: Stand, storage: Storage) -> None:
 
 def test_traces_come_back_as_they_were_sent(stand: Stand, storage: Storage) -> None:
     """Each trace in one message, in the order of the question; what is not there is left out."""
-    ids = sorted(stand.traces())
+    ids = sorted(stand.trace_ids())
     asked = [bytes(15) + b"\1", *ids, ids[0]]
 
     messages = storage.get_traces(*asked)
@@ -191,16 +185,20 @@ def test_a_large_trace_comes_whole_in_messages_that_clients_take(storage: Storag
 
 def test_a_search_gives_traces_and_ids(stand: Stand, storage: Storage) -> None:
     """By service, operation, tag and duration; zeros ask for nothing; no service is any."""
-    [service, *_] = storage.services()
-    [(operation, _), *_] = storage.operations(service)
-    every = set(stand.traces())
+    by_service: dict[str, set[bytes]] = {}
+    by_operation: dict[tuple[str, str], set[bytes]] = {}
+    for service, span in spans_with_services(stand.sent):
+        by_service.setdefault(service, set()).add(span.trace_id)
+        by_operation.setdefault((service, span.name), set()).add(span.trace_id)
 
-    by_service = storage.find_ids(stand.query(service_name=service))
-    assert set(by_service) <= every
-    assert ids_of(storage.find_traces(stand.query(service_name=service))) == by_service
-    by_operation = storage.find_ids(stand.query(service_name=service, operation_name=operation))
-    assert set(by_operation) <= set(by_service)
-    assert set(storage.find_ids(stand.query())) == {*every, LARGE}
+    for service, ids in by_service.items():
+        found = storage.find_ids(stand.query(service_name=service))
+        assert set(found) == ids
+        assert ids_of(storage.find_traces(stand.query(service_name=service))) == found
+    for (service, operation), ids in by_operation.items():
+        query = stand.query(service_name=service, operation_name=operation)
+        assert set(storage.find_ids(query)) == ids
+    assert set(storage.find_ids(stand.query())) == {*stand.trace_ids(), LARGE}
     text = wire.KeyValue(key="text", value=wire.AnyValue(string_value=LARGE_TEXT))
     assert storage.find_ids(stand.query(attributes=[text])) == [LARGE]
     other = wire.KeyValue(key="text", value=wire.AnyValue(string_value="y"))
@@ -217,19 +215,20 @@ def test_dependencies_and_capabilities(stand: Stand, storage: Storage) -> None:
         end_time=moment(stand.start_unix_nano + MINUTE_NS),
     )
     found = storage.ask(DEPENDENCIES, hour, wire.GetDependenciesResponse).dependencies
-    services = {
-        attribute.value.string_value
-        for group in stand.sent.resource_spans
-        for attribute in group.resource.attributes
-        if attribute.key == "service.name"
-    }
+    spans = spans_with_services(stand.sent)
+    owners = {(span.trace_id, span.span_id): service for service, span in spans}
+    calls = Counter(
+        (owners[span.trace_id, span.parent_span_id], service)
+        for service, span in spans
+        if owners.get((span.trace_id, span.parent_span_id), service) != service
+    )
     capabilities = storage.ask(
         CAPABILITIES, wire.GetCapabilitiesRequest(), wire.GetCapabilitiesResponse
     )
 
-    assert found
-    assert {one.parent for one in found} | {one.child for one in found} <= services
-    assert all(one.call_count > 0 and one.source == "otlpg" for one in found)
+    assert calls
+    assert {(one.parent, one.child): one.call_count for one in found} == calls
+    assert {one.source for one in found} == {"otlpg"}
     assert capabilities.search.without_service_name
     assert capabilities.search.same_span_conjunction
     assert not capabilities.search.HasField("filter")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import ExitStack
 from typing import Any
 
 from collector.rows import Signal
@@ -30,7 +31,8 @@ async def test_tails_that_open_under_load_show_each_item_once(
 ) -> None:
     """Twenty tails open while two workers commit; each shows all that is stored, then the rest."""
     opened: list[list[str]] = []
-    all_seen = asyncio.Event()
+    caught_up = asyncio.Semaphore(0)
+    last_is_sent = asyncio.Event()
 
     async def watch(port: int) -> None:
         async with tailing(port, "signal=logs&n=1000") as tail:
@@ -38,29 +40,26 @@ async def test_tails_that_open_under_load_show_each_item_once(
             opened.append(bodies)
             while len(bodies) < LAST:
                 bodies += await tail.bodies(1)
-            await all_seen.wait()
+            caught_up.release()
+            await last_is_sent.wait()
             bodies += await tail.bodies(1)
             assert_whole(tail)
 
-    with Daemon(database_settings, workers=2, **SETTINGS) as daemon:
+    with Daemon(database_settings, workers=2, **SETTINGS) as daemon, ExitStack() as stack:
         await daemon.until_metric("otlpg_tail_link_up", 2)  # what is committed before is lost
-        callers = [Caller(daemon.grpc_port) for _ in range(4)]
+        callers = [stack.enter_context(Caller(daemon.grpc_port)) for _ in range(4)]
         async with asyncio.timeout(120), asyncio.TaskGroup() as tasks:
-            watching: list[asyncio.Task[None]] = []
             for number in range(REQUESTS):
                 if number % EVERY == 0:
-                    watching.append(tasks.create_task(watch(daemon.api_port)))
+                    tasks.create_task(watch(daemon.api_port))
                 records = numbered_logs(range(number * RECORDS, (number + 1) * RECORDS))
                 caller = callers[number % len(callers)]
                 assert await asyncio.to_thread(caller.send, Signal.LOGS, records) == b""
-            while len(opened) < TAILS or min(map(len, opened)) < LAST:  # noqa: ASYNC110
-                await asyncio.sleep(0)  # the daemon's pace
-            assert (
-                await asyncio.to_thread(callers[0].send, Signal.LOGS, numbered_logs([LAST])) == b""
-            )
-            all_seen.set()
-        for caller in callers:
-            caller.__exit__(None, None, None)
+            for _ in range(TAILS):
+                await caught_up.acquire()
+            last = numbered_logs([LAST])
+            assert await asyncio.to_thread(callers[0].send, Signal.LOGS, last) == b""
+            last_is_sent.set()
 
     assert len(opened) == TAILS
     for bodies in opened:

@@ -50,8 +50,8 @@ def test_nothing_has_no_path() -> None:
 
 
 def test_depth_does_not_matter() -> None:
-    """A hundred thousand spans inside each other."""
-    depth = 100_000
+    """Twenty thousand spans inside each other."""
+    depth = 20_000
     spans = [span(n, n - 1 if n else None, n, 2 * (depth - n)) for n in range(depth)]
 
     assert len(critical_path(spans)) == 2 * depth - 1

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from collector.errors import LinkError
 from collector.rows import ConvertedRequest, Signal
@@ -338,12 +339,13 @@ async def test_rows_that_cannot_be_shown_raise_nothing() -> None:
     crooked.rows = [("no", "row")]
     surrogate = logs("\ud800")
 
-    for signal, made in (
-        (Signal.METRICS, orphan),
-        (Signal.LOGS, crooked),
-        (Signal.LOGS, surrogate),
-    ):
-        stand.offer(made, signal=signal)
+    with capture_logs():  # to write a traceback for people takes seconds
+        for signal, made in (
+            (Signal.METRICS, orphan),
+            (Signal.LOGS, crooked),
+            (Signal.LOGS, surrogate),
+        ):
+            stand.offer(made, signal=signal)
 
     assert stand.skipped("fault") == 5
     assert stand.publisher.backlog_bytes == 0

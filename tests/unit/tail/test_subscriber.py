@@ -418,8 +418,9 @@ async def test_the_roll_is_called_also_where_nothing_more_comes(
         stand.greeting(0)
         await stand.feed.begin()
         stand.greeting(0, source="b")
-
         await stand.link.said_hello(2)
+
+    assert stand.link.hellos == 2
 
 
 async def test_a_reader_who_leaves_while_it_asks_changes_nothing() -> None:
