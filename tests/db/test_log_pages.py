@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from random import Random
 from typing import Any, NamedTuple
 
@@ -24,6 +25,7 @@ from collector.rows import ConvertedRequest, LogRow, Signal
 from collector.settings import DatabaseSettings
 from collector.store.pool import Connection
 from tests.converted import log_row
+from tests.db.paging import every_item
 from tests.db.querying import HOUR, prepare, sorted_texts, write
 from tests.db.writing import NOW
 from tests.factories import ExportRequest
@@ -35,7 +37,6 @@ from tests.strategies import NOW_UNIX_NANO, requests
 
 LOGS = Signal.LOGS
 _UNCUT = {"attributes_cut": False, "resource_cut": False}
-PAGES_MAX = 500
 GENERATED = TimeRange(pg_us(NOW_UNIX_NANO) - 5 * DAY_US, pg_us(NOW_UNIX_NANO) + 5 * DAY_US)
 
 examples = hypothesis_settings(
@@ -60,30 +61,6 @@ class Example(NamedTuple):
 async def repository(views: Views) -> LogRepository:
     """The test's own database."""
     return LogRepository(views)
-
-
-async def every_page(
-    repository: LogRepository, when: TimeRange, filter_: Filter, *, limit: int, newest_first: bool
-) -> list[LogRecord]:
-    """Return all records page by page, after a check that the same pages lead back."""
-    page = await repository.find(when, filter_, limit=limit, newest_first=newest_first)
-    assert page.previous is None
-    pages = [page]
-    while page.next is not None:
-        assert len(page.items) == limit
-        assert len(pages) < PAGES_MAX, "the pages have no end"
-        page = await repository.find(
-            when, filter_, limit=limit, newest_first=newest_first, cursor=page.next
-        )
-        pages.append(page)
-    back = page
-    for expected in reversed(pages[:-1]):
-        back = await repository.find(
-            when, filter_, limit=limit, newest_first=newest_first, cursor=back.previous
-        )
-        assert back.items == expected.items
-        assert (back.previous is None) == (expected is pages[0])
-    return [record for each in pages for record in each.items]
 
 
 async def test_records_are_those_that_a_naive_reader_finds(
@@ -121,9 +98,8 @@ def _check(
             asked += [filter_about(dice.choice(stored)[0], dice) for _ in range(3)]
         for filter_ in asked:
             newest_first = dice.random() < 0.5
-            found = await every_page(
-                repository, GENERATED, filter_, limit=example.limit, newest_first=newest_first
-            )
+            asked_for = partial(repository.find, GENERATED, filter_, newest_first=newest_first)
+            found = await every_item(asked_for, limit=example.limit)
             wanted = [fields for item, fields in stored if filter_.matches(item)]
             keys = [record.place for record in found]
             assert keys == sorted(keys, reverse=newest_first), str(filter_)
@@ -196,7 +172,8 @@ async def test_twins_are_all_shown_and_none_twice(
     alone = [log_row(time=at + n, body=f"alone {n}", service=None) for n in (-1, 1)]
     await write(connection, LOGS, *twins, *alone)
 
-    found = await every_page(repository, HOUR, Filter(), limit=limit, newest_first=newest_first)
+    asked = partial(repository.find, HOUR, newest_first=newest_first)
+    found = await every_item(asked, limit=limit)
 
     bodies = [record.body for record in found]
     order = 1 if newest_first else -1

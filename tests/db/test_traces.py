@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from itertools import count
 from random import Random
 from typing import Any
 
@@ -21,6 +23,7 @@ from collector.query.view import Views
 from collector.rows import Signal, SpanRow
 from collector.store.pool import Connection
 from tests.converted import digest_of, span_row
+from tests.db.paging import every_item
 from tests.db.querying import (
     BANK,
     LIBRARY,
@@ -105,21 +108,16 @@ async def test_pages_hold_what_a_naive_reader_finds(
     expected = sorted(newest, key=lambda t: (newest[t], t), reverse=True)
     assert expected
 
-    page = await repository.find(DAY, wanted, limit=4)
-    pages = [page]
-    while page.next is not None:
-        newer = span_row(time=NOW + 1, trace=f"new {len(pages)}", service="shop")
-        await write_spans(connection, newer)
-        page = await repository.find(DAY, wanted, limit=4, cursor=page.next)
-        pages.append(page)
-    back = pages[-1]
-    for before in reversed(pages[:-1]):
-        assert back.previous is not None
-        back = await repository.find(DAY, wanted, limit=4, cursor=back.previous)
-        assert back.items == before.items
+    numbers = count()
 
-    assert [each.trace_id for page in pages for each in page.items] == expected
-    assert pages[0].previous is None
+    async def write_newer() -> None:
+        newer = span_row(time=NOW + 1, trace=f"new {next(numbers)}", service="shop")
+        await write_spans(connection, newer)
+
+    asked = partial(repository.find, DAY, wanted)
+    found = await every_item(asked, limit=4, meanwhile=write_newer)
+
+    assert [each.trace_id for each in found] == expected
 
 
 async def test_a_summary_is_merged_over_days(

@@ -19,7 +19,7 @@ from tests.strategies import (
 )
 
 sampling = settings(
-    max_examples=300,
+    max_examples=200,
     derandomize=True,
     database=None,
     deadline=None,

@@ -74,15 +74,19 @@ class HandSubscriberLink:
         self.hellos = 0
         self.may_answer = asyncio.Event()
         self.may_answer.set()
+        self.left = asyncio.Event()
         self._queue: asyncio.Queue[bytes] = asyncio.Queue()
         self._change = asyncio.Condition()
 
     @contextlib.asynccontextmanager
     async def subscribed(self) -> AsyncGenerator[AsyncIterator[bytes]]:
-        """Listen, unless there is a failure."""
+        """Listen, unless there is a failure; ``left`` is set when that is over."""
         if self.failure is not None:
             raise self.failure
-        yield self._messages()
+        try:
+            yield self._messages()
+        finally:
+            self.left.set()
 
     async def _messages(self) -> AsyncIterator[bytes]:
         while (raw := await self._queue.get()) != END:

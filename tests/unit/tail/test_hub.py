@@ -299,6 +299,46 @@ async def test_a_feed_lives_a_little_longer_than_its_last_reader() -> None:
             assert len(stand.links) == 2
 
 
+async def test_a_feed_that_nobody_reads_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its link is left alone then, and no worker publishes for nobody."""
+    monkeypatch.setattr(module, "LINGER_S", 0.01)
+    stand = Stand()
+    async with running(stand) as hub:
+        async with hub.open(LOGS, everything):
+            assert not stand.links[0].left.is_set()
+        await stand.links[0].left.wait()
+
+
+async def test_a_feed_does_not_end_under_who_came_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its end was near when the reader returned."""
+    monkeypatch.setattr(module, "LINGER_S", 0)
+    stand = Stand()
+    end_was_due = asyncio.Event()
+    faults: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context))
+    async with running(stand) as hub:
+        async with hub.open(LOGS, everything):
+            pass
+        async with hub.open(LOGS, everything):
+            asyncio.get_running_loop().call_later(0, end_was_due.set)  # behind any other timer
+            await end_was_due.wait()
+
+            assert not stand.links[0].left.is_set()
+            assert len(stand.links) == 1
+    assert faults == []
+
+
+async def test_who_has_left_is_forgotten() -> None:
+    """Clients come with any number of names."""
+    stand = Stand()
+    async with running(stand) as hub:
+        for number in range(3):
+            async with hub.open(LOGS, everything, client=str(number)):
+                assert [*hub._clients] == [str(number)]  # pyright: ignore[reportPrivateUsage]
+
+        assert not hub._clients  # pyright: ignore[reportPrivateUsage]
+
+
 async def test_there_are_no_more_readers_than_may_be() -> None:
     """One leaves, and another may come."""
     stand = Stand(readers_max=2)
@@ -358,8 +398,9 @@ async def test_strangers_are_told_to_each_reader_once() -> None:
             hub.look_at_strangers(signal)
         assert every.take_now() == [notice]
         async with hub.open(LOGS, everything) as (late, _):
-            hub.look_at_strangers(Signal.LOGS)
             assert late.take_now() == [notice]
+            hub.look_at_strangers(Signal.LOGS)
+            assert late.take_now() == []
 
 
 def test_a_notice_outlives_a_full_buffer() -> None:
