@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from random import Random
 from typing import Any
@@ -29,6 +29,8 @@ MINUTE_US = 60_000_000
 HOUR = TimeRange(NOW - 60 * MINUTE_US, NOW)
 
 SHOP, BANK, LIBRARY = resource_row("shop"), resource_row("bank"), scope_row()
+BY_BANK: Mapping[str, Any] = {"service_name": "bank", "resource_id": BANK.resource_id}
+"""Columns of a span of the bank."""
 REQUESTS = metric_row("requests")
 SERIES = series_row(REQUESTS, SHOP, LIBRARY)
 KNOWN = dimensions([SHOP, BANK], [LIBRARY], [REQUESTS], [SERIES])

@@ -8,8 +8,6 @@ from random import Random
 from typing import Literal, NamedTuple
 
 import pytest
-from hypothesis import HealthCheck
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from collector.items import Item
@@ -29,6 +27,7 @@ from collector.rows import Signal
 from collector.settings import DatabaseSettings
 from collector.store.pool import Connection
 from tests.db.querying import sorted_texts, text_of
+from tests.examples import new_examples, same_examples
 from tests.factories import ExportRequest
 from tests.filters import filter_about, filters
 from tests.long_requests import long_requests
@@ -36,15 +35,9 @@ from tests.round_trip import Arrivals, for_all
 from tests.storage import Storage
 from tests.strategies import requests
 
-examples = hypothesis_settings(
-    max_examples=30,
-    derandomize=True,
-    database=None,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
-few_examples = hypothesis_settings(examples, max_examples=12)
-many_examples = hypothesis_settings(examples, max_examples=2_000, derandomize=False)
+examples = same_examples(30)
+few_examples = same_examples(12)
+many_examples = new_examples()
 
 ITEMS_MAX = 1_000
 FILTERS_ABOUT_ITEMS = 24

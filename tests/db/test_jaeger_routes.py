@@ -21,7 +21,7 @@ from collector.store.pool import Connection, Database
 from collector.telemetry.clock import SystemClock
 from tests.asking import Asker
 from tests.converted import digest_of
-from tests.db.querying import BANK, prepare, span, write_spans
+from tests.db.querying import BY_BANK, prepare, span, write_spans
 from tests.db.writing import NOW
 
 SPANS_MAX = 5
@@ -48,13 +48,12 @@ async def asker(
 ) -> AsyncGenerator[Asker]:
     """Who asks about three traces, the newest first: two spans, six, and two that failed."""
     await prepare(connection)
-    bank: dict[str, Any] = {"service_name": "bank", "resource_id": BANK.resource_id}
     await write_spans(
         connection,
         *(span("whole", number, minutes=1) for number in range(2)),
         *(span("cut", number, minutes=2 + number) for number in range(6)),
         *(span("left out", number, minutes=10 + number, status_code=2) for number in range(2)),
-        span("left out", 9, minutes=9, parent_span_id=None, name="root", **bank),
+        span("left out", 9, minutes=9, parent_span_id=None, name="root", **BY_BANK),
     )
     database = Database(database_settings)
     yield asker_of(database)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import HealthCheck
-from hypothesis import settings as hypothesis_settings
 
 from collector.items import Item
 from collector.query.filters import Filter
@@ -14,6 +12,7 @@ from collector.settings import DatabaseSettings
 from collector.store.pool import Connection
 from collector.tail.message import Head, decode, encode
 from tests.db.querying import sorted_texts
+from tests.examples import same_examples
 from tests.factories import ExportRequest
 from tests.long_requests import long_requests
 from tests.round_trip import Arrivals, for_all
@@ -23,16 +22,10 @@ from tests.strategies import requests
 ITEMS_MAX = 1_000
 BYTES_MAX = 2**26
 
-examples = hypothesis_settings(
-    max_examples=60,
-    derandomize=True,
-    database=None,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
+examples = same_examples(60)
 
 
-few_examples = hypothesis_settings(examples, max_examples=20)
+few_examples = same_examples(20)
 
 
 @pytest.mark.parametrize("signal", Signal)

@@ -9,8 +9,6 @@ from typing import Any, NamedTuple
 
 import orjson
 import pytest
-from hypothesis import HealthCheck
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from collector.errors import BadParameterError
@@ -28,6 +26,7 @@ from tests.converted import log_row
 from tests.db.paging import every_item
 from tests.db.querying import HOUR, prepare, sorted_texts, write
 from tests.db.writing import NOW
+from tests.examples import same_examples
 from tests.factories import ExportRequest
 from tests.filters import filter_about, filters
 from tests.leaves import DAY_US, pg_us
@@ -39,13 +38,7 @@ LOGS = Signal.LOGS
 _UNCUT = {"attributes_cut": False, "resource_cut": False}
 GENERATED = TimeRange(pg_us(NOW_UNIX_NANO) - 5 * DAY_US, pg_us(NOW_UNIX_NANO) + 5 * DAY_US)
 
-examples = hypothesis_settings(
-    max_examples=15,
-    derandomize=True,
-    database=None,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
+examples = same_examples(15)
 
 
 class Example(NamedTuple):

@@ -5,26 +5,19 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 import pytest
-from hypothesis import HealthCheck
-from hypothesis import settings as hypothesis_settings
 
 from collector.rows import ConvertedRequest, Signal
 from collector.settings import DatabaseSettings
 from collector.store.pool import Connection
 from tests.equality import assert_same_items
+from tests.examples import new_examples, same_examples
 from tests.factories import ExportRequest, request_of
 from tests.round_trip import Arrivals, expected_back, for_all, with_quarantined
 from tests.storage import Storage
 from tests.strategies import NOW_UNIX_NANO, HostileRequest, hostile_requests, requests
 
-examples = hypothesis_settings(
-    max_examples=60,
-    derandomize=True,
-    database=None,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
-many_examples = hypothesis_settings(examples, max_examples=2_000, derandomize=False)
+examples = same_examples(60)
+many_examples = new_examples()
 
 RoundTrip = Callable[[Signal, ConvertedRequest], Awaitable[ExportRequest]]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
@@ -18,7 +17,17 @@ from collector.query.view import Views
 from collector.restore.traces import restore_traces
 from collector.store.pool import Connection
 from tests.converted import digest_of
-from tests.db.querying import BANK, HOUR, LIBRARY, MINUTE_US, SHOP, prepare, span, write_spans
+from tests.db.querying import (
+    BANK,
+    BY_BANK,
+    HOUR,
+    LIBRARY,
+    MINUTE_US,
+    SHOP,
+    prepare,
+    span,
+    write_spans,
+)
 from tests.db.writing import NOW
 
 
@@ -33,15 +42,14 @@ async def test_traces_come_whole_and_the_newest_match_first(
     repository: TraceRepository, connection: Connection
 ) -> None:
     """Also with spans of other services and days; a trace has its place by what matched."""
-    bank: dict[str, Any] = {"service_name": "bank", "resource_id": BANK.resource_id}
     await write_spans(
         connection,
         span("old", 1, minutes=50, raw='{"parent_span_id":"01"}'),
-        span("old", 2, minutes=1, **bank),
-        span("old", 3, minutes=24 * 60, **bank),
+        span("old", 2, minutes=1, **BY_BANK),
+        span("old", 3, minutes=24 * 60, **BY_BANK),
         span("new", minutes=20),
         span("before", minutes=70),
-        span("foreign", minutes=2, **bank),
+        span("foreign", minutes=2, **BY_BANK),
     )
 
     found = await repository.find_stored(HOUR, TraceQuestion(service="shop"), limit=9)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AbstractAsyncContextManager
-from typing import Any
 
 import pytest
 
@@ -14,7 +13,7 @@ from collector.query.trace_parts import TracePart, TraceParts
 from collector.query.view import View, Views
 from collector.rows import SpanRow
 from collector.store.pool import Connection
-from tests.db.querying import BANK, LIBRARY, SHOP, prepare, span, write_spans
+from tests.db.querying import BANK, BY_BANK, LIBRARY, SHOP, prepare, span, write_spans
 
 
 class Taker:
@@ -44,12 +43,11 @@ async def test_traces_come_in_order_and_one_after_another(
     reader: TraceParts, connection: Connection
 ) -> None:
     """Each once and whole, over days and services, by start; what is not there is left out."""
-    bank: dict[str, Any] = {"service_name": "bank", "resource_id": BANK.resource_id}
     await write_spans(
         connection,
         span("one", 1, minutes=5),
-        span("two", 2, minutes=4, **bank),
-        span("one", 3, minutes=24 * 60, **bank),
+        span("two", 2, minutes=4, **BY_BANK),
+        span("one", 3, minutes=24 * 60, **BY_BANK),
         span("other", 4),
     )
     taker = Taker()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import re
 import subprocess
 import sys
@@ -19,7 +18,8 @@ from collector.store.embedded import ROLE
 from collector.store.migration_files import known_migrations
 from collector.store.pool import Connection, resolve_dsn
 from tests.certificates import ServerFiles
-from tests.e2e.daemon import FOREIGN_SETTINGS, Daemon
+from tests.e2e.commands import otlpg
+from tests.e2e.daemon import Daemon
 from tests.e2e.senders import METHODS
 
 SLOW = (
@@ -33,21 +33,6 @@ SLOW = (
     "orjson",
 )
 """Packages that no one who only asks for help should wait for."""
-
-
-async def otlpg(
-    *arguments: str, database: DatabaseSettings | None = None, **variables: str
-) -> tuple[int, str, str]:
-    """Run a command; return its exit code, standard output and standard error."""
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(FOREIGN_SETTINGS)}
-    if database is not None:
-        environment["DATABASE_URL"] = resolve_dsn(database)
-    environment |= variables
-    done = await asyncio.to_thread(
-        subprocess.run, [sys.executable, "-m", "collector", *arguments],
-        env=environment, capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
-    return done.returncode, done.stdout, done.stderr
 
 
 @pytest.mark.parametrize(

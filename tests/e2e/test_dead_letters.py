@@ -19,9 +19,9 @@ from collector.rows import Signal
 from collector.settings import DatabaseSettings
 from collector.store.pool import Connection, resolve_dsn
 from tests.db.lettering import put
+from tests.e2e.commands import otlpg
 from tests.e2e.daemon import Daemon
 from tests.e2e.senders import Caller
-from tests.e2e.test_cli import otlpg
 from tests.factories import logs_request, trace_request
 from tests.unit.convert.converting import logs_of
 

@@ -29,9 +29,9 @@ from collector.store.embedded import EmbeddedPostgres
 from collector.store.pool import connect, resolve_dsn
 from collector.store.read import snapshot
 from tests.conftest import TEMPLATE, fresh_database
+from tests.e2e.commands import otlpg
 from tests.e2e.daemon import Daemon
 from tests.e2e.senders import Caller
-from tests.e2e.test_cli import otlpg
 from tests.factories import items_in, logs_request, metrics_request, trace_request
 from tests.terminal import Terminal, environment
 

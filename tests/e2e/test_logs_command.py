@@ -13,7 +13,7 @@ from collector.store.pool import Connection, resolve_dsn
 from tests.converted import digest_of, log_row, span_row
 from tests.db.querying import MINUTE_US, prepare, write
 from tests.db.writing import NOW
-from tests.e2e.test_cli import otlpg
+from tests.e2e.commands import otlpg
 from tests.terminal import Terminal
 
 

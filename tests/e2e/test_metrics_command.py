@@ -11,7 +11,7 @@ from collector.query.display import rfc3339
 from collector.settings import DatabaseSettings
 from collector.store.pool import Connection, resolve_dsn
 from tests.db.measuring import MINUTE_US, START, Measured, metric, point, series_of, store
-from tests.e2e.test_cli import otlpg
+from tests.e2e.commands import otlpg
 from tests.terminal import Terminal
 
 POINTS = 60

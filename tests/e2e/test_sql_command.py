@@ -13,7 +13,7 @@ import pytest
 from collector.operate.dev import Publication
 from collector.settings import DatabaseSettings
 from collector.store.pool import Connection, resolve_dsn
-from tests.e2e.test_cli import otlpg
+from tests.e2e.commands import otlpg
 from tests.server_activity import until_counted
 from tests.terminal import CTRL_C, Terminal, environment
 

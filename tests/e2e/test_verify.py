@@ -23,8 +23,8 @@ from collector.store.embedded import EmbeddedPostgres
 from collector.store.pool import Connection
 from collector.telemetry.clock import SystemClock
 from collector.telemetry.metrics import VerifyMetrics
+from tests.e2e.commands import otlpg
 from tests.e2e.daemon import POLL_S, Daemon
-from tests.e2e.test_cli import otlpg
 from tests.e2e.verifying import Verifying
 from tests.fault.proxy import wire_to
 

@@ -5,25 +5,19 @@ from __future__ import annotations
 from random import Random
 
 import pytest
-from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from collector.rows import Signal
+from tests.examples import new_examples, same_examples
 from tests.fuzz.case import DOORS, Case, Door, load_all
 from tests.fuzz.judge import Judge
 from tests.fuzz.mutate import mutate
 from tests.round_trip import for_all
 
-examples = hypothesis_settings(
-    max_examples=60,
-    derandomize=True,
-    database=None,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
-)
-many_examples = hypothesis_settings(examples, max_examples=2_000, derandomize=False)
+examples = same_examples(60)
+many_examples = new_examples()
 
 CHANGES_MAX = 4
 

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import HealthCheck, given
+from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 
 from collector.restore.otlp_json import to_json
 from collector.rows import Signal
+from tests.examples import new_examples, same_examples
 from tests.factories import ExportRequest
 from tests.fuzz.case import Case, Door, Encoding
 from tests.fuzz.oracle import Oracle
 from tests.strategies import HostileRequest, hostile_requests, requests
 
-examples = hypothesis_settings(
-    max_examples=40,
-    derandomize=True,
-    database=None,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
-many_examples = hypothesis_settings(examples, max_examples=2_000, derandomize=False)
+examples = same_examples(40)
+many_examples = new_examples()
 LENGTHS = [
     examples,
     pytest.param(many_examples, marks=[pytest.mark.long, pytest.mark.timeout(3600)]),

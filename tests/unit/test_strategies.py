@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import Phase, given, settings
 
 from collector.restore.equality import item_texts
 from collector.rows import Signal
+from tests.examples import same_examples
 from tests.factories import ExportRequest
 from tests.strategies import (
     PROFILES_ONLY,
@@ -18,14 +19,7 @@ from tests.strategies import (
     requests,
 )
 
-sampling = settings(
-    max_examples=200,
-    derandomize=True,
-    database=None,
-    deadline=None,
-    phases=[Phase.generate],
-    suppress_health_check=[HealthCheck.too_slow],
-)
+sampling = settings(same_examples(200), phases=[Phase.generate])
 
 
 @pytest.mark.parametrize("signal", Signal)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
 )
@@ -15,6 +15,7 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyVa
 from collector.restore.requests import restore
 from collector.rows import Signal
 from tests.equality import assert_same_items
+from tests.examples import same_examples
 from tests.factories import ExportRequest, items_in, request_of, trace_request
 from tests.round_trip import Arrivals, expected_back, with_quarantined
 from tests.strategies import HostileRequest, hostile_requests, requests
@@ -28,13 +29,7 @@ def _kvlist(value: AnyValue) -> AnyValue:
     return AnyValue(kvlist_value=KeyValueList(values=[KeyValue(key="k", value=value)]))
 
 
-examples = settings(
-    max_examples=100,
-    derandomize=True,
-    database=None,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
+examples = same_examples(100)
 
 
 @pytest.mark.parametrize("signal", Signal)
