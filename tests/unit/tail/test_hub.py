@@ -137,6 +137,22 @@ def shown(number: int, size: int = 100) -> Shown:
     return Shown(number, Signal.LOGS, b"x" * size, None)
 
 
+async def test_a_reader_waits_until_something_comes() -> None:
+    """It takes nothing only when it is woken."""
+    waiting = reader()
+    first = asyncio.create_task(waiting.take())
+    await asyncio.sleep(0)
+    assert not first.done()
+    waiting.tell(Skipped("logs", 5, "lost"))
+
+    assert await first == [Skipped("logs", 5, "lost")]
+    second = asyncio.create_task(waiting.take())
+    await asyncio.sleep(0)
+    assert not second.done()
+    waiting.wake()
+    assert await second == []
+
+
 def test_a_reader_that_never_reads_keeps_no_more_whatever_it_is_told() -> None:
     """A reader of no item, and of every gap, for a day."""
     silent = reader()
