@@ -2,8 +2,9 @@
 
 A record has no id. Its key is its time, the nanoseconds below it, and a hash of the whole row. That
 is the same after VACUUM FULL, in a restored dump and on a replica, where a place in the table
-(``ctid``) is not; and no two records share a key unless they are equal in every column. Of such
-*twins* a cursor says how many stand before it, which of them does not matter.
+(``ctid``) is not; and no two records share a key unless they are equal in every column, but for the
+sign of numbers in JSON, which PostgreSQL does not hash. Of such *twins*, which have an order of their
+own, a cursor says how many stand before it.
 
 A walk through a range goes in windows of time from its edge, each much longer than the one before,
 and stops once it has enough: what comes at some rate is found in the first, and PostgreSQL prunes

@@ -1,9 +1,10 @@
 """SQL of the questions about log records.
 
 Records have an order, newest or oldest first: by time, then by the nanoseconds below it (none given
-comes before 0), then by ``tie``, a hash of the whole row. No index begins with time; so records are
-asked for service by service through ``(service_name, time)``, which gives each service's newest
-without reading more, and records of a trace through the index on ``trace_id``.
+comes before 0), then by ``tie``, a hash of the whole row, and last by what that does not tell apart.
+No index begins with time; so records are asked for service by service through ``(service_name, time)``,
+which gives each service's newest without reading more, and records of a trace through the index on
+``trace_id``.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ _COLUMNS = (
 )
 _PLACE = "coalesce(f.time_ns, -1)"
 _TIE = "hash_record_extended(f, 0)"
+_ORDER = ("time", "place", "tie", "attributes", "body")
+"""The last two are compared where all others are equal: PostgreSQL hashes 1 and -1 alike."""
 _FROM = FROM[Signal.LOGS]
 
 NO_LEVEL: Final = -1
@@ -36,7 +39,9 @@ _LEVEL = (
 
 
 class LogKey(NamedTuple):
-    """What a record has its place in the order by; equal only for equal records.
+    """What a record has its place in the order by; equal only for records that are, but for signs.
+
+    PostgreSQL hashes 1 and -1 in JSON alike; such records have an order among themselves.
 
     Attributes:
         time: the column, in microseconds since 2000-01-01 UTC.
@@ -85,7 +90,7 @@ def find(walk: Walk, when: TimeRange, *, offset: int, limit: int) -> Statement:
     """
     values = Parameters(when.start, when.end, offset, limit)
     direction = "DESC" if walk.is_downward else "ASC"
-    order = f"time {direction}, place {direction}, tie {direction}"
+    order = ", ".join(f"{name} {direction}" for name in _ORDER)
     found = _source(walk, values, f" ORDER BY {order} LIMIT $3::bigint + $4::bigint")
     return values.statement(
         "SELECT f.*, r.attributes AS resource, s.name AS scope_name, s.version AS scope_version"  # noqa: S608 -- our own text

@@ -1,7 +1,8 @@
 """The statements of ``span_repository``.
 
 Spans have an order, newest first: by start to the microsecond, by ids, and by a hash of the whole row,
-since a span may have been stored twice. Those that are equal in every column have one place.
+since a span may have been stored twice. Those that are equal in every column, but for the sign of
+numbers in JSON, which PostgreSQL does not hash, have one place.
 """
 
 from __future__ import annotations

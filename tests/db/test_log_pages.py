@@ -56,6 +56,27 @@ async def repository(views: Views) -> LogRepository:
     return LogRepository(views)
 
 
+@pytest.mark.parametrize("newest_first", [True, False])
+async def test_records_that_differ_in_a_sign_alone_are_each_there_once(
+    connection: Connection, repository: LogRepository, newest_first: bool
+) -> None:
+    """PostgreSQL's hash of a number leaves its sign out, so two such have one key."""
+    await prepare(connection)
+    signs = [[sign, sign * other] for sign in (1, -1) for other in (1, -1)]
+    rows = [
+        log_row(time=NOW - 1, attributes=orjson.dumps({"n": [n, *pair]}).decode())
+        for n in range(6)
+        for pair in signs
+    ]
+    await write(connection, LOGS, *rows)
+
+    at_once = await repository.find(HOUR, newest_first=newest_first, limit=100)
+    found = await every_item(partial(repository.find, HOUR, newest_first=newest_first), limit=3)
+
+    assert found == list(at_once.items)
+    assert len({orjson.dumps(record.attributes) for record in found}) == len(rows)
+
+
 async def test_records_are_those_that_a_naive_reader_finds(
     connection: Connection, database_settings: DatabaseSettings, repository: LogRepository
 ) -> None:

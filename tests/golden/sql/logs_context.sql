@@ -9,12 +9,12 @@ AND f.resource_id = $9::bigint
 AND true
 AND (f.time < $5::timestamptz OR coalesce(f.time_ns, -1) < $6::integer OR (coalesce(f.time_ns, -1) = $6::integer
 AND hash_record_extended(f, 0) <= $7::bigint))
-ORDER BY time DESC, place DESC, tie DESC
+ORDER BY time DESC, place DESC, tie DESC, attributes DESC, body DESC
 LIMIT $3::bigint + $4::bigint) AS n
-ORDER BY time DESC, place DESC, tie DESC OFFSET $3::bigint
+ORDER BY time DESC, place DESC, tie DESC, attributes DESC, body DESC OFFSET $3::bigint
 LIMIT $4::bigint) AS f
 LEFT
 JOIN resources AS r ON r.resource_id = f.resource_id
 LEFT
 JOIN scopes AS s ON s.scope_id = f.scope_id
-ORDER BY time DESC, place DESC, tie DESC
+ORDER BY time DESC, place DESC, tie DESC, attributes DESC, body DESC

@@ -17,12 +17,12 @@ AND (CASE WHEN f.attributes ? $9::text THEN (f.attributes -> $9::text) = ANY ($1
 FROM resources AS r
 WHERE (r.attributes @> $11::jsonb)
 AND (r.attributes -> $9::text) = ANY ($10::jsonb[])) END) IS NOT TRUE
-ORDER BY time DESC, place DESC, tie DESC
+ORDER BY time DESC, place DESC, tie DESC, attributes DESC, body DESC
 LIMIT $3::bigint + $4::bigint) AS n
-ORDER BY time DESC, place DESC, tie DESC OFFSET $3::bigint
+ORDER BY time DESC, place DESC, tie DESC, attributes DESC, body DESC OFFSET $3::bigint
 LIMIT $4::bigint) AS f
 LEFT
 JOIN resources AS r ON r.resource_id = f.resource_id
 LEFT
 JOIN scopes AS s ON s.scope_id = f.scope_id
-ORDER BY time DESC, place DESC, tie DESC
+ORDER BY time DESC, place DESC, tie DESC, attributes DESC, body DESC

@@ -19,12 +19,12 @@ WHERE (r.attributes @> $14::jsonb)
 AND (r.attributes -> $12::text) = ANY ($13::jsonb[])) END) IS NOT TRUE
 AND (f.time > $5::timestamptz OR coalesce(f.time_ns, -1) > $6::integer OR (coalesce(f.time_ns, -1) = $6::integer
 AND hash_record_extended(f, 0) >= $7::bigint))
-ORDER BY time ASC, place ASC, tie ASC
+ORDER BY time ASC, place ASC, tie ASC, attributes ASC, body ASC
 LIMIT $3::bigint + $4::bigint) AS n
-ORDER BY time ASC, place ASC, tie ASC OFFSET $3::bigint
+ORDER BY time ASC, place ASC, tie ASC, attributes ASC, body ASC OFFSET $3::bigint
 LIMIT $4::bigint) AS f
 LEFT
 JOIN resources AS r ON r.resource_id = f.resource_id
 LEFT
 JOIN scopes AS s ON s.scope_id = f.scope_id
-ORDER BY time ASC, place ASC, tie ASC
+ORDER BY time ASC, place ASC, tie ASC, attributes ASC, body ASC

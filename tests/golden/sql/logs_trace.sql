@@ -6,12 +6,12 @@ WHERE f.time >= $1::timestamptz
 AND f.time < $2::timestamptz
 AND (f.trace_id BETWEEN $5::bytea
 AND $6::bytea)
-ORDER BY time ASC, place ASC, tie ASC
+ORDER BY time ASC, place ASC, tie ASC, attributes ASC, body ASC
 LIMIT $3::bigint + $4::bigint) AS n
-ORDER BY time ASC, place ASC, tie ASC OFFSET $3::bigint
+ORDER BY time ASC, place ASC, tie ASC, attributes ASC, body ASC OFFSET $3::bigint
 LIMIT $4::bigint) AS f
 LEFT
 JOIN resources AS r ON r.resource_id = f.resource_id
 LEFT
 JOIN scopes AS s ON s.scope_id = f.scope_id
-ORDER BY time ASC, place ASC, tie ASC
+ORDER BY time ASC, place ASC, tie ASC, attributes ASC, body ASC
