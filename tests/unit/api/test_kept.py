@@ -40,6 +40,7 @@ class Elsewhere:
     def __init__(self) -> None:
         self.answers: dict[str, tuple[bytes, float]] = {}
         self.is_away = False
+        self.is_full = False
         self.asked = 0
 
     async def get(self, key: str) -> bytes | None:
@@ -50,6 +51,8 @@ class Elsewhere:
     async def put(self, key: str, answer: bytes, lifetime_s: float) -> None:
         """Keep it."""
         self._count()
+        if self.is_full:
+            raise LinkError("full")
         self.answers[key] = (answer, lifetime_s)
 
     def _count(self) -> None:
@@ -119,6 +122,18 @@ async def test_what_is_away_is_left_alone_for_a_while() -> None:
     clock.move(timedelta(seconds=AWAY_S))
     assert await kept.answer(("services",), databases.ask) == b"one 2"
     assert [answer for answer, _ in remote.answers.values()] == [b"one 2"]
+
+
+async def test_what_has_no_room_is_left_alone_too() -> None:
+    """It would say for ever that it knows nothing; answers are kept here instead."""
+    databases, remote = Databases(), Elsewhere()
+    kept = Kept(LIFETIME_S, databases.identity, HandClock(), remote)
+    remote.is_full = True
+
+    answers = [await kept.answer(("services",), databases.ask) for _ in range(3)]
+
+    assert answers == [b"one 1"] * 3
+    assert remote.asked == 2  # for the answer, and to keep it
 
 
 async def test_an_error_is_no_answer() -> None:
