@@ -1,6 +1,6 @@
 """Jaeger's query API over what is stored: for the plugin of Grafana, and for clients of Jaeger.
 
-Follow a trace: ``mapping`` makes Jaeger's spans of OTLP's, with ``tags`` for their values;
+Follow a trace: ``mapping`` makes Jaeger's spans of rows, with ``tags`` for their values;
 ``v1_parameters`` and ``v3_parameters`` read what clients send, ``units`` how they write times,
 durations and ids; ``v1`` and ``v3`` answer.
 
