@@ -60,7 +60,7 @@ class Kept:
         self.lifetime_s = lifetime_s
         self._identity = identity
         self._known: tuple[str, float] | None = None  # the identity, and until when it holds
-        self._asking = asyncio.Lock()
+        self._asking: asyncio.Future[str] | None = None
         self._clock = clock
         self._metrics = metrics
         self._remote = remote
@@ -91,12 +91,26 @@ class Kept:
         return found
 
     async def _database(self) -> str:
-        """Return the identity, which is asked for again as often as answers are, by one of all who wait."""
-        async with self._asking:
-            now_s = self._clock.monotonic_s()
-            if self._known is None or self._known[1] <= now_s:
-                self._known = (await self._identity(), now_s + self.lifetime_s)
+        """Return the identity, which is asked for again as often as answers are.
+
+        All who wait for it share one question, and its failure: one after the other they would wait
+        for a database that is away as many times as they are.
+        """
+        now_s = self._clock.monotonic_s()
+        if self._known is not None and now_s < self._known[1]:
             return self._known[0]
+        if self._asking is None:
+            self._asking = asyncio.ensure_future(self._ask_identity(now_s + self.lifetime_s))
+            self._asking.add_done_callback(_heard)
+        return await asyncio.shield(self._asking)  # who leaves does not end it for the others
+
+    async def _ask_identity(self, until_s: float) -> str:
+        try:
+            identity = await self._identity()
+        finally:
+            self._asking = None
+        self._known = (identity, until_s)
+        return identity
 
     async def _get(self, key: str) -> bytes | None:
         if remote := self._asked_remote():
@@ -132,6 +146,12 @@ class Kept:
     def _left_alone(self, error: LinkError) -> None:
         self._away_until_s = self._clock.monotonic_s() + AWAY_S
         self._trouble.warn("answers are kept in this process alone", "redis", error=str(error))
+
+
+def _heard(asking: asyncio.Future[str]) -> None:
+    """Take a failure that nobody waits for any more."""
+    if not asking.cancelled():
+        asking.exception()
 
 
 def _digest(identity: str, about: tuple[object, ...]) -> str:

@@ -127,7 +127,7 @@ async def test_what_is_away_is_left_alone_for_a_while() -> None:
 async def test_what_has_no_room_is_left_alone_too() -> None:
     """It would say for ever that it knows nothing; answers are kept here instead."""
     databases, remote = Databases(), Elsewhere()
-    kept = Kept(LIFETIME_S, databases.identity, HandClock(), remote)
+    kept = Kept(LIFETIME_S, databases.identity, HandClock(), Metrics(), remote)
     remote.is_full = True
 
     answers = [await kept.answer(("services",), databases.ask) for _ in range(3)]
@@ -213,6 +213,36 @@ async def test_one_of_all_who_wait_asks_which_database_it_is() -> None:
     await asyncio.gather(*waiting)
 
     assert asked == 1
+
+
+async def test_all_who_wait_share_a_failure() -> None:
+    """Whoever leaves meanwhile does not; and the next reader is a new attempt."""
+    asked = 0
+    may_answer = asyncio.Event()
+
+    async def identity() -> str:
+        nonlocal asked
+        asked += 1
+        await may_answer.wait()
+        raise StoreUnavailableError("away")
+
+    kept = Kept(LIFETIME_S, identity, HandClock(), Metrics())
+    databases = Databases()
+    first, *others = [
+        asyncio.create_task(kept.answer((number,), databases.ask)) for number in range(5)
+    ]
+    await asyncio.sleep(0)
+    first.cancel()
+    await asyncio.wait((first,))
+    assert first.cancelled()
+    may_answer.set()
+    failed = await asyncio.gather(*others, return_exceptions=True)
+
+    assert [type(each) for each in failed] == [StoreUnavailableError] * 4
+    assert asked == 1
+    with pytest.raises(StoreUnavailableError):
+        await kept.answer(("services",), databases.ask)
+    assert asked == 2
 
 
 async def test_nothing_is_kept_where_the_lifetime_is_none() -> None:
