@@ -5,8 +5,7 @@ microseconds (the codecs of ``store/pool.py``), each chunk with the dimension ro
 that ``restore`` can turn every chunk into OTLP by itself.
 
 One REPEATABLE READ transaction holds still what is read, across signals too; rows leave the server
-through a cursor, so memory is bounded by the chunk and not by the range. Each row says how large the
-next ones are together, so a chunk of large rows is fetched one by one until it has enough bytes.
+through a cursor, so memory is bounded by the chunk and not by the range (``store/fetching.py``).
 Behind a pgbouncer in transaction mode it works as it is: nothing outlives the transaction.
 """
 
@@ -17,13 +16,12 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from collector.rows import FACT_COLUMNS, FACT_TABLES, TIME_INDEX, Dimensions, Signal
 from collector.store.failures import translated
+from collector.store.fetching import ADDED_COLUMNS, Fetching, sized
 from collector.store.pool import DRIVER_ERRORS
 from collector.store.referred import NOTHING, dimensions_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
-
-    from asyncpg.cursor import Cursor
 
     from collector.store.pool import Connection
 
@@ -109,14 +107,18 @@ class Snapshot:
         if service is not None:
             arguments.append(service)
             conditions.append(_OF_SERVICE[signal].format(f"${len(arguments)}"))
-        select = _sized(signal, " AND ".join(conditions), chunk_rows)
+        select = (
+            f"SELECT {', '.join(f'f.{name}' for name in columns)}"  # noqa: S608 -- our own names
+            f" FROM {FACT_TABLES[signal]} AS f WHERE {' AND '.join(conditions)}"
+        )
         with translated(only=DRIVER_ERRORS):
-            cursor = await self._connection.cursor(select, *arguments)
-        fetching = _Fetching(cursor, chunk_rows, chunk_bytes)
+            cursor = await self._connection.cursor(sized(select, chunk_rows), *arguments)
+        fetching = Fetching(cursor, chunk_rows)
         dimensions = NOTHING
         while True:
             with translated(only=DRIVER_ERRORS):
-                rows = await fetching.chunk()
+                fetched = await fetching.chunk(chunk_rows, chunk_bytes)
+                rows = [record[:-ADDED_COLUMNS] for record in fetched.rows]
                 dimensions = await dimensions_of(self._connection, signal, rows, dimensions)
             if not rows:
                 return
@@ -143,46 +145,3 @@ _OF_SERVICE: Final[dict[Signal, str]] = {
     Signal.METRICS: "f.series_id IN (SELECT series_id FROM metric_series WHERE service_name = {})",
     Signal.LOGS: "f.service_name = {}",
 }
-
-
-def _sized(signal: Signal, condition: str, ahead_rows: int) -> str:
-    """Return the statement for rows with two more columns: their bytes, and those of what is ahead.
-
-    The latter is the sum over the next ``ahead_rows`` rows; NULL behind the last one. Only the text
-    says how much it is: a stored value may be compressed, a hundredfold and more. ``OFFSET 0`` keeps
-    it from being made again for each sum that a row is part of.
-    """
-    columns = ", ".join(f"f.{name}" for name in FACT_COLUMNS[signal])
-    return (
-        "SELECT f.*, sum(f.bytes) OVER (ROWS BETWEEN 1 FOLLOWING"  # noqa: S608 -- our own names
-        f" AND {ahead_rows} FOLLOWING)"
-        f" FROM (SELECT {columns}, octet_length(f::text) AS bytes FROM {FACT_TABLES[signal]} AS f"
-        f" WHERE {condition} OFFSET 0) AS f"
-    )
-
-
-class _Fetching:
-    """Rows of ``_sized`` out of a cursor, in chunks of bounded rows and bytes."""
-
-    def __init__(self, cursor: Cursor, rows_max: int, bytes_max: int) -> None:
-        self._cursor = cursor
-        self._rows_max = rows_max
-        self._bytes_max = bytes_max
-        self._ahead_bytes: int | None = None
-        """Of the next ``rows_max`` rows; None before the first, which comes alone."""
-
-    async def chunk(self) -> list[tuple[Any, ...]]:
-        """Return the next rows without the columns of ``_sized``; none at the end."""
-        rows: list[tuple[Any, ...]] = []
-        held_bytes = 0
-        while len(rows) < self._rows_max and held_bytes < self._bytes_max:
-            fits = (
-                self._ahead_bytes is not None and held_bytes + self._ahead_bytes <= self._bytes_max
-            )
-            records = await self._cursor.fetch(self._rows_max - len(rows) if fits else 1)
-            if not records:
-                break
-            rows.extend(record[:-2] for record in records)
-            held_bytes += sum(record[-2] for record in records)
-            self._ahead_bytes = records[-1][-1] or 0
-        return rows

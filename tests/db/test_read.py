@@ -159,7 +159,7 @@ async def test_small_rows_are_fetched_by_the_chunk(connection: Connection) -> No
     chunks = await _read(cast("Connection", overheard), Signal.TRACES, chunk_rows=20)
 
     assert [len(chunk.rows) for chunk in chunks] == [20] * 5
-    assert overheard.fetches == 1 + 5 + 1
+    assert overheard.fetches == 1 + 5
 
 
 async def test_a_service_has_its_rows_of_every_signal(connection: Connection) -> None:
