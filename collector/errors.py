@@ -341,6 +341,14 @@ class QueryTimeoutError(OtlpgError):
         self.timeout_s = timeout_s
 
 
+class AnswerTooLargeError(OtlpgError):
+    """What is asked for is larger than an answer that does not come in pages may be."""
+
+    def __init__(self, bytes_max: int, instead: str) -> None:
+        super().__init__(f"the answer is larger than {bytes_max} bytes: ask for {instead}")
+        self.bytes_max = bytes_max
+
+
 class NotTakenError(OtlpgError):
     """The reader takes nothing of the answer that is ready for it."""
 

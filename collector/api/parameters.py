@@ -146,7 +146,8 @@ class PlaceParameters(RangeParameters):
         LIMIT,
         ge=1,
         le=STREAM_LIMIT_MAX,
-        description=f"items; at most {LIMIT_MAX} of a page, {STREAM_LIMIT_MAX} of a stream",
+        description=f"items; at most {LIMIT_MAX} of a page, {STREAM_LIMIT_MAX} of a stream; "
+        "a page of very large ones ends earlier",
         json_schema_extra={"maximum": LIMIT_MAX},
     )
     cursor: str | None = Field(

@@ -61,6 +61,7 @@ def logs(
                 out.line(text.parts(cast("dict[str, object]", item)))
             else:
                 out.record(item)
+    shown = len(page.items)
     reading.note_rest(
-        "log records", found=bool(page.items), more=page.next is not None, limit=limit
+        "log records", found=shown > 0, more=page.next is not None, limit=limit, shown=shown
     )

@@ -124,10 +124,15 @@ def ask(
     return on_database(loaded, lambda database: question(Views(database, timeout_s)))
 
 
-def note_rest(what: str, *, found: bool, more: bool, limit: int) -> None:
-    """Tell on stderr that nothing was found, or that there is more than ``--limit`` lets through."""
+def note_rest(what: str, *, found: bool, more: bool, limit: int, shown: int | None = None) -> None:
+    """Tell on stderr that nothing was found, or that there is more than ``--limit`` lets through.
+
+    ``shown`` may be fewer than ``limit`` where they are very large.
+    """
     if not found:
         printing.note(f"no {what} in this time")
+    elif more and shown is not None and shown < limit:
+        printing.note(f"there are more than {shown:,}, and larger than one answer: --from, --to")
     elif more:
         printing.note(f"there are more than {limit:,}: --limit")
 

@@ -135,7 +135,8 @@ def show(
     if hidden:
         printing.note(f"{hidden:,} spans are not shown: --limit, or --json")
     if not found.is_whole:
-        printing.note(f"the trace is not whole: spans are gone, or it has more than {SPANS_MAX:,}")
+        why = "it is too large" if found.is_too_large else f"it has more than {SPANS_MAX:,}"
+        printing.note(f"the trace is not whole: spans are gone, or {why}")
 
 
 def _show(out: Output, trace: Trace, limit: int, *, as_markdown: bool) -> int:

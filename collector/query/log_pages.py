@@ -102,18 +102,44 @@ async def twins_of(view: View, walk: Walk, key: LogKey) -> int:
     return row["twins"] if row else 0
 
 
+class Found(NamedTuple):
+    """The first records of a walk.
+
+    Attributes:
+        records: in its order.
+        bytes: of all of them, as they are stored.
+        is_cut: there are more that were asked for, and had no room.
+    """
+
+    records: list[LogRecord]
+    bytes: int
+    is_cut: bool
+
+
 async def records_of(
-    view: View, walk: Walk, when: TimeRange, *, skipped: int, limit: int
-) -> list[LogRecord]:
-    """Return the first records of a walk after so many, which all have the key of its edge."""
+    view: View, walk: Walk, when: TimeRange, *, skipped: int, limit: int, bytes_max: int
+) -> Found:
+    """Return the first records of a walk after so many, which all have the key of its edge.
+
+    The record that makes them ``bytes_max`` long or longer is the last one.
+    """
     found: list[LogRecord] = []
+    held = 0
     for window in _windows(walk, when):
         if len(found) >= limit:
             break
-        statement = log_sql.find(walk, window, offset=skipped, limit=limit - len(found))
-        found += map(record_of, await view.rows(statement))
+        is_full = held >= bytes_max
+        asked = 1 if is_full else limit - len(found)
+        statement = log_sql.find(walk, window, offset=skipped, limit=asked)
+        read = await view.first(statement, bytes_max - held)
+        if is_full and read.rows:
+            return Found(found, held, is_cut=True)
+        found += map(record_of, read.rows)
+        held += read.bytes
+        if read.has_more:
+            return Found(found, held, is_cut=True)
         skipped = 0
-    return found
+    return Found(found, held, is_cut=False)
 
 
 def _windows(walk: Walk, when: TimeRange) -> Iterator[TimeRange]:

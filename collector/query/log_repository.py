@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import orjson
 
-from collector.errors import NotFoundError
+from collector.errors import AnswerTooLargeError, NotFoundError
 from collector.items import SEVERITIES
 from collector.query import log_sql
 from collector.query.filters import Filter
@@ -68,7 +68,7 @@ class LogRepository:
             cursor: where to go on; None: the first page.
             timeout_s: for all of it.
 
-        Shape: whole records, however long; the caller bounds them by ``limit``.
+        Shape: whole records, however long; a page of very long ones has fewer than ``limit``.
 
         Raises:
             BadParameterError: the cursor is none of ours.
@@ -84,8 +84,10 @@ class LogRepository:
                 there = await twins_of(view, walk, start.key)
                 start = start._replace(passed=min(start.passed, there))
                 skipped = there - start.passed if is_backward else start.passed
-            found = await records_of(view, walk, when, skipped=skipped, limit=limit + 1)
-            records, has_more = found[:limit], len(found) > limit
+            found = await records_of(
+                view, walk, when, skipped=skipped, limit=limit + 1, bytes_max=view.page_bytes_max
+            )
+            records, has_more = found.records[:limit], found.is_cut or len(found.records) > limit
             if start is not None and is_backward:
                 records.reverse()
                 first = await before_first(view, walk, records, start) if has_more else None
@@ -135,6 +137,7 @@ class LogRepository:
 
         Raises:
             NotFoundError: no record has the key.
+            AnswerTooLargeError: all of these together are larger than an answer may be.
             QueryTimeoutError: the time was up.
             StoreError: PostgreSQL did not answer.
         """
@@ -143,18 +146,26 @@ class LogRepository:
         async with self._views.open(timeout_s) as view:
             at = TimeRange(key.time, key.time + 1)
             walk = Walk(Filter(), is_downward=False, edge=key)
-            found = await records_of(view, walk, at, skipped=0, limit=1)
-            if not found or found[0].place != key:
+            found = await records_of(
+                view, walk, at, skipped=0, limit=1, bytes_max=view.whole_bytes_max
+            )
+            if not found.records or found.records[0].place != key:
                 raise _no_record()
-            record = found[0]
+            record = found.records[0]
             beside = Beside(record.service, record.resource_id if same == "resource" else None)
             up = walk._replace(beside=beside)
             down = up._replace(is_downward=True)
             around = TimeRange(key.time - CONTEXT_US, key.time + CONTEXT_US)
             equal = await twins_of(view, up, key)
-            older = await records_of(view, down, around, skipped=equal, limit=before)
-            newer = await records_of(view, up, around, skipped=1, limit=after)
-        return LogContext(tuple(reversed(older)), record, tuple(newer))
+            left = view.whole_bytes_max - found.bytes
+            older = await records_of(
+                view, down, around, skipped=equal, limit=before, bytes_max=left
+            )
+            left -= older.bytes
+            newer = await records_of(view, up, around, skipped=1, limit=after, bytes_max=left)
+            if older.is_cut or newer.is_cut:
+                raise AnswerTooLargeError(view.whole_bytes_max, "fewer records before and after")
+        return LogContext(tuple(reversed(older.records)), record, tuple(newer.records))
 
     async def histogram(
         self,

@@ -2,7 +2,8 @@
 
 A *cursor* names the item at an edge of a page and the direction to go on in. What is stored later
 neither moves nor repeats anything on pages that are asked for by cursor: an item has its place by
-what it is, not by how many stand before it.
+what it is, not by how many stand before it. A page of very large items ends before its limit, where
+it has enough bytes (``view.PAGE_BYTES_MAX``), and leads on like any other.
 """
 
 from __future__ import annotations
@@ -93,7 +94,12 @@ class Page(Generic[T]):
 
 
 def page_of(
-    found: Sequence[T], limit: int, cursor: Cursor | None, key_of: Callable[[T], Key]
+    found: Sequence[T],
+    limit: int,
+    cursor: Cursor | None,
+    key_of: Callable[[T], Key],
+    *,
+    is_cut: bool = False,
 ) -> Page[T]:
     """Return the page of what was found from a cursor on, in the direction that it goes.
 
@@ -102,11 +108,12 @@ def page_of(
         limit: items of the page.
         cursor: where it begins; None: the first page.
         key_of: of an item, for the cursors at the edges.
+        is_cut: there are more than were found, however few these are.
 
     Shape: the items in the order of the answer. A page of none leads nowhere.
     """
     is_backward = cursor is not None and cursor.is_backward
-    has_more, items = len(found) > limit, tuple(found[:limit])
+    has_more, items = is_cut or len(found) > limit, tuple(found[:limit])
     if not items:
         return Page((), None, None)
     if is_backward:

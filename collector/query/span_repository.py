@@ -18,13 +18,14 @@ from collector.query.page import LIMIT, Cursor, Page, foreign_cursor, page_of
 from collector.query.span_sql import EVENT_KEYS, SPAN_KEYS
 from collector.query.spans import Span, SpanEvent, event_of
 from collector.query.texts import text_of
-from collector.query.trace_question import Key, TraceQuestion
+from collector.query.trace_question import SPAN_BYTES, Key, TraceQuestion
 from collector.query.trace_reading import dimensions_of, spans_of
 from collector.rows import SpanRow
 
 if TYPE_CHECKING:
     from collector.query.time_range import TimeRange
     from collector.query.view import Views
+    from collector.store.fetching import Fetched
 
 CURSOR_TYPES: Final = (int, str, str, int)
 """Of the key of a cursor of spans."""
@@ -81,6 +82,8 @@ class SpanRepository:
     ) -> Page[Span]:
         """Return a page of the spans that start in the range and match, newest first.
 
+        Shape: a page of very large spans has fewer than ``limit``; one of events likewise.
+
         Raises:
             BadParameterError: the cursor is none of ours.
             QueryTimeoutError: the time was up.
@@ -91,7 +94,8 @@ class SpanRepository:
             when, wanted or TraceQuestion(), edge, is_backward=is_backward, limit=limit + 1
         )
         async with self._views.open(timeout_s) as view:
-            page = _page(await view.rows(statement), SPAN_KEYS, cursor, limit)
+            found = await view.first(statement, view.page_bytes_max, row_bytes=SPAN_BYTES)
+            page = _page(found, SPAN_KEYS, cursor, limit)
             rows = [tuple(row[name] for name in SpanRow._fields) for row in page.items]
             dimensions = await dimensions_of(view, rows)
         spans = await asyncio.to_thread(spans_of, rows, dimensions)  # JSON of any size
@@ -128,8 +132,8 @@ class SpanRepository:
             is_backward=is_backward, limit=limit + 1,
         )  # fmt: skip
         async with self._views.open(timeout_s) as view:
-            rows = await view.rows(statement)
-        page = _page(rows, EVENT_KEYS, cursor, limit)
+            found = await view.first(statement, view.page_bytes_max)
+        page = _page(found, EVENT_KEYS, cursor, limit)
         return page.holding(tuple(map(_found_event, page.items)))
 
     async def exceptions(
@@ -167,14 +171,14 @@ def _found_event(row: Any) -> FoundEvent:
     )  # fmt: skip
 
 
-def _page(rows: list[Any], keys: Sequence[Key], cursor: Cursor | None, limit: int) -> Page[Any]:
+def _page(found: Fetched, keys: Sequence[Key], cursor: Cursor | None, limit: int) -> Page[Any]:
     """Return the page of rows that a walk by these keys has found."""
 
     def key_of(row: Any) -> tuple[int | str, ...]:
         parts = (row[key.name] for key in keys)
         return tuple(part.hex() if isinstance(part, bytes) else part for part in parts)
 
-    return page_of(rows, limit, cursor, key_of)
+    return page_of(found.rows, limit, cursor, key_of, is_cut=found.has_more)
 
 
 def _edge_of(cursor: Cursor | None, keys: Sequence[Key]) -> tuple[tuple[Any, ...] | None, bool]:

@@ -1,7 +1,7 @@
 """Whole traces of any size, part by part, as rows for ``restore`` to turn into OTLP.
 
 Nothing is cut: a cursor brings the spans of each trace from the earliest start on, and what is in
-memory is bounded by the part. A reader that takes its parts slowly holds a connection meanwhile,
+memory is bounded by the part, in spans and in bytes. A reader that takes its parts slowly holds a connection meanwhile,
 and no longer than the time of the view.
 """
 
@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from collector.errors import QueryTimeoutError
 from collector.query import trace_sql
 from collector.query.time_range import TimeRange
-from collector.query.trace_reading import dimensions_of
+from collector.query.trace_question import SPAN_BYTES
+from collector.query.trace_reading import dimensions_of, span_rows
 from collector.rows import Dimensions, SpanRow
 from collector.store.referred import NOTHING
 
@@ -32,7 +33,8 @@ _TRACE: Final = SpanRow._fields.index("trace_id")
 class TracePart(NamedTuple):
     """Spans of one trace, and what they refer to; more of it may follow at once.
 
-    Shape: at least one row, at most ``PART_SPANS``, in ``SpanRow`` order.
+    Shape: at least one row, at most ``PART_SPANS``, in ``SpanRow`` order. Rows of two chunks may meet
+    in a part, so it has at most twice ``page_bytes_max`` of the view, and a last row.
     """
 
     trace_id: bytes
@@ -94,14 +96,19 @@ class _Reading:
             min(row["start_time"] for row in known), max(row["end_time"] for row in known) + 1
         )
         statement = trace_sql.spans_of(list(trace_ids), reach, ALL)
-        async for chunk in self._view.chunks(statement, PART_SPANS):
-            rows = [tuple(row) for row in chunk]
+        bytes_max = self._view.page_bytes_max
+        async for chunk in self._view.bounded_chunks(
+            statement, PART_SPANS, bytes_max, row_bytes=SPAN_BYTES
+        ):
+            rows = span_rows(chunk)
             met = [*self._rows, *rows]
             self._dimensions = await dimensions_of(self._view, met, self._dimensions)
             for row in rows:
                 if self._is_full(row):
                     await self._hand_over()
                 self._rows.append(row)
+            if chunk.bytes >= bytes_max:
+                await self._hand_over()
         await self._hand_over()
 
     def _is_full(self, row: tuple[Any, ...]) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from collector.query.filters import Filter
 from collector.query.sql import FROM, condition, of_each_service
@@ -17,6 +17,14 @@ from collector.query.terms import TraceTerm, stored_key
 from collector.query.texts import text_of
 from collector.query.time_range import TimeRange
 from collector.rows import SERVICE_NAME_CHARACTERS_MAX, Signal
+from collector.store.fetching import ROW_BYTES
+
+SPAN_BYTES: Final = (
+    f"{ROW_BYTES} + coalesce((SELECT octet_length(r::text) FROM resources AS r"  # noqa: S608 -- our own text
+    " WHERE r.resource_id = f.resource_id), 0) + coalesce((SELECT octet_length(s::text)"
+    " FROM scopes AS s WHERE s.scope_id = f.scope_id), 0)"
+)
+"""How large a span ``f`` is together with its resource and scope, which are told with each one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from collector.query import trace_sql
 from collector.query.dimensions import resource_of, scope_of
 from collector.query.spans import Span, span_of
 from collector.query.time_range import TimeRange
+from collector.query.trace_question import SPAN_BYTES
 from collector.query.trace_types import StoredTraces, Trace
+from collector.query.view import CHUNK_ROWS
 from collector.rows import Dimensions, Signal, SpanRow
+from collector.store.fetching import ADDED_COLUMNS
 from collector.store.referred import NOTHING, with_empty
 from collector.store.referred import dimensions_of as stored_dimensions
 
 if TYPE_CHECKING:
+    from collector.query.statement import Statement
     from collector.query.view import View
+    from collector.store.fetching import Fetched
 
 _TRACE: Final = SpanRow._fields.index("trace_id")
 
@@ -28,24 +34,57 @@ async def stored_traces(
 
     Without a range the days of ``traces`` tell which leaves to read. Every span that is stored has
     a row there, of the same transaction (``store/traces.py``).
+
+    Reading ends at ``spans_max`` spans, or once they have ``whole_bytes_max`` of the view or more.
     """
     ids = list(dict.fromkeys(trace_ids))
     known = await view.rows(trace_sql.summaries(ids)) if ids else []
-    rows: list[tuple[Any, ...]] = []
+    read = _Read([], NOTHING, is_too_large=False)
     if known or (ids and when is not None):
         reach = when or TimeRange(
             min(row["start_time"] for row in known), max(row["end_time"] for row in known) + 1
         )
-        found = await view.rows(trace_sql.spans_of(ids, reach, spans_max))
-        rows = [tuple(row) for row in found]
+        read = await _read(view, trace_sql.spans_of(ids, reach, spans_max))
     missing: Counter[bytes] = Counter()
     for row in known:
         missing[row["trace_id"]] += row["span_count"]
     by_trace: dict[bytes, list[tuple[Any, ...]]] = {}
-    for row in rows:
+    for row in read.rows:
         by_trace.setdefault(row[_TRACE], []).append(row)
     missing.subtract({trace_id: len(of_it) for trace_id, of_it in by_trace.items()})
-    return StoredTraces(by_trace, await dimensions_of(view, rows), frozenset(+missing))
+    return StoredTraces(by_trace, read.dimensions, frozenset(+missing), read.is_too_large)
+
+
+class _Read(NamedTuple):
+    rows: list[tuple[Any, ...]]
+    dimensions: Dimensions
+    is_too_large: bool
+
+
+async def _read(view: View, statement: Statement) -> _Read:
+    """Return spans and what they refer to, as far as an answer may hold them."""
+    rows: list[tuple[Any, ...]] = []
+    dimensions = NOTHING
+    left = view.whole_bytes_max
+    read = view.bounded_chunks(statement, CHUNK_ROWS, view.page_bytes_max, row_bytes=SPAN_BYTES)
+    async with aclosing(read) as chunks:
+        async for chunk in chunks:
+            new = span_rows(chunk)
+            met = await dimensions_of(view, new, dimensions)
+            dimensions = dimensions._replace(
+                resources=dimensions.resources | met.resources,
+                scopes=dimensions.scopes | met.scopes,
+            )
+            rows += new
+            left -= chunk.bytes
+            if left <= 0:
+                return _Read(rows, dimensions, chunk.has_more)
+    return _Read(rows, dimensions, is_too_large=False)
+
+
+def span_rows(fetched: Fetched) -> list[tuple[Any, ...]]:
+    """Return what was fetched by ``trace_sql.spans_of``, in ``SpanRow`` order."""
+    return [tuple(record)[:-ADDED_COLUMNS] for record in fetched.rows]
 
 
 def traces_of(found: StoredTraces) -> tuple[Trace, ...]:

@@ -16,7 +16,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from collector.errors import NotFoundError
+from collector.errors import AnswerTooLargeError, NotFoundError
 from collector.query import trace_sql
 from collector.query.page import Cursor, Page, page_of
 from collector.query.time_range import TimeRange, unix_ns
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 SPANS_MAX: Final = 20_000
 """Spans of all traces of one answer together, unless somebody says otherwise."""
+INSTEAD: Final = "fewer spans (limit), or for pages of them (/api/v1/spans?q=trace:ID)"
+"""Of a trace that is too large."""
 
 
 class TraceRepository:
@@ -75,7 +77,7 @@ class TraceRepository:
         """Return the first traces that ``find`` would name, whole and as they were stored.
 
         A trace has also those of its spans that lie outside of the range. ``spans_max`` is for all
-        of them: the last ones may be cut, or left out.
+        of them: the last ones may be cut, or left out, also where all are too large for an answer.
 
         Raises:
             QueryTimeoutError: the time was up.
@@ -97,6 +99,7 @@ class TraceRepository:
 
         Raises:
             NotFoundError: there is no span of it.
+            AnswerTooLargeError: its spans are larger than an answer may be.
             QueryTimeoutError: the time was up.
             StoreError: PostgreSQL did not answer.
         """
@@ -118,10 +121,13 @@ class TraceRepository:
         ``spans_max`` is for all of them: the last ones may be cut, or left out.
 
         Raises:
+            AnswerTooLargeError: their spans are larger than an answer may be.
             QueryTimeoutError: the time was up.
             StoreError: PostgreSQL did not answer.
         """
         found = await self.get_stored(trace_ids, when, spans_max=spans_max, timeout_s=timeout_s)
+        if found.is_too_large:
+            raise AnswerTooLargeError(self._views.whole_bytes_max, INSTEAD)
         return await asyncio.to_thread(traces_of, found)  # JSON of any size
 
     async def get_stored(
@@ -132,7 +138,7 @@ class TraceRepository:
         spans_max: int = SPANS_MAX,
         timeout_s: float | None = None,
     ) -> StoredTraces:
-        """Return what ``get_many`` would, as it was stored.
+        """Return what ``get_many`` would, as it was stored; what is too large is cut.
 
         Raises:
             QueryTimeoutError: the time was up.

@@ -51,11 +51,13 @@ class StoredTraces(NamedTuple):
         dimensions: what the rows refer to.
         cut: those of the traces that were asked for of which spans are stored, or once were, that
             are not among the rows; some of them may lack all rows.
+        is_too_large: there are more rows that were asked for, and had no room.
     """
 
     rows: Mapping[bytes, list[tuple[Any, ...]]]
     dimensions: Dimensions
     cut: frozenset[bytes]
+    is_too_large: bool
 
     @property
     def is_whole(self) -> bool:

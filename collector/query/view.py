@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from collector.errors import QueryTimeoutError, RetryableStoreError
 from collector.store.failures import translated
+from collector.store.fetching import ROW_BYTES, Fetched, Fetching, sized
 from collector.store.pool import DRIVER_ERRORS
 
 if TYPE_CHECKING:
@@ -25,15 +26,36 @@ ANSWER_S_MAX: Final = 2.0
 END_S_MAX: Final = 2.0
 """The same for the end of a transaction, and for a cancelled statement to be over."""
 CHUNK_ROWS: Final = 500
+PAGE_BYTES_MAX: Final = 16 * 2**20
+"""Of the rows of a page, but for its last one: an item may have megabytes, and a page many items."""
+WHOLE_BYTES_MAX: Final = 64 * 2**20
+"""The same of an answer that does not come in pages."""
+ALL: Final = 2**31 - 1
+"""More rows than any statement has."""
+AHEAD_ROWS: Final = 64
+"""Rows that come at once where bytes are bounded; so far ahead PostgreSQL looks how large they are."""
 
 _QUERY_CANCELLED: Final = "57014"
 
 
 class View:
-    """The tables as of one moment. One question at a time."""
+    """The tables as of one moment. One question at a time.
 
-    def __init__(self, connection: Connection) -> None:
+    Attributes:
+        page_bytes_max: of the rows that are read for a page or a part.
+        whole_bytes_max: of those of an answer that does not come in pages.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        page_bytes_max: int = PAGE_BYTES_MAX,
+        whole_bytes_max: int = WHOLE_BYTES_MAX,
+    ) -> None:
         self._connection = connection
+        self.page_bytes_max = page_bytes_max
+        self.whole_bytes_max = whole_bytes_max
 
     @property
     def connection(self) -> Connection:
@@ -48,6 +70,31 @@ class View:
         """Return the first row of an answer, or None."""
         return await self._connection.fetchrow(statement.sql, *statement.parameters)
 
+    async def first(
+        self, statement: Statement, bytes_max: int, *, row_bytes: str = ROW_BYTES
+    ) -> Fetched:
+        """Return the first rows of an answer, at least one if there is any, as far as they may be held.
+
+        Args:
+            statement: its rows have names other than ``bytes`` and ``ahead``, which are added.
+            bytes_max: the row that makes them so long or longer is the last one.
+            row_bytes: SQL about a row ``f``: how large is what becomes of it.
+        """
+        fetching = await self._fetching(statement, row_bytes)
+        return await fetching.chunk(ALL, bytes_max)
+
+    async def bounded_chunks(
+        self, statement: Statement, rows_max: int, bytes_max: int, *, row_bytes: str = ROW_BYTES
+    ) -> AsyncGenerator[Fetched]:
+        """Yield an answer of any length in pieces, each as of ``first``; none of them is empty."""
+        fetching = await self._fetching(statement, row_bytes)
+        while (chunk := await fetching.chunk(rows_max, bytes_max)).rows:
+            yield chunk
+
+    async def _fetching(self, statement: Statement, row_bytes: str) -> Fetching:
+        sql = sized(statement.sql, AHEAD_ROWS, row_bytes)
+        return Fetching(await self._connection.cursor(sql, *statement.parameters), AHEAD_ROWS)
+
     async def prefer_hashing(self) -> None:
         """Let what is asked from here on group by hashing rather than by sorting.
 
@@ -59,7 +106,7 @@ class View:
     async def chunks(
         self, statement: Statement, rows: int = CHUNK_ROWS
     ) -> AsyncIterator[list[Any]]:
-        """Yield an answer of any length; what is in memory is bounded by the chunk.
+        """Yield an answer of any length whose rows are small; in memory is one chunk.
 
         Shape: lists of at most ``rows`` rows, none of them empty.
         """
@@ -71,10 +118,22 @@ class View:
 class Views:
     """Where repositories get a view of the database."""
 
-    def __init__(self, database: Database, timeout_s: float) -> None:
-        """``timeout_s`` is for all that is asked in one view, unless ``open`` is told otherwise."""
+    def __init__(
+        self,
+        database: Database,
+        timeout_s: float,
+        *,
+        page_bytes_max: int = PAGE_BYTES_MAX,
+        whole_bytes_max: int = WHOLE_BYTES_MAX,
+    ) -> None:
+        """Bound what is asked in one view: in time, unless ``open`` is told otherwise, and in bytes.
+
+        ``page_bytes_max`` and ``whole_bytes_max`` are those of ``View``.
+        """
         self._database = database
         self.timeout_s = timeout_s
+        self.page_bytes_max = page_bytes_max
+        self.whole_bytes_max = whole_bytes_max
 
     @asynccontextmanager
     async def open(self, timeout_s: float | None = None) -> AsyncGenerator[View]:
@@ -90,7 +149,11 @@ class Views:
                 async with asyncio.timeout(limit_s + ANSWER_S_MAX):
                     with translated(connection, only=DRIVER_ERRORS):
                         await connection.execute(_begin(limit_s))
-                        yield View(connection)
+                        yield View(
+                            connection,
+                            page_bytes_max=self.page_bytes_max,
+                            whole_bytes_max=self.whole_bytes_max,
+                        )
             except TimeoutError:
                 raise QueryTimeoutError(limit_s) from None
             except RetryableStoreError as error:

@@ -72,6 +72,7 @@ _TABLE: Final[tuple[tuple[type[errors.OtlpgError], Code, bool, str], ...]] = (
     (errors.ApiAwayError, Code.UNAVAILABLE, True, "api_away"),
     (errors.NotFoundError, Code.NOT_FOUND, False, "not_found"),
     (errors.QueryTimeoutError, Code.DEADLINE_EXCEEDED, False, "query_timeout"),
+    (errors.AnswerTooLargeError, Code.RESOURCE_EXHAUSTED, False, "answer_too_large"),
     (errors.NotTakenError, Code.DEADLINE_EXCEEDED, False, "not_taken"),
     (errors.HoldExpiredError, Code.UNAVAILABLE, True, "hold_expired"),
 )

@@ -60,6 +60,20 @@ async def test_logs_come_oldest_first_as_tail_gives_them(database: DatabaseSetti
     assert (len(every), untold) == (4, "")
 
 
+async def test_records_that_are_too_large_for_one_answer_are_told_of(
+    database: DatabaseSettings, connection: Connection
+) -> None:
+    """The newest come, and --limit is not what keeps the others."""
+    large = "x" * 2**20
+    rows = [log_row(time=NOW - MINUTE_US - n, body=large, service="bank") for n in range(18)]
+    await write(connection, Signal.LOGS, *rows)
+
+    items, told = await _found(database, "logs", "-n", "1000", "-s", "bank")
+
+    assert len(items) == 16
+    assert told == "there are more than 16, and larger than one answer: --from, --to\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "bodies"),
     [

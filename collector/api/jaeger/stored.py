@@ -126,7 +126,8 @@ class StoredSpans:
         return self._told(found)
 
     def _told(self, found: StoredTraces) -> Traces:
-        return Traces(found, sum(map(len, found.rows.values())) >= self._spans_max)
+        spans = sum(map(len, found.rows.values()))
+        return Traces(found, found.is_too_large or spans >= self._spans_max)
 
     def _known(self) -> TimeRange:
         now = self._clock.unix_ns()

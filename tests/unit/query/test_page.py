@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.errors import BadParameterError
-from collector.query.page import CURSOR_CHARACTERS_MAX, Cursor
+from collector.query.page import CURSOR_CHARACTERS_MAX, Cursor, page_of
 
 
 @given(
@@ -44,3 +44,15 @@ def test_what_no_answer_has_given_is_refused(text: str) -> None:
     """It names the parameter, and repeats nothing of it."""
     with pytest.raises(BadParameterError, match="cursor"):
         Cursor.parse(text, int)
+
+
+@pytest.mark.parametrize("is_backward", [False, True])
+def test_a_page_that_was_cut_leads_on(is_backward: bool) -> None:
+    """However few items it has; its edges are those of the items that it holds."""
+    found, cursor = ([2, 3], Cursor((9,), is_backward=is_backward))
+
+    page = page_of(found, 50, cursor, lambda item: (item,), is_cut=True)
+
+    assert page.items == ((3, 2) if is_backward else (2, 3))
+    assert page.next == Cursor((page.items[-1],))
+    assert page.previous == Cursor((page.items[0],), is_backward=True)
