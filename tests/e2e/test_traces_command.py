@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from google.protobuf import json_format
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from collector.cli import run
+from collector.query import view
 from collector.rows import SpanRow
 from collector.settings import DatabaseSettings
 from collector.store.pool import Connection, resolve_dsn
@@ -187,3 +189,16 @@ def test_a_terminal_of_ascii_gets_its_own_signs(
         assert terminal.wait() == 0
         terminal.wait_for("# what the root waited for")
         assert terminal.lines()[3].endswith("#" * 20)
+
+
+async def test_what_is_too_large_to_be_shown_whole_is_told(
+    traces: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The spans that start first are shown."""
+    monkeypatch.setattr(view, "Views", partial(view.Views, page_bytes_max=1, whole_bytes_max=1))
+
+    out, told = await _said(traces, "show", TRACE, "--json")
+
+    [group] = json.loads(out)["resourceSpans"]
+    assert [span["name"] for span in group["scopeSpans"][0]["spans"]] == ["evil \x1b[31m"]
+    assert told == "the trace is not whole: spans are gone, or it is too large\n"
